@@ -1,0 +1,156 @@
+import { MalformedError, TruncatedError } from './errors.ts';
+
+const utf8 = new TextDecoder('utf-8');
+/** Below this many bytes a loop over char codes beats TextDecoder's call overhead. */
+const ASCII_LOOP_BYTES_MAX = 32;
+
+/**
+ * Reads big-endian values from a byte range, without copying. Every read is bounds-checked before it touches or
+ * allocates anything: past the end it throws {@link TruncatedError}, and the position stays where it was.
+ *
+ * int64 values are JavaScript numbers, exact to 2^53: offsets, timestamps, producer ids. A value outside of that
+ * range throws {@link MalformedError}; `int64big` reads any bit pattern.
+ */
+export class Reader {
+  readonly buffer: Uint8Array;
+  readonly end: number;
+  position: number;
+  readonly #view: DataView;
+
+  constructor(buffer: Uint8Array, start = 0, end: number = buffer.length) {
+    this.buffer = buffer;
+    this.position = start;
+    this.end = end;
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  }
+
+  get remaining(): number {
+    return this.end - this.position;
+  }
+
+  #advance(bytes: number): number {
+    const at = this.position;
+    if (bytes > this.end - at) throw new TruncatedError(bytes, this.end - at);
+    this.position = at + bytes;
+    return at;
+  }
+
+  int8(): number {
+    return this.#view.getInt8(this.#advance(1));
+  }
+
+  uint8(): number {
+    return this.buffer[this.#advance(1)]!;
+  }
+
+  int16(): number {
+    return this.#view.getInt16(this.#advance(2));
+  }
+
+  uint16(): number {
+    return this.#view.getUint16(this.#advance(2));
+  }
+
+  int32(): number {
+    return this.#view.getInt32(this.#advance(4));
+  }
+
+  uint32(): number {
+    return this.#view.getUint32(this.#advance(4));
+  }
+
+  int64(): number {
+    const at = this.#advance(8);
+    const value = this.#view.getInt32(at) * 0x1_0000_0000 + this.#view.getUint32(at + 4);
+    if (!Number.isSafeInteger(value)) {
+      this.position = at;
+      throw new MalformedError(`int64 out of range: ${this.#view.getBigInt64(at)}`);
+    }
+    return value;
+  }
+
+  int64big(): bigint {
+    return this.#view.getBigInt64(this.#advance(8));
+  }
+
+  float64(): number {
+    return this.#view.getFloat64(this.#advance(8));
+  }
+
+  /** LEB128, at most 5 bytes: 0 to 2^32-1. */
+  uvarint(): number {
+    const start = this.position;
+    let value = 0;
+    let factor = 1;
+    for (let index = 0; index < 5; index++) {
+      if (this.position >= this.end) {
+        this.position = start;
+        throw new TruncatedError(index + 1, this.end - start);
+      }
+      const byte = this.buffer[this.position++]!;
+      value += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        if (value > 0xffff_ffff) break;
+        return value;
+      }
+      factor *= 0x80;
+    }
+    this.position = start;
+    throw new MalformedError('varint longer than 32 bits');
+  }
+
+  /** Zigzag int32, as in Kafka's records. */
+  varint(): number {
+    const raw = this.uvarint();
+    return (raw >>> 1) ^ -(raw & 1);
+  }
+
+  /** Zigzag int64 within the safe range, as in a record's timestamp delta. */
+  varlong(): number {
+    const start = this.position;
+    let raw = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      if (this.position >= this.end) {
+        this.position = start;
+        throw new TruncatedError(this.end - start + 1, this.end - start);
+      }
+      const byte = this.buffer[this.position++]!;
+      raw |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        const value = Number((raw >> 1n) ^ -(raw & 1n));
+        if (raw >= 1n << 64n || !Number.isSafeInteger(value)) break;
+        return value;
+      }
+      // Small values, the common case, never get here: they end in their first bytes.
+    }
+    this.position = start;
+    throw new MalformedError('varlong out of range');
+  }
+
+  /** A view, not a copy: it lives as long as the buffer below it. */
+  bytes(length: number): Uint8Array {
+    if (length < 0) throw new MalformedError(`negative length ${length}`);
+    const at = this.#advance(length);
+    return this.buffer.subarray(at, at + length);
+  }
+
+  string(length: number): string {
+    if (length < 0) throw new MalformedError(`negative length ${length}`);
+    const at = this.#advance(length);
+    if (length <= ASCII_LOOP_BYTES_MAX) {
+      let text = '';
+      for (let index = at; index < at + length; index++) {
+        const byte = this.buffer[index]!;
+        if (byte >= 0x80) return utf8.decode(this.buffer.subarray(at, at + length));
+        text += String.fromCharCode(byte);
+      }
+      return text;
+    }
+    return utf8.decode(this.buffer.subarray(at, at + length));
+  }
+
+  skip(length: number): void {
+    if (length < 0) throw new MalformedError(`negative length ${length}`);
+    this.#advance(length);
+  }
+}
