@@ -1,0 +1,68 @@
+/** Byte streams between processes. */
+export interface Network {
+  /** Rejects with {@link NetworkError}; port 0 takes a free one. */
+  listen(options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener>;
+  /** Rejects with {@link NetworkError} when it is refused or not established within the time. */
+  connect(options: { host: string; port: number; timeoutMs: number }): Promise<Connection>;
+}
+
+export interface ListenOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Further connections are accepted and closed at once. */
+  readonly connectionsMax: number;
+  readonly connectionsPerAddressMax: number;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** Stops accepting; open connections stay. */
+  close(): Promise<void>;
+}
+
+/**
+ * What its owner hears from a connection. A chunk is lent until `release` is called (exactly once, in any order): its bytes may be
+ * changed in place meanwhile, and are overwritten afterwards. Whoever needs bytes for longer copies them. Holding
+ * chunks holds receive memory: release them at the end of the turn, or copy what waits.
+ */
+export interface ConnectionHandler {
+  data(chunk: Uint8Array, release: () => void): void;
+  /** Everything that was written has been handed to the operating system. */
+  drained(): void;
+  /** Called exactly once, last; the peer ended, an error came, or the owner closed it. */
+  closed(error: Error | undefined): void;
+}
+
+export interface Connection {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localPort: number;
+  /** Starts delivery; must be called once, in the turn in which the connection was accepted or resolved. */
+  start(handler: ConnectionHandler): void;
+  /**
+   * Queues the chunks in order; all that one turn queues goes out as one gathered write at the end of that turn. Chunks must stay unchanged until
+   * `drained`. Returns the bytes that are queued or not yet taken by the operating system.
+   */
+  write(chunks: readonly Uint8Array[]): number;
+  readonly bufferedBytes: number;
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Closes after what was written has been sent, at most `CLOSE_LINGER_MS` later. */
+  close(): void;
+  /** Closes now and drops what was not sent. */
+  destroy(error?: Error): void;
+}
+
+export const CLOSE_LINGER_MS = 2000;
+
+export class NetworkError extends Error {
+  override readonly name = 'NetworkError';
+  /** The system's code, such as EADDRINUSE or ECONNREFUSED. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
