@@ -1,0 +1,78 @@
+import type { ErrorName } from '../errors.ts';
+import type { LogSlice, TimestampedOffset } from '../storage/types.ts';
+
+/** What the data plane (topics/) sees of a partition that this broker hosts. */
+export interface Partition {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly index: number;
+  readonly leaderEpoch: number;
+  /** Broker id, or -1. */
+  readonly leader: number;
+  readonly isLeader: boolean;
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly isr: readonly number[];
+
+  /**
+   * Takes one batch (format v2, structurally checked, CRC verified) into the present turn: its sequence is checked, its offset reserved, base
+   * offset and leader epoch are patched into `batch` in place. The bytes must stay untouched until the end of the turn, when all that
+   * was reserved is written at once. `done` is called exactly once, never synchronously: after the write (acks 0, 1 under flush=os), after local durability (acks 1 under
+   * fsync), after the HW passed the batch (acks -1), or with the error. A duplicate of a batch that is still on its way waits for that batch.
+   */
+  append(batch: Uint8Array, options: AppendOptions, done: (result: AppendResult) => void): void;
+
+  /** Reads up to the bound that the isolation allows. The slice, if any, must be released. */
+  read(options: PartitionReadOptions): PartitionReadOutcome;
+
+  /** KIP-320 check of a consumer's or follower's view; undefined if it is in order. `leaderEpoch` -1 skips it. */
+  checkLeaderEpoch(leaderEpoch: number): ErrorName | undefined;
+  endOffsetForEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } | undefined;
+  offsetForTimestamp(timestamp: number, isolation: Isolation): Promise<TimestampedOffset | undefined>;
+  offsetOfMaxTimestamp(isolation: Isolation): Promise<TimestampedOffset | undefined>;
+  /** -1 means the HW. Resolves with the new log start offset once the followers know it, or rejects with BrokerError. */
+  deleteRecords(offset: number): Promise<number>;
+
+  /**
+   * Calls `wake` at the end of each turn in which HW, LSO or log start offset moved, or leadership changed, until the returned function is called.
+   * Long polls and coordinators use it.
+   */
+  subscribe(wake: () => void): () => void;
+}
+
+export type Isolation = 'read_uncommitted' | 'read_committed' | 'log_end';
+
+export interface AppendOptions {
+  readonly requiredAcks: -1 | 0 | 1;
+  readonly nowMs: number;
+  /** Internal writers (coordinators, markers) may append control batches and skip the client checks. */
+  readonly origin: 'client' | 'coordinator';
+}
+
+export type AppendResult =
+  | { readonly error: undefined; readonly baseOffset: number; readonly logStartOffset: number }
+  | { readonly error: ErrorName; readonly message: string };
+
+export interface PartitionReadOptions {
+  readonly offset: number;
+  readonly bytesMax: number;
+  readonly atLeastOneBatch: boolean;
+  readonly isolation: Isolation;
+}
+
+export type PartitionReadOutcome =
+  | {
+      readonly error: undefined;
+      readonly slice: LogSlice;
+      readonly highWatermark: number;
+      readonly lastStableOffset: number;
+      readonly logStartOffset: number;
+    }
+  | {
+      readonly error: ErrorName;
+      readonly highWatermark: number;
+      readonly lastStableOffset: number;
+      readonly logStartOffset: number;
+    };

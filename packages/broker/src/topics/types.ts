@@ -1,0 +1,56 @@
+import type { ClusterImage } from '../cluster/image.ts';
+import type { Partition } from '../replication/types.ts';
+import type { TopicSettings } from '../config/topic-config.ts';
+
+/** The partitions that this broker hosts, kept in step with the cluster image. */
+export interface HostedPartitions {
+  /** The newest image this broker has applied. */
+  readonly image: ClusterImage;
+  get(kafkaName: string, partition: number): Partition | undefined;
+  getById(topicId: string, partition: number): Partition | undefined;
+  /** Effective settings of a topic, parsed once per change. */
+  settings(kafkaName: string): TopicSettings | undefined;
+}
+
+/** Changes to topics. Every method resolves when this broker has applied the change, and rejects with BrokerError. */
+export interface TopicAdmin {
+  createTopic(request: CreateTopicRequest): Promise<CreatedTopic>;
+  deleteTopic(kafkaName: string): Promise<void>;
+  createPartitions(request: {
+    kafkaName: string;
+    count: number;
+    assignments?: readonly (readonly number[])[];
+    validateOnly: boolean;
+  }): Promise<void>;
+  alterTopicConfig(request: {
+    kafkaName: string;
+    operations: readonly ConfigOperation[];
+    validateOnly: boolean;
+  }): Promise<void>;
+  /** Creates a topic with the broker's defaults on first use, or returns the present one. Concurrent calls for one name share one creation. */
+  autoCreateTopic(kafkaName: string): Promise<void>;
+}
+
+export interface CreateTopicRequest {
+  readonly kafkaName: string;
+  /** -1: the broker's default. */
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** Replica lists by partition index; excludes the two above. */
+  readonly assignments?: readonly (readonly number[])[];
+  readonly configs: ReadonlyMap<string, string>;
+  readonly validateOnly: boolean;
+}
+
+export interface CreatedTopic {
+  readonly topicId: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+}
+
+/** KIP-339. `set` with undefined deletes, as `delete` does; append and subtract are for list values. */
+export interface ConfigOperation {
+  readonly name: string;
+  readonly operation: 'set' | 'delete' | 'append' | 'subtract';
+  readonly value: string | undefined;
+}
