@@ -1,3 +1,4 @@
 export * from './errors.ts';
+export { crc32c, crc32cRange } from './crc32c.ts';
 export { Reader } from './reader.ts';
 export { Writer, utf8Length } from './writer.ts';
