@@ -14,3 +14,18 @@ export class TruncatedError extends MalformedError {
     super(`truncated: wanted ${wanted} bytes, ${available} left`);
   }
 }
+
+/**
+ * Compressed bytes would expand beyond the caller's limit. Part of the malformed family: to a reader that set the limit,
+ * such bytes are as unusable as broken ones, whether or not a larger limit would have taken them.
+ */
+export class DecompressionLimitError extends MalformedError {
+  override readonly name: string = 'DecompressionLimitError';
+  /** The limit that was exceeded, in bytes. */
+  readonly maxBytes: number;
+
+  constructor(maxBytes: number) {
+    super(`decompressed data exceeds ${maxBytes} bytes`);
+    this.maxBytes = maxBytes;
+  }
+}

@@ -1,4 +1,5 @@
 export * from './errors.ts';
+export * from './compression.ts';
 export { crc32c, crc32cRange } from './crc32c.ts';
 export { Reader } from './reader.ts';
 export { Writer, utf8Length } from './writer.ts';
