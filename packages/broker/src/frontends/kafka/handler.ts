@@ -1,0 +1,132 @@
+import type { Api } from '@polylog/kafka-protocol';
+
+import type { Clock } from '../../platform/clock.ts';
+import type { Timers } from '../../platform/clock.ts';
+import type { Compute } from '../../platform/compute.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { HostedPartitions, TopicAdmin } from '../../topics/types.ts';
+import type { KafkaLimits } from './limits.ts';
+
+/**
+ * What handlers are built from: each handler file exports one function `(services) => KafkaHandler`, and handlers.ts lists
+ * them. Whoever adds a handler that needs more adds it here.
+ */
+export interface KafkaServices {
+  readonly brokerId: number;
+  readonly partitions: HostedPartitions;
+  readonly admin: TopicAdmin;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly compute: Compute;
+  readonly logger: Logger;
+  readonly limits: KafkaLimits;
+  /** `auto.create.topics.enable`. */
+  readonly autoCreateTopics: boolean;
+}
+
+/** Facts about the connection a request came from. */
+export interface ConnectionFacts {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Name of the listener, the key of BrokerImage.endpoints. */
+  readonly listener: string;
+}
+
+/**
+ * One request on its way to its response. A handler either returns the response, or a promise of it, or `undefined`: then it
+ * calls exactly one of `respond`, `respondNothing` and `closeConnection` later, in any turn.
+ */
+export interface Exchange<S> {
+  readonly version: number;
+  readonly correlationId: number;
+  /** Empty if the client sent none. */
+  readonly clientId: string;
+  readonly connection: ConnectionFacts;
+  /** Whether the connection is gone: nobody will read the response, and long polls should end. */
+  readonly abandoned: boolean;
+  /** Called once when the connection goes before the response does; for long polls. */
+  onAbandoned: (() => void) | undefined;
+  respond(body: S): void;
+  /**
+   * Responds with a body whose record fields are parts of files. Every `records` field that is a hole from `body` is
+   * filled while the socket drains; the pipeline releases all holes' slices, whatever becomes of the connection.
+   */
+  respondWithHoles(body: S, holes: readonly RecordsHole[]): void;
+  /** The request asks for no response (Produce with acks=0). */
+  respondNothing(): void;
+  /** No response can say it: the reason goes to the log. */
+  closeConnection(reason: string): void;
+  /**
+   * Stops the parsing of this connection's further requests until the returned function is called (once): for work that
+   * has to keep its order but leaves the turn.
+   */
+  holdFurtherRequests(): () => void;
+}
+
+/**
+ * Record bytes that are not in memory yet. `placeholder` stands for them while the body is encoded: it has their length,
+ * its bytes mean nothing.
+ */
+export interface RecordsHole {
+  readonly placeholder: Uint8Array;
+  readonly source: RecordsSource;
+}
+
+/** The part of LogSlice that a response needs. */
+export interface RecordsSource {
+  readonly bytes: number;
+  readonly hot: boolean;
+  readInto(target: Uint8Array, at: number): void;
+  readIntoAsync(target: Uint8Array, at: number): Promise<void>;
+  release(): void;
+}
+
+export interface HandlerDefinition<Q, S> {
+  readonly api: Api<Q, never, unknown, S>;
+  /** First and last version that is accepted; within those of the schema. */
+  readonly versions: readonly [min: number, max: number];
+  /** What ApiVersions shows as the first version, if that differs (KAFKA-18659). */
+  readonly advertisedMin?: number;
+  /**
+   * Views of the request's bytes (records, bytes fields) are valid until `handle` returns, or, with `keepsBytes`, to the end of the
+   * turn. Whoever needs them longer copies them.
+   */
+  readonly keepsBytes?: boolean;
+  /**
+   * A throw, or a rejection, of BrokerError is answered with `failure`; of anything else it is a bug: logged with its stack and answered
+   * as UNKNOWN_SERVER_ERROR.
+   */
+  handle(request: Q, exchange: Exchange<S>): S | Promise<S> | undefined;
+  /** The response that says that the whole request failed, with Kafka's error code. */
+  failure(request: Q, errorCode: number, message: string, version: number): S;
+}
+
+/** A handler with its types erased, as the pipeline sees it. */
+export interface KafkaHandler {
+  readonly api: Api<unknown, never, unknown, never>;
+  readonly versionMin: number;
+  readonly versionMax: number;
+  readonly advertisedMin: number;
+  readonly keepsBytes: boolean;
+  handle(request: unknown, exchange: Exchange<unknown>): unknown;
+  failure(request: unknown, errorCode: number, message: string, version: number): unknown;
+}
+
+export function defineHandler<Q, S>(definition: HandlerDefinition<Q, S>): KafkaHandler {
+  const { api, versions } = definition;
+  if (versions[0] < api.versionMin || versions[1] > api.versionMax) {
+    throw new Error(`${api.name}: versions ${versions.join('-')} exceed the schema's`);
+  }
+  return {
+    api: api as unknown as KafkaHandler['api'],
+    versionMin: versions[0],
+    versionMax: versions[1],
+    advertisedMin: definition.advertisedMin ?? versions[0],
+    keepsBytes: definition.keepsBytes ?? false,
+    // The pipeline passes what `api` decoded, and encodes what comes back with the same `api`.
+    handle: (request, exchange) => definition.handle(request as Q, exchange as Exchange<S>),
+    failure: (request, errorCode, message, version) =>
+      definition.failure(request as Q, errorCode, message, version),
+  };
+}
