@@ -1,0 +1,17 @@
+import { array, field, int32, nullable, string, struct } from '../schema/index.ts';
+
+/** The leader to turn to instead (KIP-951); -1/-1 says nothing. */
+export const leaderIdAndEpoch = struct({
+  leaderId: field(int32, { default: -1 }),
+  leaderEpoch: field(int32, { default: -1 }),
+});
+
+/** Where the leaders named in a response listen (KIP-951). */
+export const nodeEndpoints = array(
+  struct({
+    nodeId: field(int32),
+    host: field(string),
+    port: field(int32),
+    rack: field(nullable(string), { default: null }),
+  }),
+);

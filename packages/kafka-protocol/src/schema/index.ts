@@ -1,0 +1,10 @@
+export * from './array.ts';
+export * from './errors.ts';
+export * from './message.ts';
+export * from './scalars.ts';
+export type { Span } from './spans.ts';
+export * from './strings.ts';
+export * from './struct.ts';
+export { ALL_VERSIONS, between, includes, since, until } from './type.ts';
+export type { FieldShape, Shape, Type, Versions } from './type.ts';
+export * from './uuid.ts';
