@@ -1,7 +1,8 @@
 import type { Api } from '@polylog/kafka-protocol';
 
-import type { Clock } from '../../platform/clock.ts';
-import type { Timers } from '../../platform/clock.ts';
+import type { ProducerIds } from '../../cluster/producer-ids.ts';
+import type { Metrics } from '../../metrics/types.ts';
+import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { HostedPartitions, TopicAdmin } from '../../topics/types.ts';
@@ -15,8 +16,11 @@ export interface KafkaServices {
   readonly brokerId: number;
   readonly partitions: HostedPartitions;
   readonly admin: TopicAdmin;
+  readonly producerIds: ProducerIds;
+  readonly metrics: Metrics;
   readonly clock: Clock;
   readonly timers: Timers;
+  readonly random: Random;
   readonly compute: Compute;
   readonly logger: Logger;
   readonly limits: KafkaLimits;
