@@ -1,8 +1,12 @@
 import { MalformedError, TruncatedError } from './errors.ts';
 
-const utf8 = new TextDecoder('utf-8');
+/** A byte order mark is part of the string: what comes in must go out again. */
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 /** Below this many bytes a loop over char codes beats TextDecoder's call overhead. */
 const ASCII_LOOP_BYTES_MAX = 32;
+
+/** A varlong of at most so many bytes fits a number. */
+const VARLONG_NUMBER_BYTES = 7;
 
 /**
  * Reads big-endian values from a byte range, without copying. Every read is bounds-checked before it touches or
@@ -18,6 +22,9 @@ export class Reader {
   readonly #view: DataView;
 
   constructor(buffer: Uint8Array, start = 0, end: number = buffer.length) {
+    if (start < 0 || end < start || end > buffer.length) {
+      throw new RangeError(`range ${start} to ${end} of ${buffer.length} bytes`);
+    }
     this.buffer = buffer;
     this.position = start;
     this.end = end;
@@ -108,6 +115,18 @@ export class Reader {
   /** Zigzag int64 within the safe range, as in a record's timestamp delta. */
   varlong(): number {
     const start = this.position;
+    let small = 0;
+    let factor = 1;
+    // Up to 49 bits, numbers are exact and much faster than bigints.
+    for (let at = start; at < this.end && at < start + VARLONG_NUMBER_BYTES; at++) {
+      const byte = this.buffer[at]!;
+      small += (byte & 0x7f) * factor;
+      if (byte < 0x80) {
+        this.position = at + 1;
+        return (this.buffer[start]! & 1) === 1 ? -(small + 1) / 2 : small / 2;
+      }
+      factor *= 0x80;
+    }
     let raw = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
       if (this.position >= this.end) {
@@ -121,7 +140,6 @@ export class Reader {
         if (raw >= 1n << 64n || !Number.isSafeInteger(value)) break;
         return value;
       }
-      // Small values, the common case, never get here: they end in their first bytes.
     }
     this.position = start;
     throw new MalformedError('varlong out of range');

@@ -1,6 +1,8 @@
 const INITIAL_BYTES = 256;
 /** Above this a byte string is kept as a chunk of its own instead of being copied into the writer's buffer. */
 const CHUNK_BYTES_MIN = 4096;
+/** Zigzag doubles a value: below this, the double is still an exact number. */
+const VARLONG_NUMBER_LIMIT = 2 ** 51;
 
 /**
  * Writes big-endian values. Small values go to a growing buffer; large byte strings are kept as they are, so that a
@@ -106,6 +108,15 @@ export class Writer {
 
   /** Zigzag int64 of a safe integer. */
   varlong(value: number): void {
+    if (Math.abs(value) < VARLONG_NUMBER_LIMIT) {
+      let rest = value < 0 ? -2 * value - 1 : 2 * value;
+      while (rest >= 0x80) {
+        this.uint8((rest % 0x80) | 0x80);
+        rest = Math.floor(rest / 0x80);
+      }
+      this.uint8(rest);
+      return;
+    }
     const big = BigInt(value);
     let raw = BigInt.asUintN(64, (big << 1n) ^ (big >> 63n));
     while (raw >= 0x80n) {

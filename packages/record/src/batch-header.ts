@@ -65,7 +65,7 @@ export const NO_SEQUENCE = -1;
 export const NO_TIMESTAMP = -1;
 export const NO_LEADER_EPOCH = -1;
 
-const CODEC_MASK = 0b0000_0111;
+export const CODEC_MASK = 0b0000_0111;
 const TIMESTAMP_TYPE_BIT = 0b0000_1000;
 const TRANSACTIONAL_BIT = 0b0001_0000;
 const CONTROL_BIT = 0b0010_0000;

@@ -1,1 +1,6 @@
 export * from './batch-header.ts';
+export * from './validate.ts';
+export * from './record.ts';
+export * from './batch-builder.ts';
+export * from './control-record.ts';
+export * from './check-records.ts';
