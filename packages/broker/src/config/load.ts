@@ -1,0 +1,93 @@
+import {
+  BROKER_CONFIGS,
+  BROKER_DEFINITIONS,
+  topicDefaultsOf,
+  type BrokerConfig,
+  type BrokerSettings,
+  type ConfigEntry,
+  type ConfigSource,
+} from './broker-config.ts';
+import { ConfigValueError } from './definition.ts';
+import { didYouMean } from './suggest.ts';
+import { parseTopicSettings } from './topic-config.ts';
+
+export const ENVIRONMENT_PREFIX = 'POLYLOG_';
+
+/** One setting as some source names it; `name` may be in any of the spellings that {@link canonicalName} knows. */
+export interface RawSetting {
+  readonly name: string;
+  readonly text: string;
+  readonly source: ConfigSource;
+  readonly where: string;
+}
+
+/** What is wrong with a configuration, one line per mistake. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(mistakes.join('\n'));
+    this.mistakes = mistakes;
+  }
+}
+
+/**
+ * Puts sources together, the later ones over the earlier ones, and validates the result.
+ * Throws {@link ConfigError} with all mistakes.
+ */
+export function resolveConfig(settings: readonly RawSetting[]): BrokerConfig {
+  const mistakes: string[] = [];
+  const entries = new Map<string, ConfigEntry>();
+  for (const { name, text, source, where } of settings) {
+    const canonical = canonicalName(name);
+    if (canonical === undefined) {
+      mistakes.push(`${where}: unknown setting ${name}${didYouMean(name, BROKER_DEFINITIONS.keys())}`);
+      continue;
+    }
+    try {
+      BROKER_DEFINITIONS.get(canonical)!.parse(text);
+    } catch (error) {
+      if (!(error instanceof ConfigValueError)) throw error;
+      mistakes.push(`${where}: ${error.message}`);
+      continue;
+    }
+    entries.set(canonical, { text: text.trim(), source, where });
+  }
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  const topicDefaults = topicDefaultsOf(entries);
+  parseTopicSettings(new Map(), topicDefaults);
+  return Object.freeze({ settings: parseSettings(entries), topicDefaults, entries });
+}
+
+/** `POLYLOG_…` variables as settings; POLYLOG_CONFIG names the file and is not one. */
+export function environmentSettings(environment: Readonly<Record<string, string | undefined>>): RawSetting[] {
+  return Object.entries(environment).flatMap(([variable, text]) => {
+    if (!variable.startsWith(ENVIRONMENT_PREFIX) || text === undefined) return [];
+    if (variable === `${ENVIRONMENT_PREFIX}CONFIG`) return [];
+    const name = variable.slice(ENVIRONMENT_PREFIX.length).toLowerCase().replaceAll('_', '.');
+    return [{ name, text, source: 'environment' as const, where: variable }];
+  });
+}
+
+let namesBySpelling: Map<string, string> | undefined;
+
+/** The setting's own name for any spelling: letter case, and `.`, `-` and `_` for each other. */
+export function canonicalName(name: string): string | undefined {
+  namesBySpelling ??= new Map([...BROKER_DEFINITIONS.keys()].map((known) => [spelling(known), known]));
+  return namesBySpelling.get(spelling(name));
+}
+
+function spelling(name: string): string {
+  return name.toLowerCase().replaceAll(/[_-]/g, '.');
+}
+
+function parseSettings(entries: ReadonlyMap<string, ConfigEntry>): BrokerSettings {
+  const parsed: Record<string, unknown> = {};
+  for (const [name, definition] of Object.entries(BROKER_CONFIGS)) {
+    const text = entries.get(name)?.text ?? definition.defaultText;
+    parsed[name] = text === null ? undefined : definition.parse(text);
+  }
+  // Each value comes from the definition of the same name, which is what the type says.
+  return Object.freeze(parsed) as BrokerSettings;
+}
