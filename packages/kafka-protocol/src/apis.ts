@@ -1,15 +1,63 @@
+import { alterConfigs } from './messages/alter-configs.ts';
 import { apiVersions } from './messages/api-versions.ts';
+import { createPartitions } from './messages/create-partitions.ts';
+import { createTopics } from './messages/create-topics.ts';
+import { deleteGroups } from './messages/delete-groups.ts';
+import { deleteRecords } from './messages/delete-records.ts';
+import { deleteTopics } from './messages/delete-topics.ts';
+import { describeCluster } from './messages/describe-cluster.ts';
+import { describeConfigs } from './messages/describe-configs.ts';
+import { describeGroups } from './messages/describe-groups.ts';
+import { describeLogDirs } from './messages/describe-log-dirs.ts';
+import { describeTopicPartitions } from './messages/describe-topic-partitions.ts';
 import { fetch } from './messages/fetch.ts';
+import { findCoordinator } from './messages/find-coordinator.ts';
+import { heartbeat } from './messages/heartbeat.ts';
+import { incrementalAlterConfigs } from './messages/incremental-alter-configs.ts';
+import { initProducerId } from './messages/init-producer-id.ts';
+import { joinGroup } from './messages/join-group.ts';
+import { leaveGroup } from './messages/leave-group.ts';
+import { listGroups } from './messages/list-groups.ts';
+import { listOffsets } from './messages/list-offsets.ts';
 import { metadata } from './messages/metadata.ts';
+import { offsetCommit } from './messages/offset-commit.ts';
+import { offsetDelete } from './messages/offset-delete.ts';
+import { offsetFetch } from './messages/offset-fetch.ts';
+import { offsetForLeaderEpoch } from './messages/offset-for-leader-epoch.ts';
 import { produce } from './messages/produce.ts';
+import { syncGroup } from './messages/sync-group.ts';
 import type { Api } from './schema/index.ts';
 
-/** Every API of this package, by the name that its file exports. */
+/** Every API of this package, in the order of their keys. */
 export const apis = {
   produce,
   fetch,
+  listOffsets,
   metadata,
+  offsetCommit,
+  offsetFetch,
+  findCoordinator,
+  joinGroup,
+  heartbeat,
+  leaveGroup,
+  syncGroup,
+  describeGroups,
+  listGroups,
   apiVersions,
+  createTopics,
+  deleteTopics,
+  deleteRecords,
+  initProducerId,
+  offsetForLeaderEpoch,
+  describeConfigs,
+  alterConfigs,
+  describeLogDirs,
+  createPartitions,
+  deleteGroups,
+  incrementalAlterConfigs,
+  offsetDelete,
+  describeCluster,
+  describeTopicPartitions,
 } as const;
 
 const byKey: Api[] = [];

@@ -1,5 +1,18 @@
-import { api, array, boolean, field, int16, int32, int64, string, struct } from '../schema/index.ts';
-import { since, tagged, type InitOf, type MessageOf } from '../schema/index.ts';
+import {
+  api,
+  array,
+  boolean,
+  field,
+  int16,
+  int32,
+  int64,
+  string,
+  struct,
+  since,
+  tagged,
+  type InitOf,
+  type MessageOf,
+} from '../schema/index.ts';
 
 /** The first request on a connection: who is there, and which versions it speaks (KIP-35, KIP-511, KIP-584). */
 export const apiVersions = api({

@@ -1,5 +1,8 @@
 import { array, field, int32, nullable, string, struct } from '../schema/index.ts';
 
+/** "Not asked for" in every field of authorized operations (KIP-430). */
+export const AUTHORIZED_OPERATIONS_OMITTED = -0x8000_0000;
+
 /** The leader to turn to instead (KIP-951); -1/-1 says nothing. */
 export const leaderIdAndEpoch = struct({
   leaderId: field(int32, { default: -1 }),

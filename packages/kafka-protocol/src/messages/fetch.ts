@@ -11,8 +11,12 @@ import {
   string,
   struct,
   uuid,
+  since,
+  tagged,
+  until,
+  type InitOf,
+  type MessageOf,
 } from '../schema/index.ts';
-import { since, tagged, until, type InitOf, type MessageOf } from '../schema/index.ts';
 import { leaderIdAndEpoch, nodeEndpoints } from './common.ts';
 
 /** "The follower said nothing about its high watermark": Kafka's is 2^63-1, which never travels. */

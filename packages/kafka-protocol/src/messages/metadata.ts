@@ -1,8 +1,20 @@
-import { api, array, boolean, field, int16, int32, nullable, string, struct, uuid } from '../schema/index.ts';
-import { between, since, type InitOf, type MessageOf } from '../schema/index.ts';
-
-/** "Not asked for" in every field of authorized operations (KIP-430). */
-export const AUTHORIZED_OPERATIONS_OMITTED = -0x8000_0000;
+import {
+  api,
+  array,
+  boolean,
+  field,
+  int16,
+  int32,
+  nullable,
+  string,
+  struct,
+  uuid,
+  between,
+  since,
+  type InitOf,
+  type MessageOf,
+} from '../schema/index.ts';
+import { AUTHORIZED_OPERATIONS_OMITTED } from './common.ts';
 
 /** Brokers, topics and the leaders of their partitions. */
 export const metadata = api({

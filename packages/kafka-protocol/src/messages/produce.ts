@@ -10,8 +10,12 @@ import {
   string,
   struct,
   uuid,
+  since,
+  tagged,
+  until,
+  type InitOf,
+  type MessageOf,
 } from '../schema/index.ts';
-import { since, tagged, until, type InitOf, type MessageOf } from '../schema/index.ts';
 import { leaderIdAndEpoch, nodeEndpoints } from './common.ts';
 
 /**
