@@ -1,4 +1,5 @@
 export * from './apis.ts';
+export * from './errors.ts';
 export * from './frame.ts';
 export * from './messages/alter-configs.ts';
 export * from './messages/api-versions.ts';
