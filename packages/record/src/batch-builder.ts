@@ -33,7 +33,7 @@ export interface NewRecord {
   readonly key: Uint8Array | null;
   readonly value: Uint8Array | null;
   readonly headers?: readonly RecordHeader[];
-  /** ms since the epoch, -1: none. Not used in a batch with log-append time. */
+  /** ms since the epoch, -1: none. A batch with log-append time keeps it in its bytes, and readers see the append time. */
   readonly timestamp: number;
 }
 
@@ -59,7 +59,6 @@ export interface BatchOptions {
 export class BatchBuilder {
   readonly #options: BatchOptions;
   readonly #body = new Writer();
-  readonly #appendTime: boolean;
   #baseTimestamp: number;
   #maxTimestamp = NO_TIMESTAMP;
   #recordCount = 0;
@@ -67,8 +66,7 @@ export class BatchBuilder {
 
   constructor(options: BatchOptions = {}) {
     this.#options = options;
-    this.#appendTime = options.logAppendTimeMs !== undefined;
-    this.#baseTimestamp = options.deleteHorizonMs ?? options.logAppendTimeMs ?? NO_TIMESTAMP;
+    this.#baseTimestamp = options.deleteHorizonMs ?? NO_TIMESTAMP;
   }
 
   get recordCount(): number {
@@ -87,11 +85,10 @@ export class BatchBuilder {
   append(record: NewRecord, offsetDelta: number = this.#lastOffsetDelta + 1): void {
     if (offsetDelta <= this.#lastOffsetDelta)
       throw new RangeError(`offset delta ${offsetDelta} does not ascend`);
-    const timestamp = this.#options.logAppendTimeMs ?? record.timestamp;
+    const { timestamp } = record;
     if (this.#recordCount === 0 && this.#options.deleteHorizonMs === undefined)
       this.#baseTimestamp = timestamp;
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp;
-    // Under log-append time, too, against the base: with a delete horizon the base is another time.
     writeRecord(this.#body, record, offsetDelta, timestamp - this.#baseTimestamp);
     this.#recordCount++;
     this.#lastOffsetDelta = offsetDelta;
@@ -123,7 +120,7 @@ export class BatchBuilder {
       crc: 0,
       attributes: batchAttributes({
         codecId: idOfCodec(codec),
-        timestampType: this.#appendTime ? 'append' : 'create',
+        timestampType: options.logAppendTimeMs !== undefined ? 'append' : 'create',
         transactional: options.transactional ?? false,
         control: options.control ?? false,
         deleteHorizon: options.deleteHorizonMs !== undefined,
