@@ -13,6 +13,8 @@ export interface ClusterImage {
   topicById(topicId: string): TopicImage | undefined;
   /** In the order of their names. */
   topics(): Iterable<TopicImage>;
+  /** The topic of that name, if there is one, and those after it. */
+  topicsFrom(kafkaName: string): Iterable<TopicImage>;
   readonly topicCount: number;
   readonly partitionCount: number;
 }
@@ -22,6 +24,8 @@ export interface BrokerImage {
   /** Rises with each registration of the same id. */
   readonly epoch: number;
   readonly rack: string | undefined;
+  /** The machine: replicas of one partition are kept on different ones. */
+  readonly host: string;
   /** Advertised address per listener name; the Kafka front end's is `kafka`. */
   readonly endpoints: ReadonlyMap<string, { readonly host: string; readonly port: number }>;
 }
