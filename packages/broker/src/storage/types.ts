@@ -1,6 +1,8 @@
 /**
  * The storage contract: what replication, metadata and topics see of it. Bytes are record batches (format v2), complete, already
  * validated, stamped with base offset and leader epoch. One broker has one {@link LogStore} per data folder.
+ *
+ * Made by `openLogStore` in log-store.ts.
  */
 
 /** Which partition a log belongs to. The folder is `<topic>-<partition>`; the topic's id inside it tells a topic from its deleted namesake. */
@@ -92,6 +94,8 @@ export interface Log {
   readonly endOffset: number;
   /** Records below it are durable in the sense of the config's `flush`; <= endOffset. */
   readonly durableOffset: number;
+  /** Records below it are synced in their segments, not only in the journal: damage below it is bit rot, not a torn tail. */
+  readonly recoveryPoint: number;
   readonly sizeBytes: number;
   readonly epochs: LeaderEpochs;
   /** Set when writing failed and the partial write could not be cut: no more writes; reads answer what they can. */
@@ -109,7 +113,13 @@ export interface Log {
   reset(offset: number): void;
   /** Moves startOffset up, never down, to at most `endOffset`; whole segments below it are removed later. */
   advanceStartOffset(offset: number): void;
+  /**
+   * Checks the CRCs of what it returns, unless this process wrote or checked those bytes lately; that may read from the disk
+   * synchronously: await {@link prepareRead} first to keep it off the event loop. Throws DiskError.
+   */
   read(options: ReadOptions): ReadOutcome;
+  /** Undefined when `read` with these options will not wait for the disk; otherwise checks the range asynchronously. Never needed for correctness. */
+  prepareRead(options: ReadOptions): Promise<void> | undefined;
   /** The first record at or above the timestamp (milliseconds), from records below `endOffset`; reads batches where the index is not exact. */
   offsetForTimestamp(timestamp: number, endOffset: number): Promise<TimestampedOffset | undefined>;
   /** The record with the largest timestamp below `endOffset`. */
@@ -125,6 +135,8 @@ export interface Log {
   scanHeaders(fromOffset: number, visit: (header: import('@polylog/record').BatchHeader) => void): void;
   /** Asked at each roll and clean stop for the state that belongs to exactly `endOffset`. */
   snapshotSource: (() => readonly ProducerSnapshotEntry[]) | undefined;
+  /** Retention deletes only segments that end at or below it: the HW. Without it, durableOffset bounds. */
+  retentionBound: (() => number) | undefined;
   /** Called when durableOffset rose. */
   onDurable: ((durableOffset: number) => void) | undefined;
 }
@@ -142,8 +154,23 @@ export interface ProducerSnapshotEntry {
   readonly currentTxnFirstOffset: number;
 }
 
+/** What the store found when it opened. `process-crash`: the same boot, so that the page cache survived; `power-loss`: another one. */
+export interface RecoveryReport {
+  readonly kind: 'clean' | 'process-crash' | 'power-loss' | 'fresh';
+  readonly logs: number;
+  /** Bytes that were read and checked. */
+  readonly scannedBytes: number;
+  /** Torn bytes that were cut off the ends of logs. */
+  readonly cutBytes: number;
+  /** Batches that the journal gave back. */
+  readonly journalBatches: number;
+  /** Damaged ranges below recovery points: kept, and answered as `corrupt`. */
+  readonly corruptRanges: number;
+}
+
 export interface LogStore {
   readonly dataDirectory: string;
+  readonly recovery: RecoveryReport;
   get(topic: string, partition: number): Log | undefined;
   logs(): Iterable<Log>;
   /** Creates it in memory; files come with the first append. Throws if a log of that name and partition exists. */
@@ -159,6 +186,60 @@ export interface LogStore {
   readonly diskFull: boolean;
   /** A datasync failed or the journal could not be written: the process must stop now and recover at its next start. */
   onFatal: ((error: Error) => void) | undefined;
+  /**
+   * Removes what retention no longer keeps and what lies below the start offsets; rolls active segments of which all is expired. The store's
+   * timer does it every `retentionCheckMs`; tests and owners may call it too.
+   */
+  retentionPass(nowMs: number): Promise<void>;
+  /** Syncs all segments, moves the recovery points and frees the journal. The store's timer does it every `checkpointMs`. */
+  checkpoint(): Promise<void>;
   /** Clean stop: snapshots, syncs, checkpoints, and the clean-shutdown marker last. */
   close(): Promise<void>;
+}
+
+/** Limits and intervals of a data folder. */
+export interface StorageConfig {
+  /** Files open at once; those in use by an asynchronous call may exceed it. */
+  readonly openFilesMax: number;
+  /** Bytes appended last, broker-wide, that count as being in the page cache. */
+  readonly hotBytes: number;
+  /** One preallocated file of the journal. */
+  readonly journalFileBytes: number;
+  /** Files of the journal; when all are in use, rounds sync the segments themselves until a checkpoint has freed one. */
+  readonly journalFilesMax: number;
+  /** Larger batches are not written to the journal: their segment is synced instead. */
+  readonly journalBatchBytesMax: number;
+  readonly checkpointMs: number;
+  readonly retentionCheckMs: number;
+  /** Free space below which {@link LogStore.diskFull} is set. */
+  readonly freeSpaceReserveBytes: number;
+  readonly freeSpacePollMs: number;
+  /** How long a check of CRCs is trusted before a cold read repeats it. */
+  readonly verifiedTrustMs: number;
+}
+
+export const DEFAULT_STORAGE_CONFIG: StorageConfig = {
+  openFilesMax: 2000,
+  hotBytes: 256 * 1024 * 1024,
+  journalFileBytes: 16 * 1024 * 1024,
+  journalFilesMax: 16,
+  journalBatchBytesMax: 256 * 1024,
+  checkpointMs: 30_000,
+  retentionCheckMs: 60_000,
+  freeSpaceReserveBytes: 64 * 1024 * 1024,
+  freeSpacePollMs: 1000,
+  verifiedTrustMs: 600_000,
+};
+
+export interface LogStoreOptions {
+  readonly disk: import('../platform/disk.ts').Disk;
+  readonly clock: import('../platform/clock.ts').Clock;
+  readonly timers: import('../platform/clock.ts').Timers;
+  readonly logger: import('../platform/log.ts').Logger;
+  readonly dataDirectory: string;
+  readonly config?: Partial<StorageConfig>;
+  /** The config of a log found on the disk; its owner may call {@link Log.configure} later, when it knows better. */
+  readonly logConfigOf: (id: LogId) => LogConfig;
+  /** Called once the folder is locked, before anything in it is read or changed: for files of the owner such as `meta.properties`. */
+  readonly onLocked?: () => void;
 }
