@@ -108,7 +108,8 @@ export class SimEndpoint implements Connection {
       const chunk = this.#queue[0]!;
       const limit = random.chance(0.3) ? random.between(1, SEGMENT_BYTES_MAX) : SEGMENT_BYTES_MAX;
       const bytes = Math.min(chunk.length, random.chance(0.2) ? random.between(1, 64) : limit);
-      this.#inFlight.push(chunk.slice(0, bytes));
+      // Copied, and not by Buffer's slice, which shares memory.
+      this.#inFlight.push(Uint8Array.prototype.slice.call(chunk, 0, bytes));
       this.#inFlightBytes += bytes;
       this.#bufferedBytes -= bytes;
       if (bytes === chunk.length) this.#queue.shift();
