@@ -206,7 +206,7 @@ test('lz4: reserved flags, dictionaries, old versions, oversized blocks and reac
   assert.throws(() => decode(Buffer.from('04224d18614082', 'hex')), { message: /flags/ }, 'dictionary');
   assert.throws(() => decode(Buffer.from('04224d18204082', 'hex')), { message: /flags/ }, 'version');
   assert.throws(() => decode(Buffer.from('04224d18603082', 'hex')), { message: /block descriptor/ });
-  assert.throws(() => decode(Buffer.from('0221 4c18604082'.replace(' ', ''), 'hex')), {
+  assert.throws(() => decode(Buffer.from('02214c18604082', 'hex')), {
     message: /not an LZ4 frame/,
   });
 });
@@ -226,11 +226,7 @@ test('snappy: every kind of element', () => {
   const decode = (hex: string) =>
     Buffer.from(decompress('snappy', Buffer.from(hex, 'hex'), { maxBytes: 1000 })).toString();
   assert.equal(decode('00'), '');
-  assert.equal(
-    decode('036' + '1'.repeat(0) + '1'.slice(1) + '08616263'.slice(1)).length,
-    0 + 3,
-    'short literal',
-  );
+  assert.equal(decode('0308616263'), 'abc', 'literal, length in the tag');
   assert.equal(decode('03f002616263'), 'abc', 'literal, length in one byte');
   assert.equal(decode('03f40200616263'), 'abc', 'literal, length in two bytes');
   assert.equal(decode('03fc02000000616263'), 'abc', 'literal, length in four bytes');
@@ -239,7 +235,7 @@ test('snappy: every kind of element', () => {
   assert.equal(decode('07086162630f03000000'), 'abcabca', 'copy, distance in four bytes');
   assert.throws(() => decode('07086162630104'), { message: /distance 4/ });
   assert.throws(() => decode('07086162630100'), { message: /distance 0/ });
-  assert.throws(() => decode('0608616263010 3'.replace(' ', '')), { message: /longer than it says/ });
+  assert.throws(() => decode('06086162630103'), { message: /longer than it says/ });
   assert.throws(() => decode('08086162630103'), { message: /shorter than it says/ });
   assert.throws(() => decode('030c616263'), TruncatedError);
 });
