@@ -39,7 +39,8 @@ export function isInstalled(root) {
   const hash = lockHash(root);
   if (readIfThere(markerPath(root)) === hash) return true;
   const installed = readIfThere(path.join(root, 'node_modules/.package-lock.json'));
-  if (installed === undefined || !sameTree(JSON.parse(readLock(root)), JSON.parse(installed), root)) return false;
+  if (installed === undefined || !sameTree(JSON.parse(readLock(root)), JSON.parse(installed), root))
+    return false;
   writeMarker(root);
   return true;
 }
@@ -53,7 +54,9 @@ export function pickNode(root, current = { path: process.execPath, version: proc
 
 function lockHash(root) {
   // The platform counts too: a folder shared between machines holds the binaries of one of them.
-  return createHash('sha256').update(`${process.platform} ${process.arch}\n${readLock(root)}`).digest('hex');
+  return createHash('sha256')
+    .update(`${process.platform} ${process.arch}\n${readLock(root)}`)
+    .digest('hex');
 }
 
 function readLock(root) {
@@ -84,7 +87,9 @@ function sameTree(wanted, installed, root) {
 
 /** Whether npm must have installed an optional package: one for this system, in an edition for any C library. */
 function isForThisMachine({ os, cpu, libc }) {
-  return libc === undefined && os?.includes(process.platform) === true && cpu?.includes(process.arch) === true;
+  return (
+    libc === undefined && os?.includes(process.platform) === true && cpu?.includes(process.arch) === true
+  );
 }
 
 function install(root) {
@@ -96,7 +101,8 @@ function install(root) {
   const done =
     npmCli && npmNode ? spawnSync(npmNode, [npmCli, ...args], options) : spawnSync('npm', args, options);
   if (done.error) fail(`npm ci could not be started: ${done.error.message}`);
-  if (done.status !== 0) fail(`npm ci failed with ${done.signal ?? `code ${done.status}`}; see its output above`);
+  if (done.status !== 0)
+    fail(`npm ci failed with ${done.signal ?? `code ${done.status}`}; see its output above`);
   writeMarker(root);
 }
 
@@ -138,4 +144,5 @@ function main([command, ...rest]) {
   handOver(node, [...COMMANDS[command], ...rest, ...targets]);
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) main(process.argv.slice(2));
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+  main(process.argv.slice(2));
