@@ -1,8 +1,14 @@
-import { BrokerError, type ErrorName } from '../errors.ts';
-import type { CreateTopicRequest } from '../topics/types.ts';
+import { BrokerError } from '../errors.ts';
 import type { ClusterImage, PartitionImage } from './image.ts';
-import type { PartitionRecord } from './keys.ts';
+import type { StoredPartition } from './keys.ts';
+import {
+  electLeader,
+  withRestartedBroker,
+  type BrokerView,
+  type PartitionRecord,
+} from './partition-record.core.ts';
 import { placeReplicas } from './placement.core.ts';
+import type { CreateTopicRequest } from './types.ts';
 
 /** How many partitions there may be. */
 export interface PartitionLimits {
@@ -23,7 +29,7 @@ export function planTopic(options: {
   readonly defaults: CreationDefaults;
   readonly limits: PartitionLimits;
   readonly start: number;
-}): PartitionRecord[] {
+}): StoredPartition[] {
   const { image, request, defaults, limits, start } = options;
   const { assignments } = request;
   if (assignments !== undefined) {
@@ -53,7 +59,9 @@ export function planTopic(options: {
   }
   checkPartitionCount(image, 0, partitions, limits);
   const brokers = [...image.brokers.values()];
-  return placeReplicas({ brokers, partitions, replicationFactor, start }).map(firstState);
+  return placeReplicas({ brokers, partitions, replicationFactor, start }).map((replicas) =>
+    firstState(image, replicas),
+  );
 }
 
 /** The first states of the partitions by which a topic grows to `count`. Throws BrokerError. */
@@ -64,7 +72,7 @@ export function planPartitions(options: {
   readonly assignments: readonly (readonly number[])[] | undefined;
   readonly limits: PartitionLimits;
   readonly start: number;
-}): PartitionRecord[] {
+}): StoredPartition[] {
   const { image, present, count, assignments, limits, start } = options;
   const growth = count - present.length;
   if (growth <= 0) {
@@ -86,123 +94,45 @@ export function planPartitions(options: {
     return firstStates(image, assignments, replicationFactor);
   }
   const brokers = [...image.brokers.values()];
-  return placeReplicas({ brokers, partitions: growth, replicationFactor, start }).map(firstState);
+  return placeReplicas({ brokers, partitions: growth, replicationFactor, start }).map((replicas) =>
+    firstState(image, replicas),
+  );
 }
 
 /**
- * The state of a partition after a broker that holds a replica has started again; undefined if it stays. The broker leaves the ISR unless
- * it is alone in it, and the ELR after an unclean stop (KIP-966); then a leader is elected if there is none or it was this broker, under a
- * new epoch: what was written in the old one is settled before anything new is.
+ * The record of a partition after a broker that holds a replica has started again; undefined if it stays. If this broker led, or nobody did,
+ * a leader is elected anew, under a new epoch: what the old one wrote is settled before anything new is.
  */
 export function afterBrokerStart(
-  partition: PartitionImage,
+  record: PartitionRecord,
   options: {
     readonly brokerId: number;
-    readonly cleanStop: boolean;
-    readonly live: ReadonlySet<number>;
-    readonly uncleanElection: boolean;
+    readonly brokerEpoch: number;
+    /** See withRestartedBroker. */
+    readonly retained: boolean;
+    readonly brokers: BrokerView;
+    readonly minInsyncReplicas: number;
   },
 ): PartitionRecord | undefined {
-  const { brokerId, cleanStop, live, uncleanElection } = options;
-  if (!partition.replicas.includes(brokerId)) return undefined;
-  const alone = partition.isr.length === 1 && partition.isr[0] === brokerId;
+  const { brokerId, brokerEpoch, brokers, minInsyncReplicas } = options;
+  if (!record.replicas.includes(brokerId)) return undefined;
   // The only replica there is cannot be behind anyone.
-  const keepsPlace = alone && (cleanStop || partition.replicas.length === 1);
-  const isr = keepsPlace ? partition.isr : partition.isr.filter((id) => id !== brokerId);
-  const elr = cleanStop ? partition.elr : partition.elr.filter((id) => id !== brokerId);
-  const leads = partition.leader !== -1 && partition.leader !== brokerId && live.has(partition.leader);
-  if (leads) {
-    const same = isr.length === partition.isr.length && elr.length === partition.elr.length;
-    return same ? undefined : { ...recordOf(partition), isr, elr };
+  const retained = options.retained || record.replicas.length === 1;
+  const restarted = withRestartedBroker(record, { id: brokerId, brokerEpoch, retained }, minInsyncReplicas);
+  const present = restarted ?? record;
+  if (present.leader !== brokerId && present.leader !== -1) {
+    return electLeader(present, brokers, minInsyncReplicas) ?? restarted;
   }
-  return elect({ ...recordOf(partition), isr, elr }, { live, uncleanElection });
-}
-
-/** Elects from the ISR, then the ELR, then nobody, or, if the topic allows it, any live replica. Every election is a new epoch. */
-export function elect(
-  partition: PartitionRecord,
-  options: { readonly live: ReadonlySet<number>; readonly uncleanElection: boolean },
-): PartitionRecord {
-  const { replicas, isr, elr } = partition;
-  const { live, uncleanElection } = options;
-  const leaderEpoch = partition.leaderEpoch + 1;
-  const firstLive = (candidates: readonly number[]): number | undefined =>
-    replicas.find((id) => candidates.includes(id) && live.has(id));
-  const fromIsr = firstLive(isr);
-  if (fromIsr !== undefined) return { ...partition, leader: fromIsr, leaderEpoch };
-  const fromElr = firstLive(elr);
-  if (fromElr !== undefined) {
-    return {
-      replicas,
-      leader: fromElr,
-      leaderEpoch,
-      isr: [fromElr],
-      elr: elr.filter((id) => id !== fromElr),
-    };
-  }
-  const unclean = uncleanElection ? firstLive(replicas) : undefined;
-  if (unclean !== undefined) return { replicas, leader: unclean, leaderEpoch, isr: [unclean], elr: [] };
-  return { ...partition, leader: -1, leaderEpoch };
-}
-
-/** A leader's wish for another ISR (KIP-497). */
-export interface IsrChange {
-  readonly brokerId: number;
-  readonly leaderEpoch: number;
-  readonly partitionEpoch: number;
-  /** Members with the broker epochs under which the leader knows them. */
-  readonly isr: readonly { readonly brokerId: number; readonly brokerEpoch: number }[];
-}
-
-export type IsrChangeOutcome =
-  | { readonly record: PartitionRecord }
-  | { readonly error: ErrorName; readonly message: string };
-
-/** Checks the wish against the present state, and moves members that fell out below min.insync.replicas to the ELR (KIP-966). */
-export function changeIsr(
-  image: ClusterImage,
-  partition: PartitionImage,
-  change: IsrChange,
-  minInsyncReplicas: number,
-): IsrChangeOutcome {
-  const { leaderEpoch, partitionEpoch, brokerId } = change;
-  if (leaderEpoch < partition.leaderEpoch) return refused('FENCED_LEADER_EPOCH', 'The leader epoch is old');
-  if (leaderEpoch > partition.leaderEpoch || brokerId !== partition.leader) {
-    return refused('INVALID_REQUEST', 'The broker does not lead in this epoch');
-  }
-  if (partitionEpoch !== partition.partitionEpoch) {
-    return refused('INVALID_REQUEST', 'The partition has changed meanwhile');
-  }
-  const isr = change.isr.map((member) => member.brokerId);
-  if (!isr.includes(brokerId)) return refused('INVALID_REQUEST', 'The leader itself is missing from the ISR');
-  if (new Set(isr).size !== isr.length || isr.some((id) => !partition.replicas.includes(id))) {
-    return refused('INVALID_REQUEST', 'The ISR has members that are not replicas');
-  }
-  for (const { brokerId: id, brokerEpoch } of change.isr) {
-    if (partition.isr.includes(id)) continue;
-    if (image.brokers.get(id)?.epoch !== brokerEpoch) {
-      return refused('INVALID_REQUEST', `Broker ${id} is not registered with epoch ${brokerEpoch}`);
-    }
-  }
-  const eligible = [...partition.elr, ...partition.isr].filter((id) => !isr.includes(id));
-  const elr = isr.length >= minInsyncReplicas ? [] : [...new Set(eligible)];
-  return { record: { ...recordOf(partition), isr, elr } };
-}
-
-function refused(error: ErrorName, message: string): IsrChangeOutcome {
-  return { error, message };
-}
-
-export function recordOf(partition: PartitionImage): PartitionRecord {
-  const { leader, leaderEpoch, replicas, isr, elr } = partition;
-  return { leader, leaderEpoch, replicas, isr, elr };
+  const elected = electLeader({ ...present, leader: -1 }, brokers, minInsyncReplicas);
+  if (elected !== undefined) return elected;
+  return record.leader === -1 ? restarted : { ...present, leader: -1, leaderEpoch: present.leaderEpoch + 1 };
 }
 
 function firstStates(
   image: ClusterImage,
   assignments: readonly (readonly number[])[],
   replicationFactor: number,
-): PartitionRecord[] {
+): StoredPartition[] {
   for (const [partition, replicas] of assignments.entries()) {
     const problem =
       replicas.length === 0
@@ -220,11 +150,12 @@ function firstStates(
       );
     }
   }
-  return assignments.map(firstState);
+  return assignments.map((replicas) => firstState(image, replicas));
 }
 
-function firstState(replicas: readonly number[]): PartitionRecord {
-  return { leader: replicas[0]!, leaderEpoch: 0, replicas, isr: replicas, elr: [] };
+function firstState(image: ClusterImage, replicas: readonly number[]): StoredPartition {
+  const isr = replicas.map((id) => ({ id, brokerEpoch: image.brokers.get(id)!.epoch }));
+  return { leader: replicas[0]!, leaderEpoch: 0, replicas, isr, elr: [] };
 }
 
 function checkPartitionCount(

@@ -6,11 +6,11 @@ import {
   type Operation,
 } from '../metadata/types.ts';
 import type { Random } from '../platform/index.ts';
-import type { CreateTopicRequest } from '../topics/types.ts';
 import { planPartitions, planTopic, type CreationDefaults, type PartitionLimits } from './controller.core.ts';
-import { partitionKey, topicKey, type PartitionRecord, type TopicRecord } from './keys.ts';
+import { encodePartition, partitionKey, topicKey, type StoredPartition, type TopicRecord } from './keys.ts';
 import { collisionKey, INTERNAL_PREFIX, validateNoCollision, validateTopicName } from './topic-names.ts';
 import type { ImageTracker } from './tracker.ts';
+import type { CreateTopicRequest } from './types.ts';
 
 /** How often a change is decided anew because another one came in between. */
 const ATTEMPTS_MAX = 10;
@@ -188,12 +188,12 @@ export class Controller {
     before: MetadataEntry | undefined,
     record: TopicRecord,
     firstIndex: number,
-    partitions: readonly PartitionRecord[],
+    partitions: readonly StoredPartition[],
   ): Promise<number | undefined> {
     const operations = partitions.map((partition, index): Operation => ({
       kind: 'put',
       key: partitionKey(record.id, firstIndex + index),
-      value: JSON.stringify(partition),
+      value: encodePartition(partition),
     }));
     // The last transaction has the topic's key and as many partitions as fit.
     const early = operations.slice(0, Math.max(0, operations.length - (TRANSACTION_OPERATIONS_MAX - 1)));

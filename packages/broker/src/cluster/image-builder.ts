@@ -9,7 +9,7 @@ import {
   type BrokerRecord,
   type ClusterRecord,
   type ControllerRecord,
-  type PartitionRecord,
+  type StoredPartition,
   type TopicRecord,
 } from './keys.ts';
 import { SortedMap } from './sorted-map.ts';
@@ -140,17 +140,9 @@ export class ImageBuilder {
     const { key } = entry;
     const partition = parsePartitionKey(key);
     if (partition !== undefined) {
-      const { leader, leaderEpoch, replicas, isr, elr } = JSON.parse(entry.value) as PartitionRecord;
       let partitions = this.#partitions.get(partition.topicId);
       if (partitions === undefined) this.#partitions.set(partition.topicId, (partitions = new Map()));
-      partitions.set(partition.index, {
-        leader,
-        leaderEpoch,
-        partitionEpoch: entry.modRevision,
-        replicas,
-        isr,
-        elr,
-      });
+      partitions.set(partition.index, partitionImage(entry));
       return this.#nameById.get(partition.topicId);
     }
     if (key.startsWith(TOPICS_PREFIX)) {
@@ -235,4 +227,13 @@ export class ImageBuilder {
       partitions,
     };
   }
+}
+
+function partitionImage(entry: MetadataEntry): PartitionImage {
+  const stored = JSON.parse(entry.value) as StoredPartition;
+  const record = { ...stored, partitionEpoch: entry.modRevision };
+  const { leader, leaderEpoch, partitionEpoch, replicas } = record;
+  const isr = record.isr.map(({ id }) => id);
+  const elr = record.elr.map(({ id }) => id);
+  return { leader, leaderEpoch, partitionEpoch, replicas, isr, elr, record };
 }

@@ -1,3 +1,5 @@
+import type { PartitionRecord } from './partition-record.core.ts';
+
 /**
  * The immutable picture of the cluster that every request is answered from. A change makes a new image that shares what did not
  * change; nobody ever writes to one.
@@ -52,4 +54,6 @@ export interface PartitionImage {
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
   readonly elr: readonly number[];
+  /** The same with the registrations of the members, for who decides about leaders and the ISR. */
+  readonly record: PartitionRecord;
 }

@@ -1,3 +1,5 @@
+import type { PartitionRecord } from './partition-record.core.ts';
+
 /*
  * The cluster's state in the metadata store. Values are JSON.
  *
@@ -40,16 +42,17 @@ export interface TopicRecord {
   readonly overrides: Readonly<Record<string, string>>;
 }
 
-export interface PartitionRecord {
-  readonly leader: number;
-  readonly leaderEpoch: number;
-  readonly replicas: readonly number[];
-  readonly isr: readonly number[];
-  readonly elr: readonly number[];
-}
+/** A partition's record but for its partition epoch, which is the key's modRevision. */
+export type StoredPartition = Omit<PartitionRecord, 'partitionEpoch'>;
 
 export interface ProducerIdsRecord {
   readonly next: number;
+}
+
+export function encodePartition(record: StoredPartition): string {
+  const { leader, leaderEpoch, replicas, isr, elr } = record;
+  const stored: StoredPartition = { leader, leaderEpoch, replicas, isr, elr };
+  return JSON.stringify(stored);
 }
 
 export function brokerKey(id: number): string {

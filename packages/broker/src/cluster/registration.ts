@@ -8,15 +8,17 @@ import {
 } from '../metadata/types.ts';
 import type { Random } from '../platform/index.ts';
 import { afterBrokerStart } from './controller.core.ts';
-import type { ClusterImage, PartitionImage } from './image.ts';
+import type { ClusterImage, TopicImage } from './image.ts';
 import {
   brokerKey,
   CLUSTER_KEY,
   CONTROLLER_KEY,
+  encodePartition,
   partitionKey,
   type BrokerRecord,
   type ClusterRecord,
 } from './keys.ts';
+import type { BrokerView } from './partition-record.core.ts';
 
 /** A broker that is silent for so long counts as gone. */
 const LEASE_TTL_MS = 10_000;
@@ -76,30 +78,37 @@ export async function startPartitions(options: {
   readonly store: MetadataStore;
   readonly image: ClusterImage;
   readonly brokerId: number;
-  readonly cleanStop: boolean;
-  /** Whether a topic allows unclean elections. */
-  readonly uncleanElection: (kafkaName: string) => boolean;
+  readonly brokerEpoch: number;
+  /** Whether the folder holds all that was acknowledged from it: after a clean stop, or an intact page cache. */
+  readonly retained: boolean;
+  readonly minInsyncReplicas: (topic: TopicImage) => number;
 }): Promise<number> {
-  const { store, image, brokerId, cleanStop } = options;
-  const live = new Set([...image.brokers.keys(), brokerId]);
-  const changes: { readonly key: string; readonly partition: PartitionImage; readonly value: string }[] = [];
+  const { store, image, brokerId, brokerEpoch, retained } = options;
+  const brokers: BrokerView = (id) => {
+    const epoch = id === brokerId ? brokerEpoch : image.brokers.get(id)?.epoch;
+    return epoch === undefined ? undefined : { brokerEpoch: epoch, shuttingDown: false };
+  };
+  const changes: { readonly key: string; readonly revision: number; readonly value: string }[] = [];
   for (const topic of image.topics()) {
-    const uncleanElection = options.uncleanElection(topic.kafkaName);
-    for (const [index, partition] of topic.partitions.entries()) {
-      const record = afterBrokerStart(partition, { brokerId, cleanStop, live, uncleanElection });
-      if (record === undefined) continue;
-      changes.push({ key: partitionKey(topic.id, index), partition, value: JSON.stringify(record) });
+    const minInsyncReplicas = options.minInsyncReplicas(topic);
+    for (const [index, { record, partitionEpoch }] of topic.partitions.entries()) {
+      const started = afterBrokerStart(record, {
+        brokerId,
+        brokerEpoch,
+        retained,
+        brokers,
+        minInsyncReplicas,
+      });
+      if (started === undefined) continue;
+      const key = partitionKey(topic.id, index);
+      changes.push({ key, revision: partitionEpoch, value: encodePartition(started) });
     }
   }
   const transactions: Promise<number>[] = [];
   for (let at = 0; at < changes.length; at += TRANSACTION_OPERATIONS_MAX) {
     const part = changes.slice(at, at + TRANSACTION_OPERATIONS_MAX);
     const operations = part.map(({ key, value }): Operation => ({ kind: 'put', key, value }));
-    const compare = part.map(({ key, partition }) => ({
-      key,
-      target: 'mod' as const,
-      revision: partition.partitionEpoch,
-    }));
+    const compare = part.map(({ key, revision }) => ({ key, target: 'mod' as const, revision }));
     transactions.push(
       store.transact({ compare, operations }).then((outcome) => (outcome.succeeded ? outcome.revision : 0)),
     );

@@ -1,6 +1,5 @@
 import { BrokerError } from '../errors.ts';
 import type { LogConfig } from '../storage/types.ts';
-import type { ConfigOperation } from '../topics/types.ts';
 import { ConfigValueError, splitList } from './definition.ts';
 import { didYouMean } from './suggest.ts';
 import { TOPIC_CONFIGS, topicConfigDefinition, type TopicConfigName } from './topic-config-definitions.ts';
@@ -19,6 +18,13 @@ export interface TopicSettings {
   readonly minInsyncReplicas: number;
   readonly compact: boolean;
   readonly uncleanLeaderElection: boolean;
+}
+
+/** KIP-339. `set` with undefined deletes, as `delete` does; append and subtract are for list values. */
+export interface ConfigOperation {
+  readonly name: string;
+  readonly operation: 'set' | 'delete' | 'append' | 'subtract';
+  readonly value: string | undefined;
 }
 
 /** The broker's default of each topic config, as text; what is missing has the definition's default. */

@@ -1,6 +1,9 @@
 import type { ClusterImage } from '../cluster/image.ts';
 import type { Partition } from '../replication/types.ts';
-import type { TopicSettings } from '../config/topic-config.ts';
+import type { CreateTopicRequest } from '../cluster/types.ts';
+import type { ConfigOperation, TopicSettings } from '../config/topic-config.ts';
+
+export type { ConfigOperation, CreateTopicRequest };
 
 /** The partitions that this broker hosts, kept in step with the cluster image. */
 export interface HostedPartitions {
@@ -31,26 +34,8 @@ export interface TopicAdmin {
   autoCreateTopic(kafkaName: string): Promise<void>;
 }
 
-export interface CreateTopicRequest {
-  readonly kafkaName: string;
-  /** -1: the broker's default. */
-  readonly partitions: number;
-  readonly replicationFactor: number;
-  /** Replica lists by partition index; excludes the two above. */
-  readonly assignments?: readonly (readonly number[])[];
-  readonly configs: ReadonlyMap<string, string>;
-  readonly validateOnly: boolean;
-}
-
 export interface CreatedTopic {
   readonly topicId: string;
   readonly partitions: number;
   readonly replicationFactor: number;
-}
-
-/** KIP-339. `set` with undefined deletes, as `delete` does; append and subtract are for list values. */
-export interface ConfigOperation {
-  readonly name: string;
-  readonly operation: 'set' | 'delete' | 'append' | 'subtract';
-  readonly value: string | undefined;
 }

@@ -1,0 +1,11 @@
+/** A topic to be made. */
+export interface CreateTopicRequest {
+  readonly kafkaName: string;
+  /** -1: the broker's default. */
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** Replica lists by partition index; excludes the two above. */
+  readonly assignments?: readonly (readonly number[])[];
+  readonly configs: ReadonlyMap<string, string>;
+  readonly validateOnly: boolean;
+}
