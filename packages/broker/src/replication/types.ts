@@ -26,6 +26,8 @@ export interface Partition {
 
   /** Reads up to the bound that the isolation allows. The slice, if any, must be released. */
   read(options: PartitionReadOptions): PartitionReadOutcome;
+  /** Undefined when `read` with these options will not wait for the disk; else loads and checks the range off the event loop. Never needed for correctness. */
+  prepareRead(options: PartitionReadOptions): Promise<void> | undefined;
 
   /** KIP-320 check of a consumer's or follower's view; undefined if it is in order. `leaderEpoch` -1 skips it. */
   checkLeaderEpoch(leaderEpoch: number): ErrorName | undefined;

@@ -1,0 +1,701 @@
+import type { BatchHeader } from '@polylog/record';
+import { emptyBatchHeader, patchBaseOffset, patchLeaderEpoch, readBatchHeaderInto } from '@polylog/record';
+import { BrokerError, type ErrorName } from '../errors.ts';
+import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
+import type {
+  Log,
+  LogSlice,
+  ProducerSnapshotEntry,
+  ReadOutcome,
+  TimestampedOffset,
+} from '../storage/types.ts';
+import { truncationOffset } from './follower.core.ts';
+import { PartitionCore, type PartitionSink } from './partition.core.ts';
+import type { IsrProposal, PartitionRecord } from './partition-record.core.ts';
+import { applyToSnapshot, PRODUCER_ID_EXPIRATION_MS_DEFAULT } from './producer-state.core.ts';
+import type { IsrStore, ReplicaFetchRequest, ReplicaFetchResponse } from './transport.ts';
+import type { TurnParticipant, TurnScheduler } from './turns.ts';
+import type {
+  AppendOptions,
+  AppendResult,
+  Isolation,
+  Partition,
+  PartitionReadOptions,
+  PartitionReadOutcome,
+} from './types.ts';
+import { WaitingAppends } from './waiting-appends.ts';
+
+/** Kafka's default of `replica.lag.time.max.ms`. */
+export const REPLICA_LAG_TIME_MAX_MS_DEFAULT = 30_000;
+/** Pause before a proposal whose outcome is unknown is sent again. */
+const PROPOSAL_RETRY_MS = 200;
+
+export interface LocalPartitionOptions {
+  readonly log: Log;
+  readonly brokerId: number;
+  readonly brokerEpoch: number;
+  readonly turns: TurnScheduler;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  /** `min.insync.replicas`; a smaller replication factor lowers it. */
+  readonly minInsyncReplicas: number;
+  /** Absent on a broker that stands alone: no ISR ever changes there. */
+  readonly isrStore?: IsrStore;
+  readonly replicaLagTimeMaxMs?: number;
+  readonly producerIdExpirationMs?: number;
+}
+
+type Done = (result: AppendResult) => void;
+
+const EMPTY_SLICE: LogSlice = {
+  bytes: 0,
+  hot: true,
+  readInto: () => undefined,
+  readIntoAsync: () => Promise.resolve(),
+  release: () => undefined,
+};
+const NO_BYTES = new Uint8Array(0);
+
+/** The record of a partition on a broker that stands alone. `partitionEpoch` must rise if it is applied again. */
+export function standaloneRecord(options: {
+  readonly brokerId: number;
+  readonly brokerEpoch: number;
+  readonly leaderEpoch: number;
+  readonly partitionEpoch: number;
+}): PartitionRecord {
+  return {
+    leader: options.brokerId,
+    leaderEpoch: options.leaderEpoch,
+    partitionEpoch: options.partitionEpoch,
+    replicas: [options.brokerId],
+    isr: [{ id: options.brokerId, brokerEpoch: options.brokerEpoch }],
+    elr: [],
+  };
+}
+
+/**
+ * One replica on this broker: the partition core over a log. It leads or follows nobody until the first {@link applyRecord}. Producer state
+ * is rebuilt from the log in the constructor.
+ */
+export class LocalPartition implements Partition, TurnParticipant, PartitionSink {
+  readonly #log: Log;
+  readonly #core: PartitionCore;
+  readonly #turns: TurnScheduler;
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #logger: Logger;
+  readonly #isrStore: IsrStore | undefined;
+  readonly #brokerId: number;
+  readonly #brokerEpoch: number;
+  readonly #header: BatchHeader = emptyBatchHeader();
+
+  /** The present turn: batches in the order of their offsets, completions that end with the turn, refusals. */
+  #batches: Uint8Array[] = [];
+  #unacknowledged: { readonly baseOffset: number; readonly endOffset: number; readonly done: Done }[] = [];
+  #refused: { readonly done: Done; readonly result: AppendResult }[] = [];
+  #turnFailure: AppendResult | undefined;
+  #registered = false;
+  #changed = false;
+  #closed = false;
+
+  readonly #untilDurable = new WaitingAppends();
+  readonly #untilHighWatermark = new WaitingAppends();
+  readonly #subscribers = new Set<() => void>();
+  #waking: (() => void)[] = [];
+  #startWaits: { readonly offset: number; readonly done: (error: BrokerError | undefined) => void }[] = [];
+
+  constructor(options: LocalPartitionOptions) {
+    this.#log = options.log;
+    this.#turns = options.turns;
+    this.#clock = options.clock;
+    this.#timers = options.timers;
+    this.#logger = options.logger;
+    this.#isrStore = options.isrStore;
+    this.#brokerId = options.brokerId;
+    this.#brokerEpoch = options.brokerEpoch;
+    this.#core = new PartitionCore({
+      brokerId: options.brokerId,
+      sink: this,
+      log: options.log,
+      minInsyncReplicas: options.minInsyncReplicas,
+      replicaLagTimeMaxMs: options.replicaLagTimeMaxMs ?? REPLICA_LAG_TIME_MAX_MS_DEFAULT,
+      producerIdExpirationMs: options.producerIdExpirationMs ?? PRODUCER_ID_EXPIRATION_MS_DEFAULT,
+    });
+    this.#reload();
+    this.#log.onDurable = this.#onDurable;
+    this.#log.snapshotSource = this.#snapshot;
+    this.#log.retentionBound = () => this.highWatermark;
+  }
+
+  get topic(): string {
+    return this.#log.id.topic;
+  }
+  get topicId(): string {
+    return this.#log.id.topicId;
+  }
+  get index(): number {
+    return this.#log.id.partition;
+  }
+  get log(): Log {
+    return this.#log;
+  }
+  get leaderEpoch(): number {
+    return this.#core.leaderEpoch;
+  }
+  get partitionEpoch(): number {
+    return this.#core.partitionEpoch;
+  }
+  get leader(): number {
+    return this.#core.leader;
+  }
+  get isLeader(): boolean {
+    return this.#core.role.kind === 'leader';
+  }
+  get role(): 'leader' | 'follower' | 'offline' {
+    return this.#core.role.kind;
+  }
+  get logStartOffset(): number {
+    return this.#log.startOffset;
+  }
+  get logEndOffset(): number {
+    return this.#log.endOffset;
+  }
+  get highWatermark(): number {
+    return Math.max(this.#core.highWatermark, this.#log.startOffset);
+  }
+  get lastStableOffset(): number {
+    return Math.max(this.#core.lastStableOffset, this.#log.startOffset);
+  }
+  /** Rule 4 of KIP-207: false while a new leader's HW may lag behind what was served before; ListOffsets then answers OFFSET_NOT_AVAILABLE. */
+  get highWatermarkIsCurrent(): boolean {
+    return this.#core.highWatermarkIsCurrent;
+  }
+  get isr(): readonly number[] {
+    return this.#core.isr.map((member) => member.id);
+  }
+  get producerCount(): number {
+    return this.#core.producers.size;
+  }
+  /** Appends that were written and wait for durability or the HW. */
+  get waitingAppends(): number {
+    return this.#untilDurable.size + this.#untilHighWatermark.size;
+  }
+
+  append(batch: Uint8Array, options: AppendOptions, done: Done): void {
+    if (!this.#registered) this.#register();
+    if (this.#closed || this.#log.offline) {
+      this.#refuse(this.#closed ? 'NOT_LEADER_OR_FOLLOWER' : 'KAFKA_STORAGE_ERROR', done);
+      return;
+    }
+    if (this.#turns.diskFull) {
+      this.#refuse('KAFKA_STORAGE_ERROR', done);
+      return;
+    }
+    const core = this.#core;
+    const header = readBatchHeaderInto(this.#header, batch);
+    const refusal = core.reserve(header, options.requiredAcks, options.origin, options.nowMs);
+    if (refusal !== undefined) {
+      this.#refuse(refusal, done);
+      return;
+    }
+    const baseOffset = core.reservedBaseOffset;
+    const endOffset = core.reservedEndOffset;
+    if (!core.reservedDuplicate) {
+      patchBaseOffset(batch, 0, baseOffset);
+      patchLeaderEpoch(batch, 0, core.leaderEpoch);
+      this.#batches.push(batch);
+    }
+    if (options.requiredAcks === -1) this.#untilHighWatermark.add(baseOffset, endOffset, done);
+    else if (options.requiredAcks === 1) this.#untilDurable.add(baseOffset, endOffset, done);
+    else this.#unacknowledged.push({ baseOffset, endOffset, done });
+  }
+
+  writeTurn(nowMs: number): void {
+    this.#registered = false;
+    if (this.#batches.length === 0) return;
+    const batches = this.#batches;
+    try {
+      this.#log.append(batches, nowMs);
+      this.#core.commitTurn();
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.#core.rollbackTurn();
+      this.#turnFailure = refusalOf('KAFKA_STORAGE_ERROR');
+      this.#logger.error(
+        { topic: this.topic, partition: this.index, error: error.message, offline: this.#log.offline },
+        'The write of a turn failed; nothing of it was kept.',
+      );
+      if (this.#log.offline) this.#goOffline();
+    }
+    batches.length = 0;
+  }
+
+  completeTurn(): void {
+    const writtenEnd = this.#core.writtenEnd;
+    const failure = this.#turnFailure;
+    this.#turnFailure = undefined;
+    if (this.#refused.length > 0) {
+      const refused = this.#refused;
+      this.#refused = [];
+      for (const { done, result } of refused) done(result);
+    }
+    if (failure !== undefined) {
+      this.#untilDurable.failAbove(writtenEnd, failure);
+      this.#untilHighWatermark.failAbove(writtenEnd, failure);
+    }
+    if (this.#unacknowledged.length > 0) {
+      const unacknowledged = this.#unacknowledged;
+      this.#unacknowledged = [];
+      for (const { baseOffset, endOffset, done } of unacknowledged) {
+        if (failure !== undefined && endOffset > writtenEnd) done(failure);
+        else done({ error: undefined, baseOffset, logStartOffset: this.#log.startOffset });
+      }
+    }
+    this.#core.durable(this.#log.durableOffset);
+    this.#releaseWaiting();
+  }
+
+  wakeSubscribers(): void {
+    if (!this.#changed) return;
+    this.#changed = false;
+    const waking = this.#waking;
+    for (const wake of this.#subscribers) waking.push(wake);
+    for (const wake of waking) if (this.#subscribers.has(wake)) wake();
+    waking.length = 0;
+  }
+
+  read(options: PartitionReadOptions): PartitionReadOutcome {
+    const positions = {
+      highWatermark: this.highWatermark,
+      lastStableOffset: this.lastStableOffset,
+      logStartOffset: this.#log.startOffset,
+    };
+    if (!this.isLeader) {
+      const offline = this.#core.role.kind === 'offline' && this.#log.offline;
+      return { error: offline ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER', ...positions };
+    }
+    if (options.offset < this.#log.startOffset || options.offset > this.#log.endOffset) {
+      return { error: 'OFFSET_OUT_OF_RANGE', ...positions };
+    }
+    const endOffset = this.#bound(options.isolation);
+    if (options.offset >= endOffset) return { error: undefined, slice: EMPTY_SLICE, ...positions };
+    let outcome: ReadOutcome;
+    try {
+      outcome = this.#log.read({
+        offset: options.offset,
+        endOffset,
+        bytesMax: options.bytesMax,
+        atLeastOneBatch: options.atLeastOneBatch,
+      });
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.#logger.error(
+        { topic: this.topic, partition: this.index, error: error.message },
+        'A read failed.',
+      );
+      return { error: 'KAFKA_STORAGE_ERROR', ...positions };
+    }
+    if (outcome.kind === 'records') return { error: undefined, slice: outcome.slice, ...positions };
+    const error = outcome.kind === 'corrupt' ? 'KAFKA_STORAGE_ERROR' : 'OFFSET_OUT_OF_RANGE';
+    return { error, ...positions };
+  }
+
+  prepareRead(options: PartitionReadOptions): Promise<void> | undefined {
+    const endOffset = this.#bound(options.isolation);
+    if (!this.isLeader || options.offset < this.#log.startOffset || options.offset >= endOffset)
+      return undefined;
+    return this.#log.prepareRead({
+      offset: options.offset,
+      endOffset,
+      bytesMax: options.bytesMax,
+      atLeastOneBatch: options.atLeastOneBatch,
+    });
+  }
+
+  checkLeaderEpoch(leaderEpoch: number): ErrorName | undefined {
+    return this.#core.checkLeaderEpoch(leaderEpoch);
+  }
+
+  endOffsetForEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } | undefined {
+    return this.#core.endOffsetForEpoch(epoch);
+  }
+
+  async offsetForTimestamp(timestamp: number, isolation: Isolation): Promise<TimestampedOffset | undefined> {
+    this.#requireCurrentHighWatermark();
+    return this.#log.offsetForTimestamp(timestamp, this.#bound(isolation));
+  }
+
+  async offsetOfMaxTimestamp(isolation: Isolation): Promise<TimestampedOffset | undefined> {
+    this.#requireCurrentHighWatermark();
+    return this.#log.offsetOfMaxTimestamp(this.#bound(isolation));
+  }
+
+  async deleteRecords(offset: number): Promise<number> {
+    if (!this.isLeader) throw brokerError('NOT_LEADER_OR_FOLLOWER');
+    const target = offset === -1 ? this.highWatermark : offset;
+    if (target < 0 || target > this.highWatermark) throw brokerError('OFFSET_OUT_OF_RANGE');
+    if (target > this.#log.startOffset) {
+      try {
+        this.#log.advanceStartOffset(target);
+      } catch (error) {
+        if (!(error instanceof DiskError)) throw error;
+        throw new BrokerError('KAFKA_STORAGE_ERROR', error.message, { cause: error });
+      }
+      this.#markChanged();
+    }
+    if (this.#core.leastFollowerLogStart() >= target) return this.#log.startOffset;
+    await new Promise<void>((resolve, reject) => {
+      this.#startWaits.push({
+        offset: target,
+        done: (error) => (error === undefined ? resolve() : reject(error)),
+      });
+    });
+    return this.#log.startOffset;
+  }
+
+  subscribe(wake: () => void): () => void {
+    // Each subscription is its own, even if the same function subscribes twice.
+    const entry = (): void => wake();
+    this.#subscribers.add(entry);
+    return () => {
+      this.#subscribers.delete(entry);
+    };
+  }
+
+  /** A new record of the metadata store, in any order: older ones are ignored. */
+  applyRecord(record: PartitionRecord): void {
+    const before = this.#core.role;
+    const epochBefore = this.#core.leaderEpoch;
+    if (this.#log.offline || this.#closed) return;
+    const wasLeader = before.kind === 'leader';
+    const staysLeader = record.leader === this.#brokerId && record.leaderEpoch === epochBefore;
+    if (wasLeader && !staysLeader && record.leaderEpoch > epochBefore)
+      this.#abandon('NOT_LEADER_OR_FOLLOWER');
+    if (this.#core.applyRecord(record, this.#clock.monotonicMs())) this.#markChanged();
+    this.#core.durable(this.#log.durableOffset);
+    this.#releaseWaiting();
+  }
+
+  setMinInsyncReplicas(value: number): void {
+    this.#core.minInsyncReplicas = value;
+    this.#releaseWaiting();
+  }
+
+  /** Housekeeping, to be called every few seconds: lagging followers leave the ISR, idle producers are forgotten. */
+  tick(): void {
+    if (!this.#registered) this.#core.producers.expire(this.#clock.nowMs());
+    this.#core.tick(this.#clock.monotonicMs());
+    // Retention moves the start of the log by itself.
+    this.#core.logStartMoved(this.#log.startOffset);
+  }
+
+  /** The topic was deleted, or the broker stops: everything that waits is answered, and nothing is accepted any more. */
+  close(): void {
+    if (this.#closed) return;
+    this.#abandon('NOT_LEADER_OR_FOLLOWER');
+    this.#closed = true;
+    this.#core.goOffline();
+    this.#log.onDurable = undefined;
+    this.#log.retentionBound = undefined;
+    this.#markChanged();
+  }
+
+  // Leader towards its followers.
+
+  /** Answers a follower's fetch from what is there; a transport that wants to wait for data subscribes and asks again. */
+  replicaFetch(request: ReplicaFetchRequest): ReplicaFetchResponse {
+    const verdict = this.#core.followerFetch(request, this.#log.startOffset, this.#clock.monotonicMs());
+    this.#releaseWaiting();
+    if (verdict.kind === 'diverging') return verdict;
+    if (verdict.kind === 'error') return this.#fetchError(verdict.error);
+    const bytes = this.#bytesFrom(request.fetchOffset, request.bytesMax);
+    if (typeof bytes === 'string') return this.#fetchError(bytes);
+    return {
+      kind: 'records',
+      bytes,
+      highWatermark: this.highWatermark,
+      logStartOffset: this.#log.startOffset,
+    };
+  }
+
+  #bytesFrom(offset: number, bytesMax: number): Uint8Array | ErrorName {
+    let slice: LogSlice | undefined;
+    try {
+      const { endOffset } = this.#log;
+      const outcome = this.#log.read({ offset, endOffset, bytesMax, atLeastOneBatch: true });
+      if (outcome.kind !== 'records') {
+        return outcome.kind === 'corrupt' ? 'KAFKA_STORAGE_ERROR' : 'OFFSET_OUT_OF_RANGE';
+      }
+      slice = outcome.slice;
+      if (slice.bytes === 0) return NO_BYTES;
+      const bytes = new Uint8Array(slice.bytes);
+      slice.readInto(bytes, 0);
+      return bytes;
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      return 'KAFKA_STORAGE_ERROR';
+    } finally {
+      slice?.release();
+    }
+  }
+
+  // Follower towards its leader.
+
+  /** The next fetch, or undefined while this replica follows nobody. */
+  nextFetch(limits: {
+    readonly bytesMax: number;
+    readonly waitMsMax: number;
+  }): ReplicaFetchRequest | undefined {
+    if (this.#core.role.kind !== 'follower' || this.#core.role.leader < 0) return undefined;
+    const log = this.#log;
+    return {
+      topicId: log.id.topicId,
+      partition: log.id.partition,
+      replicaId: this.#brokerId,
+      brokerEpoch: this.#brokerEpoch,
+      leaderEpoch: this.#core.leaderEpoch,
+      fetchOffset: log.endOffset,
+      lastFetchedEpoch: log.epochs.latest ?? -1,
+      durableOffset: log.durableOffset,
+      logStartOffset: log.startOffset,
+      bytesMax: limits.bytesMax,
+      waitMsMax: log.durableOffset < log.endOffset ? 0 : limits.waitMsMax,
+    };
+  }
+
+  /**
+   * Takes the answer to a fetch, if it still fits: an answer to a request of another epoch or offset is dropped. The bytes are in the log, not durable,
+   * when it returns. Throws DiskError, with nothing appended.
+   */
+  handleFetchResponse(request: ReplicaFetchRequest, response: ReplicaFetchResponse): FetchProgress {
+    const role = this.#core.role;
+    if (role.kind !== 'follower' || request.leaderEpoch !== this.#core.leaderEpoch) return 'dropped';
+    if (request.fetchOffset !== this.#log.endOffset) return 'dropped';
+    if (response.kind === 'diverging') {
+      this.#cut(truncationOffset(this.#log, response.end));
+      return 'truncated';
+    }
+    if (response.kind === 'error') return this.#handleFetchError(response);
+    const progress = response.bytes.length > 0 ? this.#appendFetched(response.bytes) : 'idle';
+    this.#core.leaderHighWatermark(response.highWatermark);
+    const startOffset = Math.min(response.logStartOffset, this.#log.endOffset);
+    if (startOffset > this.#log.startOffset) {
+      this.#log.advanceStartOffset(startOffset);
+      this.#core.logStartMoved(startOffset);
+    }
+    return progress;
+  }
+
+  // PartitionSink, called by the core.
+
+  highWatermarkMoved(): void {
+    this.#markChanged();
+  }
+
+  proposeIsr(proposal: IsrProposal): void {
+    if (this.#isrStore === undefined) return;
+    this.#logger.info(
+      { topic: this.topic, partition: this.index, isr: proposal.isr.map((member) => member.id) },
+      'Proposing another ISR.',
+    );
+    this.#sendProposal(this.#isrStore, proposal);
+  }
+
+  #sendProposal(store: IsrStore, proposal: IsrProposal): void {
+    const stillWanted = (): boolean =>
+      !this.#closed && this.#core.role.kind === 'leader' && this.#core.role.isr.proposed === proposal;
+    store.alterIsr({ topicId: this.topicId, partition: this.index }, proposal).then(
+      (result) => {
+        if (this.#closed) return;
+        if (result.kind === 'ineligible') this.#core.proposalRefused(proposal, this.#clock.monotonicMs());
+        else this.applyRecord(result.record);
+        this.#releaseWaiting();
+      },
+      () => {
+        // The outcome is unknown: the proposal may have been applied. It stays in the maximal ISR until the store has answered.
+        this.#timers.after(PROPOSAL_RETRY_MS, () => {
+          if (stillWanted()) this.#sendProposal(store, proposal);
+        });
+      },
+    );
+  }
+
+  #appendFetched(bytes: Uint8Array): FetchProgress {
+    const batches: Uint8Array[] = [];
+    const header = this.#header;
+    let expected = this.#log.endOffset;
+    for (let at = 0; at < bytes.length;) {
+      readBatchHeaderInto(header, bytes, at);
+      const size = header.batchLength + 12;
+      if (header.baseOffset < expected || header.partitionLeaderEpoch > this.#core.leaderEpoch)
+        return 'dropped';
+      batches.push(bytes.subarray(at, at + size));
+      expected = header.baseOffset + header.lastOffsetDelta + 1;
+      at += size;
+    }
+    this.#log.append(batches, this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    for (const batch of batches) this.#core.producers.replay(readBatchHeaderInto(header, batch), nowMs);
+    this.#core.followerAppended(this.#log.endOffset);
+    if (!this.#registered) this.#register();
+    return 'appended';
+  }
+
+  #handleFetchError(response: Extract<ReplicaFetchResponse, { kind: 'error' }>): FetchProgress {
+    if (response.error !== 'OFFSET_OUT_OF_RANGE') return 'refused';
+    if (this.#log.endOffset < response.logStartOffset) {
+      // The leader has deleted what comes next: nothing here connects to what it has.
+      this.#log.reset(response.logStartOffset);
+      this.#reload();
+      return 'truncated';
+    }
+    if (this.#log.endOffset > response.logEndOffset) {
+      this.#cut(response.logEndOffset);
+      return 'truncated';
+    }
+    return 'refused';
+  }
+
+  #cut(offset: number): void {
+    this.#logger.info(
+      { topic: this.topic, partition: this.index, from: this.#log.endOffset, to: offset },
+      'Truncating to the point where the leader agrees.',
+    );
+    if (offset < this.#log.startOffset) this.#log.reset(offset);
+    else this.#log.truncate(offset);
+    this.#reload();
+  }
+
+  #fetchError(error: ErrorName): ReplicaFetchResponse {
+    const { startOffset, endOffset } = this.#log;
+    return { kind: 'error', error, logStartOffset: startOffset, logEndOffset: endOffset };
+  }
+
+  /** Offsets and producer state from the log. */
+  #reload(): void {
+    const log = this.#log;
+    const { entries, replayFrom } = log.loadProducerSnapshot();
+    const producers = this.#core.producers;
+    producers.restore(entries);
+    const nowMs = this.#clock.nowMs();
+    // When a batch was appended is not in its header: taking the present keeps its producer a little longer than needed.
+    log.scanHeaders(replayFrom, (header) => producers.replay(header, nowMs));
+    this.#core.load(log);
+  }
+
+  /** A roll may fall between two batches of a turn: then the state before the turn, and the batches up to the roll, make the snapshot. */
+  readonly #snapshot = (): readonly ProducerSnapshotEntry[] => {
+    const endOffset = this.#log.endOffset;
+    if (this.#batches.length === 0) return [...this.#core.producers.snapshot('now').values()];
+    const state = this.#core.producers.snapshot('before-turn');
+    const nowMs = this.#clock.nowMs();
+    const header = emptyBatchHeader();
+    for (const batch of this.#batches) {
+      if (readBatchHeaderInto(header, batch).baseOffset >= endOffset) break;
+      applyToSnapshot(state, header, nowMs);
+    }
+    return [...state.values()];
+  };
+
+  readonly #onDurable = (durableOffset: number): void => {
+    // Within a turn's write the log has bytes that the core does not know of yet; completeTurn catches up.
+    if (this.#turns.writing) {
+      if (!this.#registered) this.#register();
+      return;
+    }
+    this.#core.durable(durableOffset);
+    this.#releaseWaiting();
+  };
+
+  #releaseWaiting(): void {
+    const { startOffset } = this.#log;
+    if (this.#untilDurable.size > 0) this.#untilDurable.release(this.#core.durableEnd, startOffset);
+    if (this.#untilHighWatermark.size > 0) {
+      this.#untilHighWatermark.release(this.#core.highWatermark, startOffset);
+    }
+    if (this.#startWaits.length > 0) {
+      const least = this.#core.leastFollowerLogStart();
+      const ready = this.#startWaits.filter((wait) => wait.offset <= least);
+      this.#startWaits = this.#startWaits.filter((wait) => wait.offset > least);
+      for (const wait of ready) wait.done(undefined);
+    }
+  }
+
+  #refuse(error: ErrorName, done: Done): void {
+    this.#refused.push({ done, result: refusalOf(error) });
+  }
+
+  /** Nothing of the present turn will be written, and nothing that waits will be acknowledged. */
+  #abandon(error: ErrorName): void {
+    this.#batches.length = 0;
+    this.#core.rollbackTurn();
+    const result = refusalOf(error);
+    for (const { done } of this.#unacknowledged) this.#refused.push({ done, result });
+    this.#unacknowledged = [];
+    const refuse = (queue: WaitingAppends): void => {
+      queue.drain((done) => this.#refused.push({ done, result }));
+    };
+    refuse(this.#untilDurable);
+    refuse(this.#untilHighWatermark);
+    const waits = this.#startWaits;
+    this.#startWaits = [];
+    for (const wait of waits) wait.done(brokerError(error));
+    if (!this.#registered) this.#register();
+  }
+
+  #goOffline(): void {
+    this.#core.goOffline();
+    this.#changed = true;
+  }
+
+  #markChanged(): void {
+    this.#changed = true;
+    if (!this.#registered && !this.#turns.writing) this.#register();
+  }
+
+  #register(): void {
+    this.#registered = true;
+    this.#turns.register(this);
+  }
+
+  #bound(isolation: Isolation): number {
+    if (isolation === 'log_end') return this.#log.endOffset;
+    return isolation === 'read_committed' ? this.lastStableOffset : this.highWatermark;
+  }
+
+  #requireCurrentHighWatermark(): void {
+    if (!this.isLeader) throw brokerError('NOT_LEADER_OR_FOLLOWER');
+    if (!this.highWatermarkIsCurrent) throw brokerError('OFFSET_NOT_AVAILABLE');
+  }
+}
+
+/** What became of a fetch's answer; `refused`: the leader did not accept the request, wait before the next one. */
+export type FetchProgress = 'appended' | 'idle' | 'truncated' | 'refused' | 'dropped';
+
+const MESSAGES: Partial<Record<ErrorName, string>> = {
+  NOT_LEADER_OR_FOLLOWER: 'This broker does not lead the partition.',
+  KAFKA_STORAGE_ERROR: 'The partition cannot be written at present: its disk failed or is full.',
+  NOT_ENOUGH_REPLICAS: 'Fewer replicas are in sync than min.insync.replicas asks for.',
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 'The batch does not follow the last one of its producer.',
+  INVALID_PRODUCER_EPOCH: 'A newer producer with the same id has taken over.',
+  INVALID_RECORD: 'Clients may not write control batches, nor batches with a producer id but no sequence.',
+  INVALID_TXN_STATE: 'No transaction is open for this producer.',
+  OFFSET_OUT_OF_RANGE: 'The offset lies outside of what the partition holds.',
+  OFFSET_NOT_AVAILABLE: 'The new leader does not know the high watermark yet.',
+};
+
+const REFUSALS = new Map<ErrorName, AppendResult>();
+
+function refusalOf(error: ErrorName): AppendResult {
+  let result = REFUSALS.get(error);
+  if (result === undefined) {
+    result = { error, message: MESSAGES[error] ?? error };
+    REFUSALS.set(error, result);
+  }
+  return result;
+}
+
+function brokerError(error: ErrorName): BrokerError {
+  return new BrokerError(error, MESSAGES[error] ?? error);
+}
