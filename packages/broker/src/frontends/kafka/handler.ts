@@ -1,7 +1,7 @@
 import type { Api } from '@polylog/kafka-protocol';
 
 import type { ProducerIds } from '../../cluster/producer-ids.ts';
-import type { Metrics } from '../../metrics/types.ts';
+import type { ApiMetrics, Metrics } from '../../metrics/types.ts';
 import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -14,6 +14,8 @@ import type { KafkaLimits } from './limits.ts';
  */
 export interface KafkaServices {
   readonly brokerId: number;
+  /** Key of BrokerImage.endpoints under which this front end is advertised. */
+  readonly listener: string;
   readonly partitions: HostedPartitions;
   readonly admin: TopicAdmin;
   readonly producerIds: ProducerIds;
@@ -98,12 +100,14 @@ export interface HandlerDefinition<Q, S> {
    */
   readonly keepsBytes?: boolean;
   /**
-   * A throw, or a rejection, of BrokerError is answered with `failure`; of anything else it is a bug: logged with its stack and answered
-   * as UNKNOWN_SERVER_ERROR.
+   * A throw, or a rejection, of BrokerError is answered with `failure`; anything else is a bug: it is logged with its stack, and the
+   * connection is closed.
    */
   handle(request: Q, exchange: Exchange<S>): S | Promise<S> | undefined;
   /** The response that says that the whole request failed, with Kafka's error code. */
   failure(request: Q, errorCode: number, message: string, version: number): S;
+  /** The refusal of a version that is not served, where clients can read one; else the connection is closed, as Kafka does. */
+  unsupportedVersion?(version: number): { readonly version: number; readonly body: S };
 }
 
 /** A handler with its types erased, as the pipeline sees it. */
@@ -115,6 +119,11 @@ export interface KafkaHandler {
   readonly keepsBytes: boolean;
   handle(request: unknown, exchange: Exchange<unknown>): unknown;
   failure(request: unknown, errorCode: number, message: string, version: number): unknown;
+  readonly unsupportedVersion:
+    | ((version: number) => { readonly version: number; readonly body: unknown })
+    | undefined;
+  /** Set when the front end begins to serve. */
+  metrics: ApiMetrics;
 }
 
 export function defineHandler<Q, S>(definition: HandlerDefinition<Q, S>): KafkaHandler {
@@ -132,5 +141,7 @@ export function defineHandler<Q, S>(definition: HandlerDefinition<Q, S>): KafkaH
     handle: (request, exchange) => definition.handle(request as Q, exchange as Exchange<S>),
     failure: (request, errorCode, message, version) =>
       definition.failure(request as Q, errorCode, message, version),
+    unsupportedVersion: definition.unsupportedVersion?.bind(definition),
+    metrics: { observe() {}, errors: 0 },
   };
 }

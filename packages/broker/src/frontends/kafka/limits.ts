@@ -18,6 +18,8 @@ export interface KafkaLimits {
   readonly handshakeMs: number;
   /** A frame of which a part has arrived must grow at the least rate within each such time. */
   readonly frameProgressMs: number;
+  /** What was written must be taken by the peer within it. */
+  readonly drainMs: number;
   readonly clientIdBytesMax: number;
   /** Topics and partitions in one request, each. */
   readonly entriesPerRequestMax: number;
@@ -44,6 +46,7 @@ export const DEFAULT_KAFKA_LIMITS: KafkaLimits = {
   idleMs: 600_000,
   handshakeMs: 30_000,
   frameProgressMs: 30_000,
+  drainMs: 60_000,
   clientIdBytesMax: 1024,
   entriesPerRequestMax: 100_000,
   fetchResponseBytesMax: 55 * MIB,

@@ -1,10 +1,13 @@
-import type { Clock, Random, Timers } from '../../platform/clock.ts';
+import type { Clock, Random, TimerHandle, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
-import type { Network } from '../../platform/network.ts';
-import type { KafkaServices } from './handler.ts';
-import type { KafkaLimits } from './limits.ts';
+import type { Connection, Listener, Network } from '../../platform/network.ts';
+import type { KafkaHandler, KafkaServices } from './handler.ts';
+import { kafkaHandlers } from './handlers.ts';
+import { DEFAULT_KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
+import { Pipeline } from './pipeline.ts';
+import { Session } from './session.ts';
 
 export interface KafkaFrontendOptions {
   /** Key of BrokerImage.endpoints by which Metadata finds the addresses to advertise. */
@@ -28,23 +31,136 @@ export interface KafkaFrontendOptions {
 }
 
 /** What the front end needs of the broker once it is ready to serve. */
-export type KafkaBackend = Pick<
+export type KafkaBackend = Omit<
   KafkaServices,
-  'brokerId' | 'partitions' | 'admin' | 'producerIds' | 'metrics' | 'autoCreateTopics'
+  'listener' | 'clock' | 'timers' | 'random' | 'compute' | 'logger' | 'limits'
 >;
 
 /**
- * The Kafka listener. It is bound before the broker has recovered its data, so that a taken port is known at once and the advertised port
- * can be registered; connections that come before {@link KafkaFrontend.serve} wait.
+ * The Kafka listener. It is bound before the broker has recovered its data, so that a taken port is known at once and the
+ * advertised port can be registered; connections that come before {@link KafkaFrontend.serve} wait.
  */
 export interface KafkaFrontend {
   readonly host: string;
   readonly port: number;
   readonly connectionCount: number;
-  serve(backend: KafkaBackend): void;
-  /** Stops accepting, ends long polls, lets the responses that are under way go out, and closes every connection. */
+  /** Opens the doors, once. `handlers` replaces the list of handlers.ts, for tests. */
+  serve(backend: KafkaBackend, handlers?: readonly KafkaHandler[]): void;
+  /** Stops accepting, lets the responses that are written go out, and closes every connection; requests under way are dropped. */
   close(): Promise<void>;
 }
 
+const SWEEP_MS = 1000;
+
 /** Binds the listener. Rejects with NetworkError. */
-export type StartKafkaFrontend = (options: KafkaFrontendOptions) => Promise<KafkaFrontend>;
+export async function startKafkaFrontend(options: KafkaFrontendOptions): Promise<KafkaFrontend> {
+  const server = new KafkaServer(options);
+  await server.listen();
+  return server;
+}
+
+class KafkaServer implements KafkaFrontend {
+  readonly #options: KafkaFrontendOptions;
+  readonly #limits: KafkaLimits;
+  readonly #pipeline: Pipeline;
+  #listener: Listener | undefined;
+  #serving = false;
+  #closing = false;
+  #nextConnectionId = 1;
+  #sweepTimer: TimerHandle | undefined;
+
+  constructor(options: KafkaFrontendOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_KAFKA_LIMITS, ...options.limits };
+    const { clock, loop, logger } = options.platform;
+    this.#pipeline = new Pipeline({
+      clock,
+      loop,
+      logger: logger.child({ frontend: 'kafka' }),
+      limits: this.#limits,
+    });
+  }
+
+  async listen(): Promise<void> {
+    const { host, port, connectionsMax, connectionsPerAddressMax } = this.#options;
+    this.#listener = await this.#options.platform.network.listen(
+      { host, port, connectionsMax, connectionsPerAddressMax },
+      (connection) => this.#accept(connection),
+    );
+    this.#sweepLater();
+  }
+
+  get #bound(): Listener {
+    if (this.#listener === undefined) throw new Error('the listener is not bound');
+    return this.#listener;
+  }
+
+  get host(): string {
+    return this.#bound.host;
+  }
+
+  get port(): number {
+    return this.#bound.port;
+  }
+
+  get connectionCount(): number {
+    return this.#pipeline.sessions.size;
+  }
+
+  serve(backend: KafkaBackend, handlers?: readonly KafkaHandler[]): void {
+    if (this.#serving) throw new Error('the Kafka front end serves already');
+    const { clock, timers, random, compute } = this.#options.platform;
+    const pipeline = this.#pipeline;
+    const services: KafkaServices = {
+      ...backend,
+      listener: this.#options.listener,
+      clock,
+      timers,
+      random,
+      compute,
+      logger: pipeline.logger,
+      limits: this.#limits,
+    };
+    const list = handlers ?? kafkaHandlers(services);
+    for (const handler of list) handler.metrics = backend.metrics.api('kafka', handler.api.name);
+    pipeline.metrics = backend.metrics.connections;
+    // What came before is counted now.
+    pipeline.metrics.open += pipeline.sessions.size;
+    pipeline.metrics.accepted += pipeline.sessions.size;
+    pipeline.setHandlers(list);
+    this.#serving = true;
+    for (const session of [...pipeline.sessions]) session.serve();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#sweepTimer?.cancel();
+    const closed = this.#bound.close();
+    for (const session of [...this.#pipeline.sessions]) session.close('flush');
+    await closed;
+  }
+
+  #accept(connection: Connection): void {
+    const pipeline = this.#pipeline;
+    const session = new Session(pipeline, connection, {
+      id: this.#nextConnectionId++,
+      remoteAddress: connection.remoteAddress,
+      remotePort: connection.remotePort,
+      listener: this.#options.listener,
+    });
+    pipeline.sessions.add(session);
+    pipeline.metrics.open++;
+    pipeline.metrics.accepted++;
+    session.start(this.#serving);
+    if (this.#closing) session.close('now');
+  }
+
+  #sweepLater(): void {
+    this.#sweepTimer = this.#options.platform.timers.after(SWEEP_MS, () => {
+      const nowMs = this.#options.platform.clock.monotonicMs();
+      for (const session of [...this.#pipeline.sessions]) session.sweep(nowMs);
+      if (!this.#closing) this.#sweepLater();
+    });
+  }
+}

@@ -1,0 +1,151 @@
+import { encodeResponse } from '@polylog/kafka-protocol';
+
+import { BrokerError } from '../../errors.ts';
+import { errorCodeOf } from './errors.ts';
+import type { ConnectionFacts, Exchange, KafkaHandler, RecordsHole } from './handler.ts';
+
+/** What an exchange asks of the session it belongs to. */
+export interface ExchangeOwner {
+  readonly facts: ConnectionFacts;
+  /** The exchange has its response, or needs none. */
+  answered(exchange: PendingExchange): void;
+  /** Ends the connection for something the peer did. */
+  refuse(reason: string, detail?: Readonly<Record<string, unknown>>): void;
+  /** Ends the connection for something the broker did wrong. */
+  broken(error: unknown, exchange: PendingExchange): void;
+  hold(): () => void;
+}
+
+const NO_CHUNKS: readonly Uint8Array[] = [];
+const NO_HOLES: readonly RecordsHole[] = [];
+
+/** One request between its decoding and the moment when its response is handed to the socket. */
+export class PendingExchange implements Exchange<unknown> {
+  readonly handler: KafkaHandler;
+  readonly version: number;
+  readonly correlationId: number;
+  readonly clientId: string;
+  /** Monotonic time at which its bytes were parsed. */
+  readonly receivedMs: number;
+  onAbandoned: (() => void) | undefined = undefined;
+  /** The encoded response once `answered`; empty if the request wants none. */
+  chunks: readonly Uint8Array[] = NO_CHUNKS;
+  holes: readonly RecordsHole[] = NO_HOLES;
+  answered = false;
+  /** Whether the response says that the request as a whole failed; for the metrics. */
+  failed = false;
+  readonly #owner: ExchangeOwner;
+  #abandoned = false;
+
+  constructor(
+    owner: ExchangeOwner,
+    handler: KafkaHandler,
+    header: { version: number; correlationId: number; clientId: string; receivedMs: number },
+  ) {
+    this.#owner = owner;
+    this.handler = handler;
+    this.version = header.version;
+    this.correlationId = header.correlationId;
+    this.clientId = header.clientId;
+    this.receivedMs = header.receivedMs;
+  }
+
+  get connection(): ConnectionFacts {
+    return this.#owner.facts;
+  }
+
+  get abandoned(): boolean {
+    return this.#abandoned;
+  }
+
+  /** Runs the handler; whatever it does, the exchange is answered in the end or its connection is closed. */
+  run(request: unknown): void {
+    try {
+      const result = this.handler.handle(request, this);
+      if (result === undefined) return;
+      if (result instanceof Promise) {
+        result.then(
+          (body) => this.respond(body),
+          (error: unknown) => this.#fail(request, error),
+        );
+        return;
+      }
+      this.respond(result);
+    } catch (error) {
+      this.#fail(request, error);
+    }
+  }
+
+  respond(body: unknown): void {
+    this.respondWithHoles(body, NO_HOLES);
+  }
+
+  respondWithHoles(body: unknown, holes: readonly RecordsHole[]): void {
+    if (this.answered) throw new Error(`${this.handler.api.name}: answered twice`);
+    if (this.#abandoned) {
+      releaseHoles(holes);
+      return;
+    }
+    try {
+      this.chunks = encodeResponse(this.handler.api, this.version, this.correlationId, body as never);
+    } catch (error) {
+      // A response that its own schema refuses is a bug; other connections shall not pay for it.
+      releaseHoles(holes);
+      this.#owner.broken(error, this);
+      return;
+    }
+    this.holes = holes;
+    this.#finish();
+  }
+
+  respondNothing(): void {
+    if (!this.#abandoned) this.#finish();
+  }
+
+  closeConnection(reason: string): void {
+    if (!this.#abandoned) this.#owner.refuse(reason, { api: this.handler.api.name });
+  }
+
+  holdFurtherRequests(): () => void {
+    return this.#owner.hold();
+  }
+
+  /** The connection is gone. */
+  abandon(): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    const { onAbandoned } = this;
+    this.onAbandoned = undefined;
+    releaseHoles(this.holes);
+    this.holes = NO_HOLES;
+    onAbandoned?.();
+  }
+
+  #finish(): void {
+    this.answered = true;
+    this.onAbandoned = undefined;
+    this.#owner.answered(this);
+  }
+
+  #fail(request: unknown, error: unknown): void {
+    if (this.#abandoned) return;
+    this.failed = true;
+    if (this.answered) {
+      this.#owner.broken(error, this);
+      return;
+    }
+    try {
+      if (error instanceof BrokerError) {
+        this.respond(this.handler.failure(request, errorCodeOf(error.code), error.message, this.version));
+        return;
+      }
+      this.#owner.broken(error, this);
+    } catch (second) {
+      this.#owner.broken(second, this);
+    }
+  }
+}
+
+export function releaseHoles(holes: readonly RecordsHole[]): void {
+  for (const hole of holes) hole.source.release();
+}

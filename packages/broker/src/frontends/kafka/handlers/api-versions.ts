@@ -1,0 +1,69 @@
+import { apiVersions, type ApiVersionsResponseInit } from '@polylog/kafka-protocol';
+
+import { errorCodeOf, NONE } from '../errors.ts';
+import { defineHandler, type KafkaHandler } from '../handler.ts';
+
+/**
+ * ApiVersions v0-v4 (KIP-35, KIP-511, KIP-584).
+ *
+ * - The answer is derived from the list of handlers, so it cannot promise what is not there.
+ * - A version above v4 is answered in v0 with error 35 and the whole list, so that newer clients can step down (KIP-511).
+ * - v3+ sends the client's software name and version; malformed ones are error 42, as in Kafka.
+ * - Up to v3 a feature whose minimum is 0 is left out (KAFKA-17011).
+ *
+ * Gaps: no features are finalized, so Java clients stay with transactions v1 (KIP-890) until there are transactions.
+ */
+export function apiVersionsHandler(handlers: () => readonly KafkaHandler[]): KafkaHandler {
+  return defineHandler({
+    api: apiVersions,
+    versions: [0, 4],
+    handle(request, exchange) {
+      if (
+        exchange.version >= 3 &&
+        !(SOFTWARE_FORM.test(request.clientSoftwareName) && SOFTWARE_FORM.test(request.clientSoftwareVersion))
+      ) {
+        return { errorCode: errorCodeOf('INVALID_REQUEST'), apiKeys: [] };
+      }
+      return answer(handlers(), NONE, exchange.version);
+    },
+    failure: (_request, errorCode) => ({ errorCode, apiKeys: [] }),
+    unsupportedVersion: () => ({
+      version: 0,
+      body: answer(handlers(), errorCodeOf('UNSUPPORTED_VERSION'), 0),
+    }),
+  });
+}
+
+/** KIP-511. */
+const SOFTWARE_FORM = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
+
+export interface Feature {
+  readonly name: string;
+  readonly minVersion: number;
+  readonly maxVersion: number;
+}
+
+const FEATURES: readonly Feature[] = [];
+
+/** What of the features a version of the API may show. */
+export function featuresIn(version: number, features: readonly Feature[]): readonly Feature[] {
+  return version >= 4 ? features : features.filter((feature) => feature.minVersion > 0);
+}
+
+function answer(
+  handlers: readonly KafkaHandler[],
+  errorCode: number,
+  version: number,
+): ApiVersionsResponseInit {
+  return {
+    errorCode,
+    apiKeys: handlers
+      .map(({ api, advertisedMin, versionMax }) => ({
+        apiKey: api.key,
+        minVersion: advertisedMin,
+        maxVersion: versionMax,
+      }))
+      .sort((a, b) => a.apiKey - b.apiKey),
+    supportedFeatures: [...featuresIn(version, FEATURES)],
+  };
+}

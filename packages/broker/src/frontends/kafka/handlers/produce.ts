@@ -1,0 +1,294 @@
+import { produce, type ProduceRequest, type ProduceResponseInit } from '@polylog/kafka-protocol';
+
+import type { ErrorName } from '../../../errors.ts';
+import type { TimerHandle } from '../../../platform/clock.ts';
+import { lookUpById, lookUpByName } from '../../../topics/lookup.ts';
+import { produceBatch, type ProduceResult } from '../../../topics/produce.ts';
+import { errorCodeOf, NONE } from '../errors.ts';
+import { defineHandler, type Exchange, type KafkaHandler, type KafkaServices } from '../handler.ts';
+import { leaderHints, leaderOf } from '../leader-hints.ts';
+
+/**
+ * Produce v3-v13, advertised as v0-v13 (KAFKA-18659: old librdkafka takes a higher minimum for a missing API).
+ *
+ * - Topics by name until v12, by id from v13 (KIP-516). One batch of format v2 per partition; zstd from v7 (KIP-110).
+ * - acks 0 has no response; an error in it closes the connection, which is all that the client can notice.
+ * - acks -1 waits for the high watermark, at most `timeoutMs`: then 7 REQUEST_TIMED_OUT, and the batch stays.
+ * - Idempotent batches go through (KIP-98); refused batches name their records (KIP-467) where those were read.
+ * - NOT_LEADER_OR_FOLLOWER names the leader and its address from v10 (KIP-951).
+ *
+ * Gaps: transactional batches are refused with INVALID_TXN_STATE.
+ */
+export function produceHandler(services: KafkaServices): KafkaHandler {
+  const deadlines = new ProduceDeadlines(services);
+  return defineHandler({
+    api: produce,
+    versions: [3, 13],
+    advertisedMin: 0,
+    keepsBytes: true,
+    handle(request, exchange) {
+      const { acks } = request;
+      if (acks !== -1 && acks !== 0 && acks !== 1) {
+        return failureOf(request, errorCodeOf('INVALID_REQUIRED_ACKS'), `acks ${acks}`);
+      }
+      new PendingProduce(services, deadlines, exchange, request, acks).start();
+      return undefined;
+    },
+    failure: failureOf,
+  });
+}
+
+type TopicResponse = ProduceResponseInit['responses'][number];
+type PartitionResponse = TopicResponse['partitionResponses'][number];
+type TopicData = ProduceRequest['topicData'][number];
+type PartitionData = TopicData['partitionData'][number];
+
+function failureOf(request: ProduceRequest, errorCode: number, errorMessage: string): ProduceResponseInit {
+  return {
+    responses: request.topicData.map(({ name, topicId, partitionData }) => ({
+      name,
+      topicId,
+      partitionResponses: partitionData.map(({ index }) => ({
+        index,
+        errorCode,
+        baseOffset: -1,
+        errorMessage,
+      })),
+    })),
+  };
+}
+
+/** A request between its parsing and the last of its partitions' results. */
+class PendingProduce {
+  /** When the client wants its answer, with acks -1. */
+  readonly deadlineMs: number;
+  readonly #services: KafkaServices;
+  readonly #deadlines: ProduceDeadlines;
+  readonly #exchange: Exchange<ProduceResponseInit>;
+  readonly #request: ProduceRequest;
+  readonly #acks: -1 | 0 | 1;
+  readonly #nowMs: number;
+  readonly #responses: TopicResponse[] = [];
+  /** Partitions without a result; one more while the request is still being walked through. */
+  #left = 1;
+  #error: ErrorName | undefined;
+  #over = false;
+
+  constructor(
+    services: KafkaServices,
+    deadlines: ProduceDeadlines,
+    exchange: Exchange<ProduceResponseInit>,
+    request: ProduceRequest,
+    acks: -1 | 0 | 1,
+  ) {
+    this.#services = services;
+    this.#deadlines = deadlines;
+    this.#exchange = exchange;
+    this.#request = request;
+    this.#acks = acks;
+    this.#nowMs = services.clock.nowMs();
+    this.deadlineMs = acks === -1 ? services.clock.monotonicMs() + Math.max(0, request.timeoutMs) : 0;
+  }
+
+  start(): void {
+    const { topicData } = this.#request;
+    for (let topicIndex = 0; topicIndex < topicData.length; topicIndex++) {
+      const topic = topicData[topicIndex]!;
+      const responses = this.#responseOf(topic);
+      const { partitionData } = topic;
+      for (let index = 0; index < partitionData.length; index++) {
+        const slow = this.#produce(topic, partitionData[index]!, responses);
+        if (slow === undefined) continue;
+        this.#continueSlowly(slow, topicIndex, index + 1);
+        return;
+      }
+    }
+    this.#walked();
+  }
+
+  /** The rest of the request keeps its order behind a batch that left the turn, and so do the connection's next requests. */
+  #continueSlowly(slow: Promise<void>, topicIndex: number, partitionIndex: number): void {
+    const release = this.#exchange.holdFurtherRequests();
+    this.#walkSlowly(slow, topicIndex, partitionIndex).then(
+      () => {
+        release();
+        this.#walked();
+      },
+      (error: unknown) => {
+        release();
+        this.#services.logger.error({ error }, 'a produce request met a bug');
+        this.#exchange.closeConnection('internal error');
+      },
+    );
+  }
+
+  async #walkSlowly(slow: Promise<void>, topicIndex: number, partitionIndex: number): Promise<void> {
+    await slow;
+    const { topicData } = this.#request;
+    for (let topicAt = topicIndex; topicAt < topicData.length; topicAt++) {
+      const topic = topicData[topicAt]!;
+      const responses = topicAt === topicIndex ? this.#responses[topicAt]!.partitionResponses : undefined;
+      const target = (responses as PartitionResponse[] | undefined) ?? this.#responseOf(topic);
+      const { partitionData } = topic;
+      for (let index = topicAt === topicIndex ? partitionIndex : 0; index < partitionData.length; index++) {
+        // eslint-disable-next-line no-await-in-loop -- one after the other is the point
+        await this.#produce(topic, partitionData[index]!, target);
+      }
+    }
+  }
+
+  #responseOf(topic: TopicData): PartitionResponse[] {
+    const partitionResponses: PartitionResponse[] = [];
+    this.#responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses });
+    return partitionResponses;
+  }
+
+  #produce(topic: TopicData, data: PartitionData, responses: PartitionResponse[]): Promise<void> | undefined {
+    const { partitions, metrics, compute } = this.#services;
+    const byId = this.#exchange.version >= 13;
+    const found = byId
+      ? lookUpById(partitions, topic.topicId, data.index)
+      : lookUpByName(partitions, topic.name, data.index);
+    const response: PartitionResponse = { index: data.index, errorCode: NONE, baseOffset: -1 };
+    responses.push(response);
+    if (found.error !== undefined) {
+      this.#refuse(response, topic, { error: found.error, message: 'the partition is not here' });
+      return undefined;
+    }
+    const { partition } = found;
+    const settings = partitions.settings(partition.topic);
+    if (settings === undefined) throw new Error(`no settings for the hosted topic ${partition.topic}`);
+    if (!partition.isLeader) {
+      this.#refuse(response, topic, { error: 'NOT_LEADER_OR_FOLLOWER', message: 'another broker leads it' });
+      return undefined;
+    }
+    if (partitions.image.topicByName(partition.topic)?.kind === 'internal') {
+      this.#refuse(response, topic, { error: 'INVALID_TOPIC_EXCEPTION', message: 'an internal topic' });
+      return undefined;
+    }
+    if (data.records === null || data.records.length === 0) {
+      this.#refuse(response, topic, { error: 'INVALID_RECORD', message: 'no record batch' });
+      return undefined;
+    }
+    this.#left++;
+    return produceBatch(
+      {
+        partition,
+        settings,
+        counters: metrics.topic(partition.topic),
+        records: data.records,
+        requiredAcks: this.#acks,
+        nowMs: this.#nowMs,
+        zstdAllowed: this.#exchange.version >= 7,
+      },
+      compute,
+      (result) => {
+        if (result.error === undefined) {
+          response.baseOffset = result.baseOffset;
+          response.logAppendTimeMs = result.logAppendTimeMs;
+          response.logStartOffset = result.logStartOffset;
+        } else {
+          this.#refuse(response, topic, result);
+        }
+        this.#settle();
+      },
+    );
+  }
+
+  #refuse(
+    response: PartitionResponse,
+    topic: TopicData,
+    result: Extract<ProduceResult, { message: string }>,
+  ): void {
+    response.errorCode = errorCodeOf(result.error);
+    response.errorMessage = result.message;
+    if (result.failedRecords !== undefined) {
+      response.recordErrors = result.failedRecords.map((batchIndex) => ({
+        batchIndex,
+        batchIndexErrorMessage: result.message,
+      }));
+    }
+    if (result.error === 'NOT_LEADER_OR_FOLLOWER' && this.#exchange.version >= 10) {
+      const leader = leaderOf(this.#services.partitions.image, topic, response.index);
+      if (leader !== undefined) response.currentLeader = leader;
+    }
+    this.#error ??= result.error;
+  }
+
+  #walked(): void {
+    if (this.#left > 1 && this.#acks === -1) this.#deadlines.add(this);
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (--this.#left > 0) return;
+    this.#deadlines.delete(this);
+    this.#finish();
+  }
+
+  /** Time is up: what has no result is answered REQUEST_TIMED_OUT. Results that come later are dropped. */
+  expire(): void {
+    for (const { partitionResponses } of this.#responses) {
+      for (const response of partitionResponses as PartitionResponse[]) {
+        if (response.errorCode !== NONE || response.baseOffset >= 0) continue;
+        response.errorCode = errorCodeOf('REQUEST_TIMED_OUT');
+        response.errorMessage = 'the in-sync replicas did not confirm in time';
+      }
+    }
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    const exchange = this.#exchange;
+    if (this.#acks === 0) {
+      // Nobody reads an answer, but a closed connection makes the client look again.
+      if (this.#error !== undefined) exchange.closeConnection(`a request with acks=0 failed: ${this.#error}`);
+      else exchange.respondNothing();
+      return;
+    }
+    exchange.respond({
+      responses: this.#responses,
+      ...leaderHints(
+        this.#services,
+        exchange.version >= 10,
+        this.#responses,
+        (topic) => topic.partitionResponses,
+      ),
+    });
+  }
+}
+
+const DEADLINE_STEP_MS = 100;
+
+/** Requests with acks -1 that wait. Most are answered within a turn or two: one timer for all costs them only a Set entry. */
+class ProduceDeadlines {
+  readonly #services: KafkaServices;
+  readonly #waiting = new Set<PendingProduce>();
+  #timer: TimerHandle | undefined;
+
+  constructor(services: KafkaServices) {
+    this.#services = services;
+  }
+
+  add(pending: PendingProduce): void {
+    this.#waiting.add(pending);
+    this.#timer ??= this.#services.timers.after(DEADLINE_STEP_MS, this.#look);
+  }
+
+  delete(pending: PendingProduce): void {
+    this.#waiting.delete(pending);
+  }
+
+  readonly #look = (): void => {
+    this.#timer = undefined;
+    const nowMs = this.#services.clock.monotonicMs();
+    for (const pending of this.#waiting) {
+      if (pending.deadlineMs > nowMs) continue;
+      this.#waiting.delete(pending);
+      pending.expire();
+    }
+    if (this.#waiting.size > 0) this.#timer = this.#services.timers.after(DEADLINE_STEP_MS, this.#look);
+  };
+}

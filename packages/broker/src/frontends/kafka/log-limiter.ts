@@ -1,0 +1,38 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { LogFields, Logger } from '../../platform/log.ts';
+
+/** Lines about bad input in one window; what comes beyond is counted and named when the next window begins. */
+const LINES_PER_WINDOW_MAX = 20;
+const WINDOW_MS = 10_000;
+
+/** Lets peers write only so much into the broker's log. */
+export class LogLimiter {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  #windowEndsMs = 0;
+  #lines = 0;
+  #suppressed = 0;
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  warn(fields: LogFields, message: string): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs >= this.#windowEndsMs) {
+      if (this.#suppressed > 0) {
+        this.#logger.warn({ lines: this.#suppressed }, 'suppressed further lines about bad requests');
+      }
+      this.#windowEndsMs = nowMs + WINDOW_MS;
+      this.#lines = 0;
+      this.#suppressed = 0;
+    }
+    if (this.#lines >= LINES_PER_WINDOW_MAX) {
+      this.#suppressed++;
+      return;
+    }
+    this.#lines++;
+    this.#logger.warn(fields, message);
+  }
+}

@@ -1,0 +1,79 @@
+import type { ConnectionCounters } from '../../metrics/types.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { Loop } from '../../platform/loop.ts';
+import { BufferPool } from './buffer-pool.ts';
+import { ByteBudget } from './byte-budget.ts';
+import type { KafkaHandler } from './handler.ts';
+import type { KafkaLimits } from './limits.ts';
+import { LogLimiter } from './log-limiter.ts';
+import type { Session } from './session.ts';
+
+/** Memory that is kept for the next large frame or response instead of being freed. */
+const POOL_RETAINED_BYTES_MAX = 32 * 1024 * 1024;
+
+/** What all sessions of one listener share. */
+export class Pipeline {
+  readonly clock: Clock;
+  readonly loop: Loop;
+  readonly logger: Logger;
+  readonly limitedLog: LogLimiter;
+  readonly limits: KafkaLimits;
+  readonly requestBudget: ByteBudget;
+  readonly responseBudget: ByteBudget;
+  readonly pool = new BufferPool({ retainedBytesMax: POOL_RETAINED_BYTES_MAX });
+  readonly sessions = new Set<Session>();
+  /** Counters of the broker's metrics, once it serves. */
+  metrics: ConnectionCounters = {
+    open: 0,
+    accepted: 0,
+    refused: 0,
+    bytesReceived: 0,
+    bytesSent: 0,
+  };
+  #handlers: (KafkaHandler | undefined)[] = [];
+  #turn = 0;
+  #turnEnds = false;
+
+  constructor(options: { clock: Clock; loop: Loop; logger: Logger; limits: KafkaLimits }) {
+    this.clock = options.clock;
+    this.loop = options.loop;
+    this.logger = options.logger;
+    this.limits = options.limits;
+    this.limitedLog = new LogLimiter(options.clock, options.logger);
+    this.requestBudget = new ByteBudget(options.limits.requestBytesInFlightMax);
+    this.responseBudget = new ByteBudget(options.limits.responseBytesInFlightMax);
+  }
+
+  setHandlers(handlers: readonly KafkaHandler[]): void {
+    this.#handlers = [];
+    for (const handler of handlers) this.#handlers[handler.api.key] = handler;
+  }
+
+  handlerOf(apiKey: number): KafkaHandler | undefined {
+    return this.#handlers[apiKey];
+  }
+
+  /** A number that changes from turn to turn. */
+  turn(): number {
+    if (!this.#turnEnds) {
+      this.#turnEnds = true;
+      this.loop.afterTurn(this.#endTurn);
+    }
+    return this.#turn;
+  }
+
+  readonly #endTurn = (): void => {
+    this.#turn++;
+    this.#turnEnds = false;
+  };
+
+  freeFrame(buffer: Buffer, frameBytes: number): void {
+    this.pool.give(buffer);
+    this.requestBudget.give(frameBytes);
+  }
+
+  sessionClosed(session: Session): void {
+    if (this.sessions.delete(session)) this.metrics.open--;
+  }
+}

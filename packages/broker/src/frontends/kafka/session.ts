@@ -1,0 +1,526 @@
+import { MalformedError, Reader } from '@polylog/bytes';
+import { decodeRequestHeader, FRAME_LENGTH_BYTES } from '@polylog/kafka-protocol';
+
+import type { Connection, ConnectionHandler } from '../../platform/network.ts';
+import { PendingExchange, type ExchangeOwner } from './exchange.ts';
+import type { ConnectionFacts } from './handler.ts';
+import { FRAME_BYTES_PER_SECOND_MIN } from './limits.ts';
+import type { Pipeline } from './pipeline.ts';
+import { ResponseStream, type UnsentBuffer } from './response-stream.ts';
+
+interface Lent {
+  /** A request in these bytes keeps them to the end of the turn. */
+  kept: boolean;
+}
+
+/** Bytes on loan from the connection. */
+interface Chunk extends Lent {
+  readonly bytes: Uint8Array;
+  readonly release: () => void;
+  at: number;
+}
+
+/** A frame that spans chunks, copied together. */
+interface Assembly {
+  readonly frameBytes: number;
+  /** Undefined until the budget has granted its bytes. */
+  buffer: Buffer | undefined;
+  filled: number;
+}
+
+/** Why a session does not parse on; several at once. */
+const WAITS_FOR_SERVE = 1;
+const WAITS_FOR_BUDGET = 2;
+const WAITS_FOR_TURN = 4;
+const WAITS_FOR_HOLD = 8;
+const WAITS_FOR_RESPONSES = 16;
+const WAITS_FOR_DRAIN = 32;
+
+/**
+ * One client connection: cuts its bytes into frames, runs them through the pipeline, and sends the responses in the order of
+ * the requests, whichever is ready first.
+ */
+export class Session implements ConnectionHandler, ExchangeOwner {
+  readonly facts: ConnectionFacts;
+  readonly #pipeline: Pipeline;
+  readonly #connection: Connection;
+  readonly #chunks: Chunk[] = [];
+  #assembly: Assembly | undefined;
+  /** The length prefix, as far as it has come, when it spans chunks. */
+  #prefix = 0;
+  #prefixFilled = 0;
+  #waits = 0;
+  #holds = 0;
+  #readingPaused = false;
+  #parsing = false;
+  #leaveBudgetLine: (() => void) | undefined;
+  /** Which turn #parsedBytes belongs to. */
+  #turn = -1;
+  #parsedBytes = 0;
+  /** In the order of the requests. */
+  readonly #pending: PendingExchange[] = [];
+  #stream: ResponseStream | undefined;
+  #unsent: UnsentBuffer[] = [];
+  #closed = false;
+
+  readonly #openedMs: number;
+  #activeMs: number;
+  #sawRequest = false;
+  /** The frame in progress had this much at that time. */
+  #progressMs: number;
+  #progressBytes = 0;
+  #receivedBytes = 0;
+  /** Since when the socket has not taken what was written. */
+  #unsentSinceMs: number | undefined;
+
+  constructor(pipeline: Pipeline, connection: Connection, facts: ConnectionFacts) {
+    this.#pipeline = pipeline;
+    this.#connection = connection;
+    this.facts = facts;
+    const nowMs = pipeline.clock.monotonicMs();
+    this.#openedMs = nowMs;
+    this.#activeMs = nowMs;
+    this.#progressMs = nowMs;
+  }
+
+  /** Starts delivery. */
+  start(serving: boolean): void {
+    this.#connection.start(this);
+    if (!serving) this.#block(WAITS_FOR_SERVE);
+  }
+
+  serve(): void {
+    this.#unblock(WAITS_FOR_SERVE);
+  }
+
+  get pendingCount(): number {
+    return this.#pending.length;
+  }
+
+  // ConnectionHandler
+
+  data(bytes: Uint8Array, release: () => void): void {
+    if (this.#closed || bytes.length === 0) {
+      release();
+      return;
+    }
+    this.#receivedBytes += bytes.length;
+    this.#pipeline.metrics.bytesReceived += bytes.length;
+    this.#activeMs = this.#pipeline.clock.monotonicMs();
+    this.#chunks.push({ bytes, release, at: 0, kept: false });
+    if (this.#waits === 0 && !this.#parsing) this.#parse();
+  }
+
+  drained(): void {
+    this.#unsentSinceMs = undefined;
+    this.#activeMs = this.#pipeline.clock.monotonicMs();
+    this.#freeUnsent();
+    this.#stream?.drained();
+    this.#unblock(WAITS_FOR_DRAIN);
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.#closed) return;
+    if (error !== undefined) {
+      this.#pipeline.logger.debug({ ...this.#fields(), error: error.message }, 'connection failed');
+    }
+    this.#teardown();
+  }
+
+  /** Ends it once what is under way has been sent, or at once. */
+  close(how: 'flush' | 'now'): void {
+    if (this.#closed) return;
+    if (how === 'now') this.#connection.destroy();
+    else this.#connection.close();
+    this.#teardown();
+  }
+
+  #teardown(): void {
+    this.#closed = true;
+    this.#leaveBudgetLine?.();
+    this.#leaveBudgetLine = undefined;
+    if (this.#assembly?.buffer !== undefined) {
+      this.#pipeline.freeFrame(this.#assembly.buffer, this.#assembly.frameBytes);
+    }
+    this.#assembly = undefined;
+    // The chunk that is being parsed is still in use further up the stack.
+    for (const chunk of this.#chunks.splice(this.#parsing ? 1 : 0)) this.#releaseChunk(chunk);
+    this.#stream?.abort();
+    this.#stream = undefined;
+    for (const exchange of this.#pending.splice(0)) exchange.abandon();
+    this.#freeUnsent();
+    this.#pipeline.sessionClosed(this);
+  }
+
+  // ExchangeOwner
+
+  answered(exchange: PendingExchange): void {
+    if (this.#closed || this.#parsing || this.#pending[0] !== exchange) return;
+    this.#sendReady();
+  }
+
+  refuse(reason: string, detail: Readonly<Record<string, unknown>> = {}): void {
+    if (this.#closed) return;
+    this.#pipeline.limitedLog.warn({ ...this.#fields(), ...detail, reason }, 'closed a connection');
+    // What was answered before is on its way, and is sent.
+    this.close('flush');
+  }
+
+  broken(error: unknown, exchange: PendingExchange): void {
+    exchange.handler.metrics.errors++;
+    this.#pipeline.logger.error(
+      { ...this.#fields(), api: exchange.handler.api.name, version: exchange.version, error },
+      'a request met a bug; its connection is closed',
+    );
+    this.close('flush');
+  }
+
+  hold(): () => void {
+    this.#holds++;
+    this.#block(WAITS_FOR_HOLD);
+    let held = true;
+    return () => {
+      if (!held) throw new Error('a hold was released twice');
+      held = false;
+      if (--this.#holds === 0) this.#unblock(WAITS_FOR_HOLD);
+    };
+  }
+
+  /** Closes the connection if one of its deadlines has passed. Called about once a second. */
+  sweep(nowMs: number): void {
+    const { limits } = this.#pipeline;
+    if ((this.#waits & WAITS_FOR_SERVE) !== 0) {
+      this.#progressMs = nowMs;
+      this.#activeMs = nowMs;
+      return;
+    }
+    if (this.#unsentSinceMs !== undefined) {
+      if (nowMs - this.#unsentSinceMs >= limits.drainMs) this.#expire('the peer does not read its responses');
+      return;
+    }
+    if (this.#pending.length > 0 || this.#waits !== 0) {
+      // The broker owes something: the peer is not to blame for the silence.
+      this.#progressMs = nowMs;
+      this.#progressBytes = this.#receivedBytes;
+      return;
+    }
+    if (!this.#sawRequest && nowMs - this.#openedMs >= limits.handshakeMs) {
+      this.#expire('no complete request since it was opened');
+      return;
+    }
+    if (this.#assembly === undefined && this.#prefixFilled === 0) {
+      this.#progressMs = nowMs;
+      this.#progressBytes = this.#receivedBytes;
+      if (nowMs - this.#activeMs >= limits.idleMs) this.#expire('idle');
+      return;
+    }
+    if (nowMs - this.#progressMs < limits.frameProgressMs) return;
+    const expectedBytes = ((nowMs - this.#progressMs) / 1000) * FRAME_BYTES_PER_SECOND_MIN;
+    if (this.#receivedBytes - this.#progressBytes < expectedBytes) {
+      this.#expire('a request stalled half-way');
+      return;
+    }
+    this.#progressMs = nowMs;
+    this.#progressBytes = this.#receivedBytes;
+  }
+
+  #expire(reason: string): void {
+    this.#pipeline.logger.debug({ ...this.#fields(), reason }, 'closed a connection past its deadline');
+    this.close('now');
+  }
+
+  // Receiving
+
+  #block(why: number): void {
+    this.#waits |= why;
+    if (this.#readingPaused || this.#closed) return;
+    this.#readingPaused = true;
+    this.#connection.pauseReading();
+  }
+
+  #unblock(why: number): void {
+    if ((this.#waits & why) === 0) return;
+    this.#waits &= ~why;
+    if (this.#waits === 0 && !this.#parsing && !this.#closed) this.#parse();
+  }
+
+  readonly #nextTurn = (): void => {
+    this.#unblock(WAITS_FOR_TURN);
+  };
+
+  #parse(): void {
+    this.#parsing = true;
+    do {
+      this.#parseChunks();
+      // Responses that go out may be what the next requests were waiting for.
+      this.#sendReady();
+    } while (this.#waits === 0 && this.#chunks.length > 0);
+    this.#parsing = false;
+    if (this.#readingPaused && this.#waits === 0 && !this.#closed) {
+      this.#readingPaused = false;
+      this.#connection.resumeReading();
+    }
+  }
+
+  #parseChunks(): void {
+    for (let chunk = this.#chunks[0]; chunk !== undefined && this.#waits === 0; chunk = this.#chunks[0]) {
+      const before = chunk.at;
+      this.#step(chunk);
+      if (chunk.at === chunk.bytes.length || this.#closed) {
+        this.#chunks.shift();
+        this.#releaseChunk(chunk);
+      }
+      if (this.#closed) return;
+      this.#account(chunk.at - before);
+    }
+  }
+
+  #account(bytes: number): void {
+    const turn = this.#pipeline.turn();
+    if (turn !== this.#turn) {
+      this.#turn = turn;
+      this.#parsedBytes = 0;
+    }
+    this.#parsedBytes += bytes;
+    if (this.#parsedBytes < this.#pipeline.limits.parseBytesPerTurnMax) return;
+    this.#parsedBytes = 0;
+    this.#block(WAITS_FOR_TURN);
+    this.#pipeline.loop.afterTurn(this.#nextTurn);
+  }
+
+  #releaseChunk(chunk: Chunk): void {
+    // The turn's write is registered by the first append, which came before: it runs first.
+    if (chunk.kept) this.#pipeline.loop.afterTurn(chunk.release);
+    else chunk.release();
+  }
+
+  /** Takes one frame, or what the chunk has of one. */
+  #step(chunk: Chunk): void {
+    const assembly = this.#assembly;
+    if (assembly !== undefined) {
+      this.#assemble(assembly, chunk);
+      return;
+    }
+    const { bytes } = chunk;
+    let { at } = chunk;
+    let frameBytes: number;
+    if (this.#prefixFilled === 0 && bytes.length - at >= FRAME_LENGTH_BYTES) {
+      frameBytes = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
+      at += FRAME_LENGTH_BYTES;
+    } else {
+      while (this.#prefixFilled < FRAME_LENGTH_BYTES && at < bytes.length) {
+        this.#prefix = (this.#prefix << 8) | bytes[at++]!;
+        this.#prefixFilled++;
+      }
+      if (this.#prefixFilled < FRAME_LENGTH_BYTES) {
+        chunk.at = at;
+        return;
+      }
+      frameBytes = this.#prefix;
+      this.#prefix = 0;
+      this.#prefixFilled = 0;
+    }
+    chunk.at = at;
+    if (frameBytes < 0 || frameBytes > this.#pipeline.limits.requestBytesMax) {
+      this.refuse('a frame length is out of bounds', {
+        frameBytes,
+        requestBytesMax: this.#pipeline.limits.requestBytesMax,
+      });
+      return;
+    }
+    if (bytes.length - at >= frameBytes) {
+      chunk.at = at + frameBytes;
+      this.#dispatch(bytes, at, at + frameBytes, chunk);
+      return;
+    }
+    this.#beginAssembly(frameBytes);
+  }
+
+  #beginAssembly(frameBytes: number): void {
+    const assembly: Assembly = { frameBytes, buffer: undefined, filled: 0 };
+    this.#assembly = assembly;
+    const { requestBudget, pool } = this.#pipeline;
+    if (requestBudget.tryTake(frameBytes)) {
+      assembly.buffer = pool.take(frameBytes);
+      return;
+    }
+    this.#block(WAITS_FOR_BUDGET);
+    this.#leaveBudgetLine = requestBudget.wait(frameBytes, () => {
+      this.#leaveBudgetLine = undefined;
+      assembly.buffer = pool.take(frameBytes);
+      this.#unblock(WAITS_FOR_BUDGET);
+    });
+  }
+
+  #assemble(assembly: Assembly, chunk: Chunk): void {
+    const { buffer, frameBytes } = assembly;
+    if (buffer === undefined) throw new Error('a frame is assembled without a buffer');
+    const bytes = Math.min(frameBytes - assembly.filled, chunk.bytes.length - chunk.at);
+    buffer.set(chunk.bytes.subarray(chunk.at, chunk.at + bytes), assembly.filled);
+    assembly.filled += bytes;
+    chunk.at += bytes;
+    if (assembly.filled < frameBytes) return;
+    this.#assembly = undefined;
+    const whole: Lent = { kept: false };
+    this.#dispatch(buffer, 0, frameBytes, whole);
+    if (whole.kept) this.#pipeline.loop.afterTurn(() => this.#pipeline.freeFrame(buffer, frameBytes));
+    else this.#pipeline.freeFrame(buffer, frameBytes);
+  }
+
+  /** Runs one request, and marks its bytes if they are needed to the end of the turn. */
+  #dispatch(bytes: Uint8Array, start: number, end: number, lent: Lent): void {
+    this.#sawRequest = true;
+    let exchange: PendingExchange;
+    let request: unknown;
+    try {
+      const reader = new Reader(bytes, start, end);
+      const header = decodeRequestHeader(reader);
+      const clientId = header.clientId ?? '';
+      if (clientId.length > this.#pipeline.limits.clientIdBytesMax) {
+        this.refuse('the client id is too long', { clientIdLength: clientId.length });
+        return;
+      }
+      const handler = this.#pipeline.handlerOf(header.apiKey);
+      if (handler === undefined) {
+        this.refuse('an API that is not served', { apiKey: header.apiKey, version: header.apiVersion });
+        return;
+      }
+      exchange = new PendingExchange(this, handler, {
+        version: header.apiVersion,
+        correlationId: header.correlationId,
+        clientId,
+        receivedMs: this.#activeMs,
+      });
+      if (header.apiVersion < handler.versionMin || header.apiVersion > handler.versionMax) {
+        this.#unsupported(exchange);
+        return;
+      }
+      request = handler.api.request.decode(reader, header.apiVersion);
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.refuse('a malformed request', { error: error.message, frameBytes: end - start });
+      return;
+    }
+    this.#pending.push(exchange);
+    if (this.#pending.length >= this.#pipeline.limits.requestsInFlightPerConnectionMax) {
+      this.#block(WAITS_FOR_RESPONSES);
+    }
+    if (exchange.handler.keepsBytes) lent.kept = true;
+    exchange.run(request);
+  }
+
+  /** KIP-511: a client may be newer than the broker, and learns from the refusal in v0 what the broker speaks. */
+  #unsupported(exchange: PendingExchange): void {
+    const { handler, version } = exchange;
+    const refusal = handler.unsupportedVersion?.(version);
+    if (refusal === undefined) {
+      this.refuse('a version that is not served', { api: handler.api.name, version });
+      return;
+    }
+    const { correlationId, clientId, receivedMs } = exchange;
+    const inVersion = new PendingExchange(this, handler, {
+      version: refusal.version,
+      correlationId,
+      clientId,
+      receivedMs,
+    });
+    this.#pending.push(inVersion);
+    inVersion.failed = true;
+    inVersion.respond(refusal.body);
+  }
+
+  // Sending
+
+  /** Hands all responses that are ready and next in order to the socket, in one write. */
+  #sendReady(): void {
+    if (this.#closed || this.#stream !== undefined) return;
+    const head = this.#pending[0];
+    if (head === undefined || !head.answered) return;
+    const nowMs = this.#pipeline.clock.monotonicMs();
+    let out: readonly Uint8Array[] = [];
+    let merged = false;
+    for (let next = this.#pending[0]; next?.answered === true; next = this.#pending[0]) {
+      this.#pending.shift();
+      next.handler.metrics.observe(nowMs - next.receivedMs);
+      if (next.failed) next.handler.metrics.errors++;
+      if (next.holes.length > 0) {
+        this.#write(out, nowMs);
+        this.#startStream(next, nowMs);
+        return;
+      }
+      if (next.chunks.length === 0) continue;
+      if (out.length === 0) out = next.chunks;
+      else {
+        if (!merged) out = [...out];
+        merged = true;
+        (out as Uint8Array[]).push(...next.chunks);
+      }
+    }
+    this.#write(out, nowMs);
+    this.#unblockResponses();
+  }
+
+  #unblockResponses(): void {
+    if (this.#pending.length < this.#pipeline.limits.requestsInFlightPerConnectionMax) {
+      this.#unblock(WAITS_FOR_RESPONSES);
+    }
+  }
+
+  #write(chunks: readonly Uint8Array[], nowMs: number): void {
+    if (chunks.length === 0) return;
+    this.#unsentSinceMs ??= nowMs;
+    this.#countSent(chunks);
+    const bufferedBytes = this.#connection.write(chunks);
+    if (bufferedBytes > this.#pipeline.limits.unsentBytesPerConnectionMax) this.#block(WAITS_FOR_DRAIN);
+  }
+
+  #countSent(chunks: readonly Uint8Array[]): void {
+    let bytes = 0;
+    for (let index = 0; index < chunks.length; index++) bytes += chunks[index]!.length;
+    this.#pipeline.metrics.bytesSent += bytes;
+  }
+
+  #startStream(exchange: PendingExchange, nowMs: number): void {
+    const { chunks, holes } = exchange;
+    exchange.holes = [];
+    this.#countSent(chunks);
+    const stream = new ResponseStream({
+      connection: this.#connection,
+      budget: this.#pipeline.responseBudget,
+      pool: this.#pipeline.pool,
+      chunks,
+      holes,
+      unsent: (buffer) => {
+        this.#unsentSinceMs ??= nowMs;
+        this.#unsent.push(buffer);
+        if (this.#closed) this.#freeUnsent();
+      },
+      done: () => {
+        this.#stream = undefined;
+        this.#unblockResponses();
+        this.#sendReady();
+      },
+      failed: (error) => {
+        this.#pipeline.logger.error({ ...this.#fields(), error }, 'could not read records for a response');
+        this.close('now');
+      },
+    });
+    this.#stream = stream;
+    stream.start();
+  }
+
+  #freeUnsent(): void {
+    if (this.#unsent.length === 0) return;
+    const unsent = this.#unsent;
+    this.#unsent = [];
+    for (const { buffer, chargedBytes } of unsent) {
+      this.#pipeline.pool.give(buffer);
+      this.#pipeline.responseBudget.give(chargedBytes);
+    }
+  }
+
+  #fields(): Record<string, unknown> {
+    const { id, remoteAddress, remotePort } = this.facts;
+    return { connection: id, remoteAddress, remotePort };
+  }
+}
