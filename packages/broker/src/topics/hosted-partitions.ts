@@ -1,5 +1,6 @@
 import type { ImageChange } from '../cluster/image-builder.ts';
 import type { ClusterImage, PartitionImage, TopicImage } from '../cluster/image.ts';
+import type { PartitionRecord } from '../cluster/partition-record.core.ts';
 import type { ImageTracker } from '../cluster/tracker.ts';
 import { parseTopicSettings, type TopicDefaults, type TopicSettings } from '../config/topic-config.ts';
 import type { Logger } from '../platform/index.ts';
@@ -9,18 +10,16 @@ import type { HostedPartitions } from './types.ts';
 
 /** What hosting needs of a partition beside what the data plane does. */
 export interface ManagedPartition extends Partition {
-  /** Takes the state of the partition's record: leadership, ISR, epochs. Older states than the present one change nothing. */
-  applyState(state: PartitionImage): void;
-  /** Takes other settings; the log itself has been configured. */
-  configure(settings: TopicSettings): void;
-  /** The partition is no longer hosted: what waits in it is answered UNKNOWN_TOPIC_OR_PARTITION, subscribers are woken. */
+  /** Takes the partition's record: leadership, ISR, epochs. Older records than the present one change nothing. */
+  applyRecord(record: PartitionRecord): void;
+  setMinInsyncReplicas(value: number): void;
+  /** The partition is no longer hosted: what waits in it is refused, subscribers are woken. */
   close(): void;
 }
 
 export type PartitionFactory = (options: {
   readonly log: Log;
   readonly settings: TopicSettings;
-  readonly state: PartitionImage;
 }) => ManagedPartition;
 
 export interface PartitionRegistryOptions {
@@ -149,14 +148,14 @@ export class PartitionRegistry implements HostedPartitions {
     for (const [index, partition] of hosted.partitions.entries()) {
       if (partition === undefined) continue;
       this.#options.logs.get(hosted.kafkaName, index)?.configure(hosted.settings.log);
-      partition.configure(hosted.settings);
+      partition.setMinInsyncReplicas(hosted.settings.minInsyncReplicas);
     }
   }
 
   #applyPartition(hosted: HostedTopic, index: number, state: PartitionImage): void {
     const present = hosted.partitions[index];
     if (present !== undefined) {
-      present.applyState(state);
+      present.applyRecord(state.record);
       return;
     }
     hosted.partitions[index] = undefined;
@@ -166,7 +165,9 @@ export class PartitionRegistry implements HostedPartitions {
     const existing = logs.get(kafkaName, index);
     existing?.configure(settings.log);
     const log = existing ?? logs.create({ topic: kafkaName, topicId: id, partition: index }, settings.log);
-    hosted.partitions[index] = makePartition({ log, settings, state });
+    const partition = makePartition({ log, settings });
+    partition.applyRecord(state.record);
+    hosted.partitions[index] = partition;
     this.#hostedCount++;
   }
 
