@@ -1,3 +1,4 @@
+import { testCompute } from '../../packages/broker/test/platform/compute-contract.ts';
 import { testDisk } from '../../packages/broker/test/platform/disk-contract.ts';
 import { testNetwork } from '../../packages/broker/test/platform/network-contract.ts';
 import { testTime } from '../../packages/broker/test/platform/time-contract.ts';
@@ -28,4 +29,9 @@ for (const seed of [1, 2, 3, 4, 5]) {
 testTime('the simulation', () => {
   const world = new SimWorld({ seed: 12 });
   return { ...world.node('a').boot(), pass: (milliseconds) => world.advance(milliseconds) };
+});
+
+testCompute('the simulation', () => {
+  const world = new SimWorld({ seed: 13 });
+  return { compute: world.node('a').boot().compute, settle: (promise) => world.settle(promise) };
 });

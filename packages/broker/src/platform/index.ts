@@ -1,5 +1,5 @@
 export type * from './clock.ts';
-export type * from './compute.ts';
+export * from './compute.ts';
 export * from './disk.ts';
 export type * from './log.ts';
 export type * from './loop.ts';

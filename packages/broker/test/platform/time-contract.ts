@@ -32,7 +32,7 @@ export function testTime(name: string, make: () => TimeUnderTest): void {
       const ran: [number, number][] = [];
       for (const delayMs of [0, -5, 1, 7.5, 20])
         timers.after(delayMs, () => ran.push([delayMs, clock.monotonicMs()]));
-      assert.deepEqual(ran, []);
+      const ranWithin = ran.length;
       await under.pass(60);
       assert.deepEqual([ranWithin, ran.length], [0, 5]);
       for (const [delayMs, atMs] of ran) assert.ok(atMs - start >= delayMs, `${delayMs}: ${atMs - start}`);
