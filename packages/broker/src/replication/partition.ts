@@ -97,11 +97,13 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   #turnFailure: AppendResult | undefined;
   #registered = false;
   #changed = false;
+  #logChanged = false;
   #closed = false;
 
   readonly #untilDurable = new WaitingAppends();
   readonly #untilHighWatermark = new WaitingAppends();
   readonly #subscribers = new Set<() => void>();
+  readonly #logSubscribers = new Set<() => void>();
   #waking: (() => void)[] = [];
   #startWaits: { readonly offset: number; readonly done: (error: BrokerError | undefined) => void }[] = [];
 
@@ -218,6 +220,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     try {
       this.#log.append(batches, nowMs);
       this.#core.commitTurn();
+      this.#logChanged = true;
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.#core.rollbackTurn();
@@ -257,11 +260,22 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   }
 
   wakeSubscribers(): void {
-    if (!this.#changed) return;
-    this.#changed = false;
+    if (this.#changed) {
+      this.#changed = false;
+      this.#wakeAll(this.#subscribers);
+    }
+    if (this.#logChanged) {
+      this.#logChanged = false;
+      this.#wakeAll(this.#logSubscribers);
+    }
+  }
+
+  /** Those that subscribe while others are woken wait for the next turn. */
+  #wakeAll(subscribers: Set<() => void>): void {
+    if (subscribers.size === 0) return;
     const waking = this.#waking;
-    for (const wake of this.#subscribers) waking.push(wake);
-    for (const wake of waking) if (this.#subscribers.has(wake)) wake();
+    for (const wake of subscribers) waking.push(wake);
+    for (const wake of waking) if (subscribers.has(wake)) wake();
     waking.length = 0;
   }
 
@@ -355,12 +369,15 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   }
 
   subscribe(wake: () => void): () => void {
-    // Each subscription is its own, even if the same function subscribes twice.
-    const entry = (): void => wake();
-    this.#subscribers.add(entry);
-    return () => {
-      this.#subscribers.delete(entry);
-    };
+    return subscribeTo(this.#subscribers, wake);
+  }
+
+  /**
+   * The same for each turn in which the LEO or the durable offset moved, or the role changed: what a follower's parked fetch waits for on
+   * the leader, and a follower's fetcher that wants to report what is durable.
+   */
+  subscribeLog(wake: () => void): () => void {
+    return subscribeTo(this.#logSubscribers, wake);
   }
 
   /** A new record of the metadata store, in any order: older ones are ignored. */
@@ -538,6 +555,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     const nowMs = this.#clock.nowMs();
     for (const batch of batches) this.#core.producers.replay(readBatchHeaderInto(header, batch), nowMs);
     this.#core.followerAppended(this.#log.endOffset);
+    this.#logChanged = true;
     if (!this.#registered) this.#register();
     return 'appended';
   }
@@ -605,6 +623,10 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
       return;
     }
     this.#core.durable(durableOffset);
+    if (this.#logSubscribers.size > 0) {
+      this.#logChanged = true;
+      if (!this.#registered) this.#register();
+    }
     this.#releaseWaiting();
   };
 
@@ -651,6 +673,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
 
   #markChanged(): void {
     this.#changed = true;
+    this.#logChanged = true;
     if (!this.#registered && !this.#turns.writing) this.#register();
   }
 
@@ -672,6 +695,15 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
 
 /** What became of a fetch's answer; `refused`: the leader did not accept the request, wait before the next one. */
 export type FetchProgress = 'appended' | 'idle' | 'truncated' | 'refused' | 'dropped';
+
+function subscribeTo(subscribers: Set<() => void>, wake: () => void): () => void {
+  // Each subscription is its own, even if the same function subscribes twice.
+  const entry = (): void => wake();
+  subscribers.add(entry);
+  return () => {
+    subscribers.delete(entry);
+  };
+}
 
 const MESSAGES: Partial<Record<ErrorName, string>> = {
   NOT_LEADER_OR_FOLLOWER: 'This broker does not lead the partition.',
