@@ -65,7 +65,7 @@ export function decodeRequestHeader(reader: Reader): RequestHeader {
  * must stay unchanged until they are written out.
  */
 export function encodeRequest<QI>(
-  api: Api<unknown, QI, unknown, never>,
+  api: Api<unknown, QI>,
   version: number,
   correlationId: number,
   clientId: string | null,
@@ -101,7 +101,7 @@ export function encodeResponse<SI>(
 function framed(writer: Writer): Uint8Array[] {
   const length = writer.length - FRAME_LENGTH_BYTES;
   const chunks = writer.chunks();
-  const first = chunks[0]!;
+  const first = chunks[0];
   first[0] = length >>> 24;
   first[1] = length >>> 16;
   first[2] = length >>> 8;
@@ -111,7 +111,7 @@ function framed(writer: Writer): Uint8Array[] {
 
 /** Reads what stands behind the length prefix. Throws MalformedError. */
 export function decodeResponse<S>(
-  api: Api<unknown, never, S, never>,
+  api: Api<unknown, never, S>,
   version: number,
   reader: Reader,
 ): { correlationId: number; body: S } {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { includes, type Message, type Type } from '@polylog/kafka-protocol';
 

@@ -37,7 +37,7 @@ const seen = new Set<string>();
 
 function parse(file: string): { producer: Producer; rows: Row[] } {
   const [first, ...rest] = readFileSync(new URL(file, folder), 'utf8').trimEnd().split('\n');
-  return { producer: JSON.parse(first!) as Producer, rows: rest.map((line) => JSON.parse(line) as Row) };
+  return { producer: JSON.parse(first) as Producer, rows: rest.map((line) => JSON.parse(line) as Row) };
 }
 
 /** Turns the hex of byte fields into bytes, by the schema. */

@@ -120,7 +120,7 @@ export const fetch = api({
                   struct({ epoch: field(int32, { default: -1 }), endOffset: field(int64, { default: -1 }) }),
                   tagged(0, since(12)),
                 ),
-                currentLeader: field(leaderIdAndEpoch, tagged(1, since(12))),
+                currentLeader: field(leaderIdAndEpoch, tagged(1, since(12)), { ignorable: true }),
                 snapshotId: field(
                   struct({ endOffset: field(int64, { default: -1 }), epoch: field(int32, { default: -1 }) }),
                   tagged(2, since(12)),
@@ -138,7 +138,7 @@ export const fetch = api({
         }),
       ),
     ),
-    nodeEndpoints: field(nodeEndpoints, tagged(0, since(16))),
+    nodeEndpoints: field(nodeEndpoints, tagged(0, since(16)), { ignorable: true }),
   },
 });
 

@@ -69,7 +69,7 @@ export const produce = api({
                   { ignorable: true },
                 ),
                 errorMessage: field(nullable(string), since(8), { default: null, ignorable: true }),
-                currentLeader: field(leaderIdAndEpoch, tagged(0, since(10))),
+                currentLeader: field(leaderIdAndEpoch, tagged(0, since(10)), { ignorable: true }),
               }),
             ),
           ),
@@ -77,7 +77,7 @@ export const produce = api({
       ),
     ),
     throttleTimeMs: field(int32, { default: 0 }),
-    nodeEndpoints: field(nodeEndpoints, tagged(0, since(10))),
+    nodeEndpoints: field(nodeEndpoints, tagged(0, since(10)), { ignorable: true }),
   },
 });
 

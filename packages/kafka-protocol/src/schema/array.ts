@@ -32,7 +32,7 @@ function compileArray<T, I>(element: Type<T, I>, context: CompileContext): Codec
       length.write(writer, values.length);
       let index = 0;
       try {
-        for (; index < values.length; index++) encode(writer, values[index]!, index);
+        for (; index < values.length; index++) encode(writer, values[index], index);
       } catch (error) {
         throw located(error, String(index));
       }

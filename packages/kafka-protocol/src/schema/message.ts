@@ -50,11 +50,11 @@ export interface ApiDefinition<Q extends Fields, S extends Fields> {
   readonly response: S;
 }
 
-export function isFlexible(api: Pick<Api, 'flexibleSince'>, version: number): boolean {
-  return api.flexibleSince !== null && version >= api.flexibleSince;
+export function isFlexible({ flexibleSince }: Pick<Api, 'flexibleSince'>, version: number): boolean {
+  return flexibleSince !== null && version >= flexibleSince;
 }
 
-function message<F extends Fields>(
+function defineMessage<F extends Fields>(
   name: string,
   fields: F,
   definition: Pick<ApiDefinition<F, F>, 'versions' | 'flexibleSince'>,
@@ -103,8 +103,8 @@ export function api<const Q extends Fields, const S extends Fields>(
     versionMin: versions[0],
     versionMax: versions[1],
     flexibleSince,
-    request: message(`${name}Request`, definition.request, definition),
-    response: message(`${name}Response`, definition.response, definition),
+    request: defineMessage(`${name}Request`, definition.request, definition),
+    response: defineMessage(`${name}Response`, definition.response, definition),
   };
 }
 

@@ -92,7 +92,7 @@ function isDefault(value: unknown, standard: unknown): boolean {
 function valueOf(row: Readonly<Row>, name: string, shape: FieldShape): never {
   let value = row[name];
   if (value === undefined) {
-    if (shape.required) throw new EncodeError('missing', [name]);
+    if (shape.required) throw new EncodeError('missing');
     value = shape.default;
   }
   // The cast meets the codec that was compiled from the same field.
@@ -165,10 +165,10 @@ function tagWriter(tags: readonly TaggedField[], spans: SpanRecorder | null): Pu
     if (spans === null) writer.uvarint(count);
     else spans.record(writer, 'tag count', () => writer.uvarint(count));
     if (count === 0) return;
-    for (const field of tags) {
-      if (isDefault(row[field.name], field.shape.default)) continue;
-      if (spans === null) writeTagged(writer, field, row);
-      else spans.within(field.name, () => writeTaggedSpanned(writer, field, row, spans));
+    for (const entry of tags) {
+      if (isDefault(row[entry.name], entry.shape.default)) continue;
+      if (spans === null) writeTagged(writer, entry, row);
+      else spans.within(entry.name, () => writeTaggedSpanned(writer, entry, row, spans));
     }
   };
 }
@@ -187,15 +187,15 @@ function writeTagged(writer: Writer, { name, tag, codec }: TaggedField, row: Rea
 
 function writeTaggedSpanned(
   writer: Writer,
-  field: TaggedField,
+  { name, tag, codec }: TaggedField,
   row: Readonly<Row>,
   spans: SpanRecorder,
 ): void {
   const value = new Writer();
   spans.nested(
-    () => field.codec.encode(value, row[field.name] as never),
+    () => codec.encode(value, row[name] as never),
     () => {
-      spans.record(writer, 'tag', () => writer.uvarint(field.tag));
+      spans.record(writer, 'tag', () => writer.uvarint(tag));
       spans.record(writer, 'tag size', () => writer.uvarint(value.length));
       return writer.length;
     },
@@ -259,9 +259,10 @@ function compileStruct<F extends Fields>(
 ): Codec<Decoded<F>, Encodable<F>> {
   const { bytesMin, template, setters, putters, putterNames } = parts(fields, context);
   function decode(reader: Reader): Decoded<F> {
-    // A copy of the template has all fields in one hidden class, whatever the version.
-    const row = { ...template };
-    for (let index = 0; index < setters.length; index++) setters[index]!(row, reader);
+    // A copy of the template has all fields in one hidden class, whatever the version. Where many classes meet, as
+    // here, Object.assign takes half the time of a spread.
+    const row: Row = Object.assign({}, template);
+    for (let index = 0; index < setters.length; index++) setters[index](row, reader);
     return row as Decoded<F>;
   }
   function encode(writer: Writer, value: Encodable<F>): void {
@@ -269,9 +270,9 @@ function compileStruct<F extends Fields>(
       throw new EncodeError(`${String(value)} is not a struct`);
     let index = 0;
     try {
-      for (; index < putters.length; index++) putters[index]!(writer, value as Row);
+      for (; index < putters.length; index++) putters[index](writer, value);
     } catch (error) {
-      throw putterNames[index] === '' ? error : located(error, putterNames[index]!);
+      throw putterNames[index] === '' ? error : located(error, putterNames[index]);
     }
   }
   if (!context.nullable) return { bytesMin, decode, encode };
