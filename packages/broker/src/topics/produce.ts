@@ -1,4 +1,4 @@
-import { codecOfId } from '@polylog/bytes';
+import { codecOfId, DecompressionLimitError, MalformedError } from '@polylog/bytes';
 import {
   checkProduceBatch,
   codecIdOf,
@@ -13,7 +13,7 @@ import {
 import type { TopicSettings } from '../config/topic-config.ts';
 import type { ErrorName } from '../errors.ts';
 import type { TopicCounters } from '../metrics/types.ts';
-import type { Compute, RecordsVerdict } from '../platform/compute.ts';
+import { ComputeError, type Compute, type RecordsVerdict } from '../platform/compute.ts';
 import type { AppendResult, Partition } from '../replication/types.ts';
 
 /** The largest size to which one batch may decompress on the slow path. */
@@ -55,7 +55,7 @@ const header: BatchHeader = emptyBatchHeader();
 
 /**
  * Checks one batch and appends it in the present turn; `done` is called once, synchronously only with a refusal. Where records have to be read
- * or rewritten (compacted topics need keys, `compression.type`), it leaves the turn: then it returns a promise, which resolves, never rejects, once the batch has been
+ * or rewritten (compacted topics need keys, `compression.type`), it leaves the turn: then it returns a promise, which resolves (and rejects only for a bug) once the batch has been
  * appended or refused. Until then `records` must stay, and later batches for the partition must wait, or they would overtake.
  */
 export function produceBatch(
@@ -190,11 +190,13 @@ async function prepare(
 ): Promise<Uint8Array | ProduceResult> {
   const { records, settings } = batch;
   try {
-    const verdict = await compute.checkRecords(records, {
-      requireKeys: settings.compact,
-      bytesMax: DECOMPRESSED_BYTES_MAX,
-    });
-    if (!verdict.ok) return verdictRefusal(verdict);
+    if (settings.compact) {
+      const verdict = await compute.checkRecords(records, {
+        requireKeys: true,
+        bytesMax: DECOMPRESSED_BYTES_MAX,
+      });
+      if (!verdict.ok) return verdictRefusal(verdict);
+    }
     const { type, level } = settings.compression;
     const appendTime = settings.timestampType === 'LogAppendTime';
     if (!recompress || type === 'producer') {
@@ -221,8 +223,16 @@ async function prepare(
     }
     return rewritten;
   } catch (error) {
-    return refused('UNKNOWN_SERVER_ERROR', `could not rewrite the batch: ${messageOf(error)}`);
+    return computeRefusal(error);
   }
+}
+
+function computeRefusal(error: unknown): ProduceResult {
+  if (error instanceof DecompressionLimitError) return refused('MESSAGE_TOO_LARGE', error.message);
+  if (error instanceof MalformedError) return refused('INVALID_RECORD', error.message);
+  // A worker that is busy or died: the producer may try again.
+  if (error instanceof ComputeError) return refused('REQUEST_TIMED_OUT', error.message);
+  throw error;
 }
 
 function verdictRefusal(verdict: Extract<RecordsVerdict, { ok: false }>): ProduceResult {
@@ -232,10 +242,6 @@ function verdictRefusal(verdict: Extract<RecordsVerdict, { ok: false }>): Produc
 
 function refused(error: ErrorName, message: string): ProduceResult {
   return { error, message };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** As Kafka's log validator answers; what it calls corrupt is worth a retry, what it calls invalid is not. */

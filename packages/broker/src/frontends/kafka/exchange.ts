@@ -32,6 +32,8 @@ export class PendingExchange implements Exchange<unknown> {
   chunks: readonly Uint8Array[] = NO_CHUNKS;
   holes: readonly RecordsHole[] = NO_HOLES;
   answered = false;
+  /** Of the encoded response, without its holes. */
+  encodedBytes = 0;
   /** Whether the response says that the request as a whole failed; for the metrics. */
   failed = false;
   readonly #owner: ExchangeOwner;
@@ -95,6 +97,8 @@ export class PendingExchange implements Exchange<unknown> {
       return;
     }
     this.holes = holes;
+    for (const chunk of this.chunks) this.encodedBytes += chunk.length;
+    for (const hole of holes) this.encodedBytes -= hole.placeholder.length;
     this.#finish();
   }
 

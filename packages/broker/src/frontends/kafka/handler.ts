@@ -1,11 +1,12 @@
 import type { Api } from '@polylog/kafka-protocol';
 
+import type { BrokerConfig } from '../../config/broker-config.ts';
 import type { ProducerIds } from '../../cluster/producer-ids.ts';
 import type { ApiMetrics, Metrics } from '../../metrics/types.ts';
 import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { HostedPartitions, TopicAdmin } from '../../topics/types.ts';
+import type { DataFolder, HostedPartitions, TopicAdmin } from '../../topics/types.ts';
 import type { KafkaLimits } from './limits.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface KafkaServices {
   readonly limits: KafkaLimits;
   /** `auto.create.topics.enable`. */
   readonly autoCreateTopics: boolean;
+  readonly config: BrokerConfig;
+  readonly dataFolder: DataFolder;
 }
 
 /** Facts about the connection a request came from. */
@@ -64,8 +67,8 @@ export interface Exchange<S> {
   /** No response can say it: the reason goes to the log. */
   closeConnection(reason: string): void;
   /**
-   * Stops the parsing of this connection's further requests until the returned function is called (once): for work that
-   * has to keep its order but leaves the turn.
+   * Stops the parsing of this connection's further requests, and keeps this one's bytes, until the end of the turn in which the returned
+   * function is called (once): for work that has to keep its order but leaves the turn. Only from within `handle`.
    */
   holdFurtherRequests(): () => void;
 }

@@ -8,15 +8,20 @@ import { FRAME_BYTES_PER_SECOND_MIN } from './limits.ts';
 import type { Pipeline } from './pipeline.ts';
 import { ResponseStream, type UnsentBuffer } from './response-stream.ts';
 
+/** Bytes that requests are parsed from. */
 interface Lent {
-  /** A request in these bytes keeps them to the end of the turn. */
+  /** A request in them keeps them to the end of the turn. */
   kept: boolean;
+  /** Requests that left the turn and still need them. */
+  holds: number;
+  /** Parsed to its end: to be given back when nobody holds it any more. */
+  parsed: boolean;
+  readonly release: () => void;
 }
 
 /** Bytes on loan from the connection. */
 interface Chunk extends Lent {
   readonly bytes: Uint8Array;
-  readonly release: () => void;
   at: number;
 }
 
@@ -35,6 +40,7 @@ const WAITS_FOR_TURN = 4;
 const WAITS_FOR_HOLD = 8;
 const WAITS_FOR_RESPONSES = 16;
 const WAITS_FOR_DRAIN = 32;
+const WAITS_FOR_EARLIER = 64;
 
 /**
  * One client connection: cuts its bytes into frames, runs them through the pipeline, and sends the responses in the order of
@@ -53,12 +59,16 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #holds = 0;
   #readingPaused = false;
   #parsing = false;
+  /** What the request that is being handled was parsed from. */
+  #dispatching: Lent | undefined;
   #leaveBudgetLine: (() => void) | undefined;
   /** Which turn #parsedBytes belongs to. */
   #turn = -1;
   #parsedBytes = 0;
   /** In the order of the requests. */
   readonly #pending: PendingExchange[] = [];
+  /** Encoded responses that wait for their turn. */
+  #encodedBytes = 0;
   #stream: ResponseStream | undefined;
   #unsent: UnsentBuffer[] = [];
   #closed = false;
@@ -107,7 +117,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#receivedBytes += bytes.length;
     this.#pipeline.metrics.bytesReceived += bytes.length;
     this.#activeMs = this.#pipeline.clock.monotonicMs();
-    this.#chunks.push({ bytes, release, at: 0, kept: false });
+    this.#chunks.push({ bytes, release, at: 0, kept: false, holds: 0, parsed: false });
     if (this.#waits === 0 && !this.#parsing) this.#parse();
   }
 
@@ -144,7 +154,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     }
     this.#assembly = undefined;
     // The chunk that is being parsed is still in use further up the stack.
-    for (const chunk of this.#chunks.splice(this.#parsing ? 1 : 0)) this.#releaseChunk(chunk);
+    for (const chunk of this.#chunks.splice(this.#parsing ? 1 : 0)) this.#giveBack(chunk);
     this.#stream?.abort();
     this.#stream = undefined;
     for (const exchange of this.#pending.splice(0)) exchange.abandon();
@@ -155,8 +165,11 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   // ExchangeOwner
 
   answered(exchange: PendingExchange): void {
-    if (this.#closed || this.#parsing || this.#pending[0] !== exchange) return;
-    this.#sendReady();
+    if (this.#closed) return;
+    this.#encodedBytes += exchange.encodedBytes;
+    if (this.#encodedBytes > this.#pipeline.limits.unsentBytesPerConnectionMax)
+      this.#block(WAITS_FOR_EARLIER);
+    if (!this.#parsing && this.#pending[0] === exchange) this.#sendReady();
   }
 
   refuse(reason: string, detail: Readonly<Record<string, unknown>> = {}): void {
@@ -176,12 +189,17 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   }
 
   hold(): () => void {
+    const lent = this.#dispatching;
+    if (lent === undefined) throw new Error('only a request that is being handled can hold those behind it');
+    lent.holds++;
     this.#holds++;
     this.#block(WAITS_FOR_HOLD);
     let held = true;
     return () => {
       if (!held) throw new Error('a hold was released twice');
       held = false;
+      lent.holds--;
+      if (lent.parsed) this.#giveBack(lent);
       if (--this.#holds === 0) this.#unblock(WAITS_FOR_HOLD);
     };
   }
@@ -268,7 +286,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#step(chunk);
       if (chunk.at === chunk.bytes.length || this.#closed) {
         this.#chunks.shift();
-        this.#releaseChunk(chunk);
+        this.#giveBack(chunk);
       }
       if (this.#closed) return;
       this.#account(chunk.at - before);
@@ -288,10 +306,13 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#pipeline.loop.afterTurn(this.#nextTurn);
   }
 
-  #releaseChunk(chunk: Chunk): void {
+  /** Nothing more is parsed from it. */
+  #giveBack(lent: Lent): void {
+    lent.parsed = true;
+    if (lent.holds > 0) return;
     // The turn's write is registered by the first append, which came before: it runs first.
-    if (chunk.kept) this.#pipeline.loop.afterTurn(chunk.release);
-    else chunk.release();
+    if (lent.kept) this.#pipeline.loop.afterTurn(lent.release);
+    else lent.release();
   }
 
   /** Takes one frame, or what the chunk has of one. */
@@ -361,10 +382,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     chunk.at += bytes;
     if (assembly.filled < frameBytes) return;
     this.#assembly = undefined;
-    const whole: Lent = { kept: false };
+    const release = (): void => this.#pipeline.freeFrame(buffer, frameBytes);
+    const whole: Lent = { kept: false, holds: 0, parsed: false, release };
     this.#dispatch(buffer, 0, frameBytes, whole);
-    if (whole.kept) this.#pipeline.loop.afterTurn(() => this.#pipeline.freeFrame(buffer, frameBytes));
-    else this.#pipeline.freeFrame(buffer, frameBytes);
+    this.#giveBack(whole);
   }
 
   /** Runs one request, and marks its bytes if they are needed to the end of the turn. */
@@ -406,7 +427,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#block(WAITS_FOR_RESPONSES);
     }
     if (exchange.handler.keepsBytes) lent.kept = true;
+    this.#dispatching = lent;
     exchange.run(request);
+    this.#dispatching = undefined;
   }
 
   /** KIP-511: a client may be newer than the broker, and learns from the refusal in v0 what the broker speaks. */
@@ -441,6 +464,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     let merged = false;
     for (let next = this.#pending[0]; next?.answered === true; next = this.#pending[0]) {
       this.#pending.shift();
+      this.#encodedBytes -= next.encodedBytes;
       next.handler.metrics.observe(nowMs - next.receivedMs);
       if (next.failed) next.handler.metrics.errors++;
       if (next.holes.length > 0) {
@@ -461,9 +485,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   }
 
   #unblockResponses(): void {
-    if (this.#pending.length < this.#pipeline.limits.requestsInFlightPerConnectionMax) {
-      this.#unblock(WAITS_FOR_RESPONSES);
-    }
+    const { requestsInFlightPerConnectionMax, unsentBytesPerConnectionMax } = this.#pipeline.limits;
+    if (this.#encodedBytes <= unsentBytesPerConnectionMax) this.#unblock(WAITS_FOR_EARLIER);
+    if (this.#pending.length < requestsInFlightPerConnectionMax) this.#unblock(WAITS_FOR_RESPONSES);
   }
 
   #write(chunks: readonly Uint8Array[], nowMs: number): void {

@@ -1,0 +1,96 @@
+import {
+  createTopics,
+  type CreateTopicsRequest,
+  type CreateTopicsResponseInit,
+} from '@polylog/kafka-protocol';
+
+import { BrokerError } from '../../../errors.ts';
+import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
+import { duplicatesOf, ItemRefusal, NO_ERROR, runItem, withinTimeout } from './admin-requests.ts';
+import { topicConfigEntries } from './config-entries.ts';
+
+/**
+ * CreateTopics v2-v7.
+ *
+ * - Every topic has its own outcome: 17, 36, 37, 38, 39, 40, or 42 for one that the request names twice, in all its places.
+ * - -1 partitions and replicas take `num.partitions` and `default.replication.factor` (KIP-464); with assigned replicas both must be -1.
+ * - validateOnly answers what would be; v5+ answers with the topic's shape and configs (KIP-525), v7 with its id.
+ * - Answered when this broker can serve the topic, or after timeoutMs with 7, while the creation goes on.
+ *
+ * Gaps: no create-topic policy, no authorization, no controller mutation quota (KIP-599).
+ */
+export function createTopicsHandler(services: KafkaServices): KafkaHandler {
+  return defineHandler({
+    api: createTopics,
+    versions: [2, 7],
+    async handle(request) {
+      const duplicates = duplicatesOf(request.topics.map(({ name }) => name));
+      const topics = request.topics.map((topic) =>
+        runItem(
+          () => {
+            if (duplicates.has(topic.name)) {
+              throw new ItemRefusal('INVALID_REQUEST', `The topic ${topic.name} comes twice in the request`);
+            }
+            return create(services, request, topic);
+          },
+          (error) => ({ name: topic.name, ...error, configs: null }),
+        ),
+      );
+      return { topics: await Promise.all(topics) };
+    },
+    failure: (request, errorCode, errorMessage) => ({
+      topics: request.topics.map(({ name }) => ({ name, errorCode, errorMessage, configs: null })),
+    }),
+  });
+}
+
+type Topic = CreateTopicsRequest['topics'][number];
+
+async function create(
+  services: KafkaServices,
+  request: CreateTopicsRequest,
+  topic: Topic,
+): Promise<CreateTopicsResponseInit['topics'][number]> {
+  const configs = new Map<string, string>();
+  for (const { name, value } of topic.configs) {
+    if (value === null) throw new BrokerError('INVALID_CONFIG', `The config ${name} has no value`);
+    configs.set(name, value);
+  }
+  const creation = services.admin.createTopic({
+    kafkaName: topic.name,
+    partitions: topic.numPartitions,
+    replicationFactor: topic.replicationFactor,
+    ...(topic.assignments.length === 0 ? {} : { assignments: assignmentsOf(topic) }),
+    configs,
+    validateOnly: request.validateOnly,
+  });
+  const created = await withinTimeout(services.timers, request.timeoutMs, creation);
+  return {
+    ...NO_ERROR,
+    name: topic.name,
+    topicId: created.topicId,
+    numPartitions: created.partitions,
+    replicationFactor: created.replicationFactor,
+    configs: topicConfigEntries(configs, services.config).map(
+      ({ name, value, readOnly, configSource, isSensitive }) => ({
+        name,
+        value,
+        readOnly,
+        configSource,
+        isSensitive,
+      }),
+    ),
+  };
+}
+
+/** Replica lists by partition; the request may have them in any order, but for all partitions from 0 on. */
+function assignmentsOf({ assignments }: Topic): readonly (readonly number[])[] {
+  const sorted = [...assignments].sort((left, right) => left.partitionIndex - right.partitionIndex);
+  if (sorted.some(({ partitionIndex }, index) => partitionIndex !== index)) {
+    throw new BrokerError(
+      'INVALID_REPLICA_ASSIGNMENT',
+      'Assigned partitions must be numbered from 0 on, without gaps and each once',
+    );
+  }
+  return sorted.map(({ brokerIds }) => brokerIds);
+}

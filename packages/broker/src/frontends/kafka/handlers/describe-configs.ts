@@ -1,0 +1,85 @@
+import { describeConfigs, type DescribeConfigsResponseInit } from '@polylog/kafka-protocol';
+
+import { validateTopicName } from '../../../cluster/topic-names.ts';
+import { BrokerError } from '../../../errors.ts';
+import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
+import { ItemRefusal, itemErrorOf, NO_ERROR } from './admin-requests.ts';
+import { brokerConfigEntries, topicConfigEntries, type ShownConfig } from './config-entries.ts';
+
+/** KIP-133's numbers; the others (logger 8, client metrics 16, group 32) have no configs here. */
+export const RESOURCE_TOPIC = 2;
+export const RESOURCE_BROKER = 4;
+
+/**
+ * DescribeConfigs v1-v4.
+ *
+ * - Topics (resource type 2) and this broker (4), each config with value, source and synonyms (KIP-226), from v3 on with type and
+ *   documentation (KIP-569). No or an empty list of keys asks for all; unknown keys are left out.
+ * - A broker with an empty name stands for the cluster-wide dynamic defaults, of which there are none.
+ *
+ * Gaps: broker loggers, client metrics and groups are answered 42; sensitive configs, whose values would be null, do not exist yet.
+ */
+export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
+  return defineHandler({
+    api: describeConfigs,
+    versions: [1, 4],
+    handle(request) {
+      const { includeSynonyms, includeDocumentation } = request;
+      const results = request.resources.map(({ resourceType, resourceName, configurationKeys }) => {
+        try {
+          const keys = configurationKeys ?? [];
+          const configs = entriesOf(services, resourceType, resourceName)
+            .filter(({ name }) => keys.length === 0 || keys.includes(name))
+            .map((entry) => shown(entry, includeSynonyms, includeDocumentation));
+          return { ...NO_ERROR, resourceType, resourceName, configs };
+        } catch (error) {
+          return { ...itemErrorOf(error), resourceType, resourceName, configs: [] };
+        }
+      });
+      return { results };
+    },
+    failure: (request, errorCode, errorMessage) => ({
+      results: request.resources.map(({ resourceType, resourceName }) => ({
+        errorCode,
+        errorMessage,
+        resourceType,
+        resourceName,
+        configs: [],
+      })),
+    }),
+  });
+}
+
+function entriesOf(services: KafkaServices, resourceType: number, resourceName: string): ShownConfig[] {
+  if (resourceType === RESOURCE_TOPIC) {
+    validateTopicName(resourceName);
+    const topic = services.partitions.image.topicByName(resourceName);
+    if (topic === undefined) {
+      throw new BrokerError('UNKNOWN_TOPIC_OR_PARTITION', `Topic ${resourceName} does not exist`);
+    }
+    return topicConfigEntries(topic.overrides, services.config);
+  }
+  if (resourceType === RESOURCE_BROKER) {
+    if (resourceName === '') return [];
+    if (resourceName !== String(services.brokerId)) {
+      throw new ItemRefusal(
+        'INVALID_REQUEST',
+        `This is broker ${services.brokerId}; it cannot tell about broker ${JSON.stringify(resourceName)}`,
+      );
+    }
+    return brokerConfigEntries(services.config);
+  }
+  throw new ItemRefusal('INVALID_REQUEST', `Resource type ${resourceType} has no configs here`);
+}
+
+function shown(
+  entry: ShownConfig,
+  includeSynonyms: boolean,
+  includeDocumentation: boolean,
+): DescribeConfigsResponseInit['results'][number]['configs'][number] {
+  return {
+    ...entry,
+    synonyms: includeSynonyms ? entry.synonyms : [],
+    documentation: includeDocumentation ? entry.documentation : null,
+  };
+}

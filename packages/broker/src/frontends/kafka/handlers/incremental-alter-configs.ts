@@ -1,0 +1,76 @@
+import { incrementalAlterConfigs, type IncrementalAlterConfigsRequest } from '@polylog/kafka-protocol';
+
+import type { ConfigOperation } from '../../../topics/types.ts';
+import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
+import { alterResource } from './alter-resource.ts';
+import { duplicatesOf, ItemRefusal, NO_ERROR, runItem } from './admin-requests.ts';
+
+/** By their number in the protocol. */
+const OPERATIONS: readonly ConfigOperation['operation'][] = ['set', 'delete', 'append', 'subtract'];
+
+/**
+ * IncrementalAlterConfigs v0-v1 (KIP-339).
+ *
+ * - Sets and deletes single configs of a topic, appends to and subtracts from lists; one resource's changes happen together or not at all.
+ * - Brokers: see alter-resource.ts.
+ *
+ * Gaps: no alter-config policy, no authorization; other resources are answered 42.
+ */
+export function incrementalAlterConfigsHandler(services: KafkaServices): KafkaHandler {
+  return defineHandler({
+    api: incrementalAlterConfigs,
+    versions: [0, 1],
+    async handle(request) {
+      const { resources, validateOnly } = request;
+      const duplicates = duplicatesOf(resources.map((resource) => keyOf(resource)));
+      const responses = resources.map((resource) => {
+        const { resourceType, resourceName } = resource;
+        return runItem(
+          async () => {
+            if (duplicates.has(keyOf(resource))) {
+              throw new ItemRefusal('INVALID_REQUEST', 'The resource comes twice in the request');
+            }
+            const operations = operationsOf(resource);
+            await alterResource(services, {
+              resourceType,
+              resourceName,
+              operations,
+              replace: false,
+              validateOnly,
+            });
+            return { ...NO_ERROR, resourceType, resourceName };
+          },
+          (error) => ({ ...error, resourceType, resourceName }),
+        );
+      });
+      return { responses: await Promise.all(responses) };
+    },
+    failure: (request, errorCode, errorMessage) => ({
+      responses: request.resources.map(({ resourceType, resourceName }) => ({
+        errorCode,
+        errorMessage,
+        resourceType,
+        resourceName,
+      })),
+    }),
+  });
+}
+
+type Resource = IncrementalAlterConfigsRequest['resources'][number];
+
+function operationsOf(resource: Resource): ConfigOperation[] {
+  return resource.configs.map(({ name, configOperation, value }) => {
+    const operation = OPERATIONS[configOperation];
+    if (operation === undefined) {
+      throw new ItemRefusal('INVALID_REQUEST', `Operation ${configOperation} of ${name} is unknown`);
+    }
+    if (value === null && operation !== 'delete') {
+      throw new ItemRefusal('INVALID_REQUEST', `The config ${name} has no value`);
+    }
+    return { name, operation, value: value ?? undefined };
+  });
+}
+
+function keyOf(resource: Resource): string {
+  return `${resource.resourceType}:${resource.resourceName}`;
+}
