@@ -54,6 +54,7 @@ export class BrokerTopicAdmin implements TopicAdmin {
   async alterTopicConfig(request: {
     kafkaName: string;
     operations: readonly ConfigOperation[];
+    replace?: boolean;
     validateOnly: boolean;
   }): Promise<void> {
     const { controller, topicDefaults } = this.#options;
@@ -61,7 +62,8 @@ export class BrokerTopicAdmin implements TopicAdmin {
     await controller.alterTopicConfig({
       kafkaName,
       validateOnly,
-      alter: (overrides) => alterOverrides(overrides, operations, topicDefaults),
+      alter: (overrides) =>
+        alterOverrides(request.replace === true ? new Map() : overrides, operations, topicDefaults),
     });
   }
 

@@ -15,6 +15,14 @@ export interface HostedPartitions {
   settings(kafkaName: string): TopicSettings | undefined;
 }
 
+/** The folder with this broker's data, for those who ask how large things are. */
+export interface DataFolder {
+  readonly path: string;
+  /** Bytes of a hosted partition on the disk. */
+  sizeOf(kafkaName: string, partition: number): number | undefined;
+  freeSpace(): { readonly freeBytes: number; readonly totalBytes: number };
+}
+
 /** Changes to topics. Every method resolves when this broker has applied the change, and rejects with BrokerError. */
 export interface TopicAdmin {
   createTopic(request: CreateTopicRequest): Promise<CreatedTopic>;
@@ -28,6 +36,8 @@ export interface TopicAdmin {
   alterTopicConfig(request: {
     kafkaName: string;
     operations: readonly ConfigOperation[];
+    /** Takes away what the operations do not name. */
+    replace?: boolean;
     validateOnly: boolean;
   }): Promise<void>;
   /** Creates a topic with the broker's defaults on first use, or returns the present one. Concurrent calls for one name share one creation. */

@@ -1,7 +1,17 @@
 import type { KafkaHandler, KafkaServices } from './handler.ts';
+import { alterConfigsHandler } from './handlers/alter-configs.ts';
 import { apiVersionsHandler } from './handlers/api-versions.ts';
+import { createPartitionsHandler } from './handlers/create-partitions.ts';
+import { createTopicsHandler } from './handlers/create-topics.ts';
 import { deleteRecordsHandler } from './handlers/delete-records.ts';
+import { deleteTopicsHandler } from './handlers/delete-topics.ts';
+import { describeClusterHandler } from './handlers/describe-cluster.ts';
+import { describeConfigsHandler } from './handlers/describe-configs.ts';
+import { describeLogDirsHandler } from './handlers/describe-log-dirs.ts';
+import { describeTopicPartitionsHandler } from './handlers/describe-topic-partitions.ts';
 import { fetchHandler } from './handlers/fetch.ts';
+import { incrementalAlterConfigsHandler } from './handlers/incremental-alter-configs.ts';
+import { initProducerIdHandler } from './handlers/init-producer-id.ts';
 import { listOffsetsHandler } from './handlers/list-offsets.ts';
 import { metadataHandler } from './handlers/metadata.ts';
 import { offsetForLeaderEpochHandler } from './handlers/offset-for-leader-epoch.ts';
@@ -17,6 +27,16 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     listOffsetsHandler(services),
     offsetForLeaderEpochHandler(services),
     deleteRecordsHandler(services),
+    createTopicsHandler(services),
+    deleteTopicsHandler(services),
+    createPartitionsHandler(services),
+    describeConfigsHandler(services),
+    alterConfigsHandler(services),
+    incrementalAlterConfigsHandler(services),
+    describeClusterHandler(services),
+    describeTopicPartitionsHandler(services),
+    describeLogDirsHandler(services),
+    initProducerIdHandler(services),
   ];
   return handlers;
 }
