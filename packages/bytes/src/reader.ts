@@ -137,7 +137,7 @@ export class Reader {
       raw |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) {
         const value = Number((raw >> 1n) ^ -(raw & 1n));
-        if (raw >= 1n << 64n || !Number.isSafeInteger(value)) break;
+        if (!Number.isSafeInteger(value)) break;
         return value;
       }
     }

@@ -186,6 +186,32 @@ test('lz4: a stated content size is checked against the limit first, and against
   assert.equal(decompress('lz4', bytes, { maxBytes: 125_400 }).length, 125_400);
 });
 
+test('lz4: without a stated size, the limit holds for the sum of the blocks', () => {
+  const bytes = Buffer.from(golden.LZ4_INDEPENDENT, 'base64');
+  assert.throws(() => decompress('lz4', bytes, { maxBytes: 125_399 }), DecompressionLimitError);
+  assert.equal(decompress('lz4', bytes, { maxBytes: 125_400 }).length, 125_400);
+});
+
+test('lz4: a block keeps to the frame: no larger than it says, no reaching into an independent predecessor', () => {
+  const frame = (...blocks: Buffer[]) =>
+    Buffer.concat([Buffer.from('04224d18604082', 'hex'), ...blocks, Buffer.alloc(4)]);
+  const stored = (size: number) => {
+    const block = Buffer.alloc(4 + size, 'x');
+    block.writeUInt32LE((size | 0x8000_0000) >>> 0);
+    return block;
+  };
+  assert.equal(decompress('lz4', frame(stored(65_536)), { maxBytes: MIB }).length, 65_536);
+  assert.throws(() => decompress('lz4', frame(stored(65_537)), { maxBytes: MIB }), {
+    message: /block size 65537/,
+  });
+  assert.throws(() => decompress('lz4', frame(stored(0)), { maxBytes: MIB }), { message: /block size 0/ });
+  // One literal, then a match two bytes back: into the block before.
+  const reaching = Buffer.from('06000000' + '116202001063', 'hex');
+  assert.throws(() => decompress('lz4', frame(stored(1), reaching), { maxBytes: MIB }), {
+    message: /distance 2/,
+  });
+});
+
 test('lz4: reserved flags, dictionaries, old versions, oversized blocks and reaching back too far are refused', () => {
   /** A frame with one block of its own; the header checksums were computed with the reference implementation. */
   const frame = (block: string) => {
@@ -238,6 +264,17 @@ test('snappy: every kind of element', () => {
   assert.throws(() => decode('06086162630103'), { message: /longer than it says/ });
   assert.throws(() => decode('08086162630103'), { message: /shorter than it says/ });
   assert.throws(() => decode('030c616263'), TruncatedError);
+});
+
+test('snappy: a chunk may not reach into the chunk before it', () => {
+  const header = '82534e4150505900' + '0000000100000001';
+  const abc = '00000005' + '0308616263';
+  const decode = (hex: string) =>
+    Buffer.from(decompress('snappy', Buffer.from(hex, 'hex'), { maxBytes: 1000 })).toString();
+  assert.equal(decode(`${header}${abc}${abc}`), 'abcabc');
+  assert.throws(() => decode(`${header}${abc}00000003040103`), { message: /distance 3/ });
+  assert.throws(() => decode(`${header}00000000`), { message: /chunk size 0/ });
+  assert.throws(() => decode(`${header}ffffffff`), { message: /chunk size -1/ });
 });
 
 test('snappy: a length that the block cannot have is refused before it is allocated', () => {
