@@ -1,5 +1,6 @@
 import type { DiskFile } from '../../packages/broker/src/platform/disk.ts';
-import { diskError, type SimDisk } from './disk.ts';
+import type { SimDisk } from './disk.ts';
+import { diskError } from './disk-error.ts';
 import { PAGE_BYTES, type FileNode } from './inode.ts';
 import { assertAlive, type SimProcess } from './process.ts';
 

@@ -1,11 +1,5 @@
-import {
-  DiskError,
-  type Disk,
-  type DiskErrorCode,
-  type DirectoryLock,
-  type DiskFile,
-  type FileStat,
-} from '../../packages/broker/src/platform/disk.ts';
+import type { Disk, DirectoryLock, DiskFile, FileStat } from '../../packages/broker/src/platform/disk.ts';
+import { diskError } from './disk-error.ts';
 import { SimDiskFile } from './disk-file.ts';
 import { FileContent, PAGE_BYTES, type DirectoryNode, type FileNode, type Node } from './inode.ts';
 import { assertAlive, type SimProcess } from './process.ts';
@@ -359,10 +353,6 @@ export class SimDisk {
       if (this.#locks.get(directory) === process) this.#locks.delete(directory);
     };
   }
-}
-
-export function diskError(code: DiskErrorCode, operation: string, path: string, detail: string): DiskError {
-  return new DiskError({ code, operation, path, detail });
 }
 
 function partsOf(path: string): string[] {

@@ -204,7 +204,7 @@ export class FileContent {
   /** What a failed datasync leaves: some unsynced pages count as clean, and will never come to the disk. */
   forgetDirty(random: SimRandom): number {
     let forgotten = 0;
-    for (const number of [...this.#dirty]) {
+    for (const number of this.#dirty) {
       if (random.chance(0.5)) continue;
       this.#frozenPage(number);
       this.#dirty.delete(number);
@@ -260,7 +260,7 @@ export class FileContent {
     this.#dirty.clear();
     this.#cached.clear();
     const pages = Math.ceil(sizeBytes / PAGE_BYTES);
-    for (const number of [...this.#durable.keys()]) if (number >= pages) this.#durable.delete(number);
+    for (const number of this.#durable.keys()) if (number >= pages) this.#durable.delete(number);
     const last = this.#durable.get(pages - 1);
     const used = sizeBytes % PAGE_BYTES;
     if (last !== undefined && used !== 0) {

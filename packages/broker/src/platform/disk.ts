@@ -10,12 +10,13 @@
  *   stop and recover. Never retry it.
  * - Bytes that were durable may come back changed (bit rot): readers check CRCs.
  *
- * Paths are absolute or relative to the process, with `/`. All methods throw {@link DiskError}.
+ * Paths are absolute or relative to the process, with `/`. All methods throw {@link DiskError}. Asynchronous calls on one file
+ * may be done in any order: who needs one awaits it.
  */
 export interface Disk {
   /** `read`: must exist. `write`: must exist, read and write. `create`: read and write, created if missing. */
   open(path: string, mode: 'read' | 'write' | 'create'): DiskFile;
-  /** Creates missing parents too; no error if it exists. */
+  /** Creates missing parents too; no error if it exists. Each new entry is durable only after `syncDirectory` of its own parent. */
   makeDirectory(path: string): void;
   /** Names only, unsorted. */
   list(path: string): string[];
@@ -33,7 +34,9 @@ export interface Disk {
   /** Identifies this boot of the operating system: a page cache that was not synced is intact only while it stays the same. */
   bootId(): string;
   /**
-   * Takes a folder for this broker alone, across processes and within one; freed when the process ends, however it ends.
+   * Takes a folder for this broker alone, across the processes and containers of one host and within one process; freed when
+   * the process ends, however it ends. Between hosts that share a network file system it protects nothing. Leaves a folder
+   * `.lock` in it.
    * Rejects with a DiskError of code `LOCKED`, whose message says who holds it as far as known.
    */
   lock(directory: string): Promise<DirectoryLock>;
@@ -64,8 +67,12 @@ export interface DiskFile {
   datasync(): void;
   datasyncAsync(): Promise<void>;
   truncate(sizeBytes: number): void;
-  /** Reserves disk blocks up to `sizeBytes` and extends the file with zeros, so that later overwrites do not change its metadata. */
+  /**
+   * Reserves disk blocks from the end of the file up to `sizeBytes` and extends it with zeros, so that later overwrites do not
+   * change its metadata. On an error the file keeps its size.
+   */
   preallocate(sizeBytes: number): void;
+  /** Idempotent. What is under way is finished first; later calls throw a DiskError of code `OTHER`. */
   close(): void;
 }
 

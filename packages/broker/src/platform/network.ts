@@ -28,7 +28,7 @@ export interface Listener {
  */
 export interface ConnectionHandler {
   data(chunk: Uint8Array, release: () => void): void;
-  /** Everything that was written has been handed to the operating system. */
+  /** Everything that was written has been handed to the operating system. Comes after each burst of writes, also a short one. */
   drained(): void;
   /** Called exactly once, last; the peer ended, an error came, or the owner closed it. */
   closed(error: Error | undefined): void;
@@ -38,7 +38,7 @@ export interface Connection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
-  /** Starts delivery; must be called once, in the turn in which the connection was accepted or resolved. */
+  /** Starts delivery, which never happens within the call; must be called once, in the turn in which the connection was accepted or resolved. */
   start(handler: ConnectionHandler): void;
   /**
    * Queues the chunks in order; all that one turn queues goes out as one gathered write at the end of that turn. Chunks must stay unchanged until
@@ -48,7 +48,10 @@ export interface Connection {
   readonly bufferedBytes: number;
   pauseReading(): void;
   resumeReading(): void;
-  /** Closes after what was written has been sent, at most `CLOSE_LINGER_MS` later. */
+  /**
+   * Closes after what was written has been sent and the peer has closed too, at most `CLOSE_LINGER_MS` later. No chunk is
+   * delivered any more (what comes is dropped, so that no reset overtakes the last bytes), and later writes are dropped.
+   */
   close(): void;
   /** Closes now and drops what was not sent. */
   destroy(error?: Error): void;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { buildBatch } from '@polylog/record';
-import { NodeCompute, WAITING_BYTES_MAX } from '../../src/platform/node/compute.ts';
+import { NodeCompute } from '../../src/platform/node/compute.ts';
 import { BYTES_MAX, recordsOf, testCompute } from './compute-contract.ts';
 
 testCompute('Node', () => ({ compute: new NodeCompute(), settle: (promise) => promise }));
@@ -27,9 +27,9 @@ describe('compute on Node', () => {
   });
 
   it('refuses more than may wait', async () => {
-    const compute = new NodeCompute();
-    const batch = buildBatch({ records: recordsOf(1, WAITING_BYTES_MAX / 4) });
-    const options = { requireKeys: true, bytesMax: WAITING_BYTES_MAX };
+    const compute = new NodeCompute({ waitingBytesMax: 400_000 });
+    const batch = buildBatch({ records: recordsOf(100, 1000) });
+    const options = { requireKeys: true, bytesMax: BYTES_MAX };
     const jobs = [1, 2, 3, 4].map(() => compute.checkRecords(batch, options));
     const results = await Promise.allSettled(jobs);
     const codes = results.map((one) =>

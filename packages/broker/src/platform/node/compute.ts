@@ -38,13 +38,16 @@ const WORKER_URL = new URL(`./compute-worker${extname(import.meta.url)}`, import
 export class NodeCompute implements Compute {
   readonly #waiting = new Map<number, Waiting>();
   readonly #workerUrl: URL;
+  readonly #waitingBytesMax: number;
   #waitingBytes = 0;
   #worker: Worker | undefined;
   #lastId = 0;
   #closed = false;
 
-  constructor(options: { readonly workerUrl?: URL } = {}) {
+  /** The options are for tests. */
+  constructor(options: { readonly workerUrl?: URL; readonly waitingBytesMax?: number } = {}) {
     this.#workerUrl = options.workerUrl ?? WORKER_URL;
+    this.#waitingBytesMax = options.waitingBytesMax ?? WAITING_BYTES_MAX;
   }
 
   async rewriteBatch(batch: Uint8Array, options: RewriteOptions): Promise<Uint8Array> {
@@ -73,7 +76,7 @@ export class NodeCompute implements Compute {
 
   #runInWorker(job: Job): Promise<JobResult> {
     const bytes = job.batch.length;
-    if (this.#waiting.size >= WAITING_JOBS_MAX || this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
+    if (this.#waiting.size >= WAITING_JOBS_MAX || this.#waitingBytes + bytes > this.#waitingBytesMax) {
       throw new ComputeError(
         'BUSY',
         `${this.#waiting.size} jobs with ${this.#waitingBytes} bytes wait already`,

@@ -45,7 +45,8 @@ const ANSWER_BYTES_MAX = 512;
 const SOCKET_PATH_BYTES_MAX = 103;
 
 interface Holder {
-  readonly state: 'contends' | 'holds' | 'silent';
+  /** `leaves`: it hung up without an answer, as one does that gives up or dies; asked again, it will be gone. */
+  readonly state: 'contends' | 'holds' | 'silent' | 'leaves';
   /** For people: process and host. */
   readonly who: string;
 }
@@ -115,8 +116,8 @@ class Contender implements DirectoryLock {
         }
         // An unpublished one has yet to look, and will find this one.
         if (name.startsWith(UNPUBLISHED_PREFIX)) break;
-        const mustYield = other.state !== 'contends' || name < this.#id || performance.now() > deadlineMs;
-        if (mustYield) throw this.#locked(other);
+        const mayLeave = other.state === 'leaves' || (other.state === 'contends' && name > this.#id);
+        if (!mayLeave || performance.now() > deadlineMs) throw this.#locked(other);
         await sleep(CONTEND_POLL_MS);
       }
     }
@@ -200,8 +201,10 @@ function ask(path: string): Promise<Holder | 'dead'> {
       ANSWER_TIMEOUT_MS,
     );
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      const dead = error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
-      settle(dead ? 'dead' : { state: 'silent', who: error.message });
+      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') settle('dead');
+      else if (error.code === 'ECONNRESET' || error.code === 'EPIPE')
+        settle({ state: 'leaves', who: error.message });
+      else settle({ state: 'silent', who: error.message });
     });
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => {
@@ -215,7 +218,7 @@ function ask(path: string): Promise<Holder | 'dead'> {
 function parseAnswer(answer: string): Holder {
   const [state, ...who] = answer.trim().split(' ');
   if (state === 'contends' || state === 'holds') return { state, who: who.join(' ') };
-  return { state: 'silent', who: 'which does not answer' };
+  return { state: 'leaves', who: 'which hung up' };
 }
 
 function removeName(path: string): void {
