@@ -32,12 +32,30 @@ function isComment(line: string): boolean {
   return /^\s*(?:\/\/|\/?\*)|[\s;{})]\/\/ (?:oxlint|eslint|@ts)/.test(line);
 }
 
-/** Addresses in the lockfile would tie an installation to the registry of whoever wrote it. */
+interface LockEntry {
+  readonly resolved?: string;
+  readonly optionalDependencies?: Record<string, string>;
+}
+
+/**
+ * Addresses in the lockfile would tie an installation to the registry of whoever wrote it. And `npm ci` refuses a lockfile
+ * that leaves out optional packages of other systems, as npm writes it where the registry did not offer them.
+ */
 function checkLockfile(file: string, text: string): string[] {
-  const { packages } = JSON.parse(text) as { packages: Record<string, { resolved?: string }> };
-  return Object.entries(packages)
-    .filter(([, entry]) => entry.resolved !== undefined && /^\w+:\/\//.test(entry.resolved))
-    .map(([name]) => `${file}: ${name} names a registry (.npmrc: omit-lockfile-registry-resolved)`);
+  const { packages } = JSON.parse(text) as { packages: Record<string, LockEntry> };
+  return Object.entries(packages).flatMap(([name, entry]) => {
+    const breaches: string[] = [];
+    if (entry.resolved !== undefined && /^\w+:\/\//.test(entry.resolved)) {
+      breaches.push(`${file}: ${name} names a registry (.npmrc: omit-lockfile-registry-resolved)`);
+    }
+    for (const optional of Object.keys(entry.optionalDependencies ?? {})) {
+      const places = [`${name}/node_modules/${optional}`, `node_modules/${optional}`];
+      if (!places.some((place) => packages[place] !== undefined)) {
+        breaches.push(`${file}: ${optional}, optional for ${name}, is missing`);
+      }
+    }
+    return breaches;
+  });
 }
 
 /** What git tracks or would track; without git (a source archive) there is nothing to compare with. */

@@ -95,7 +95,7 @@ function isForThisMachine({ os, cpu, libc }) {
 function install(root) {
   console.error('Installing the dependencies that package-lock.json names (npm ci) ...');
   // NODE_ENV=production or npm_config_omit must not leave out the compiler, the tests' clients or the pinned Node.
-  const args = ['ci', '--include=dev', '--include=optional'];
+  const args = ['ci', '--include=dev', '--include=optional', '--loglevel=error'];
   const { npm_execpath: npmCli, npm_node_execpath: npmNode } = process.env;
   const options = { cwd: root, stdio: ['ignore', 2, 2] };
   const done =

@@ -31,3 +31,13 @@ test('an address in the lockfile is a breach', () => {
   assert.equal(checkStyle('package-lock.json', lockfile('https://registry.example/a.tgz')).length, 1);
   assert.deepEqual(checkStyle('package-lock.json', lockfile('packages/a')), []);
 });
+
+test('a lockfile without the optional packages of other systems is a breach', () => {
+  const entry = { optionalDependencies: { 'a-darwin': '1.0.0' } };
+  const lockfile = (packages: Record<string, object>) => JSON.stringify({ packages });
+  assert.equal(checkStyle('package-lock.json', lockfile({ 'node_modules/a': entry })).length, 1);
+  assert.deepEqual(
+    checkStyle('package-lock.json', lockfile({ 'node_modules/a': entry, 'node_modules/a-darwin': {} })),
+    [],
+  );
+});
