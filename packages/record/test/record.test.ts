@@ -335,6 +335,28 @@ test('counts and lengths that the bytes cannot hold are refused before anything 
   assert.deepEqual(next('0101020001').headers(), [{ key: '', value: null }]);
 });
 
+test('an announced count above what the bytes could hold fails at once, not when they run out', () => {
+  assert.throws(() => new RecordCursor(Buffer.alloc(13), 2), { message: '2 records in 13 bytes' });
+  assert.throws(() => new RecordCursor(Buffer.alloc(14), -1), { message: '-1 records in 14 bytes' });
+  assert.equal(new RecordCursor(Buffer.alloc(14), 2).recordCount, 2);
+  // Two headers announced, three bytes left.
+  const cursor = new RecordCursor(Buffer.from('12000000010104000100', 'hex'), 1);
+  assert.throws(() => cursor.next(), { message: 'record 0: 2 headers in 3 bytes' });
+});
+
+test('lengths around the steps of a varint', () => {
+  for (const length of [63, 64, 8191, 8192, 1_048_575, 1_048_576]) {
+    const records = [{ timestamp: 0, key: null, value: Buffer.alloc(length, 'v') }];
+    assert.equal(decodeBatch(buildBatch({ records }), { maxBytes: 2 * MIB })[0]!.value!.length, length);
+  }
+  for (let power = 0; power <= 52; power++) {
+    for (const timestamp of [2 ** power - 1, 2 ** power, -(2 ** power), -(2 ** power) - 1]) {
+      const records = [0, timestamp].map((each) => ({ timestamp: each, key: null, value: null }));
+      assert.equal(decodeBatch(buildBatch({ records }), { maxBytes: MIB })[1]!.timestamp, timestamp);
+    }
+  }
+});
+
 test('a timestamp that leaves the safe range is malformed', () => {
   const bytes = buildBatch({
     records: [
