@@ -131,6 +131,7 @@ export const fetch = api({
                   { default: null },
                 ),
                 preferredReadReplica: field(int32, since(11), { default: -1 }),
+                /** Nothing to read is an empty array: librdkafka takes null for a broken response. */
                 records: field(nullable(records)),
               }),
             ),

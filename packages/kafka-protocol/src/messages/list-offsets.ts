@@ -70,7 +70,7 @@ export const listOffsets = api({
                 timestamp: field(int64, { default: -1 }),
                 offset: field(int64, { default: -1 }),
                 /** Kafka fails where an older version cannot carry it; nothing is lost by dropping it. */
-leaderEpoch: field(int32, since(4), { default: -1, ignorable: true }),
+                leaderEpoch: field(int32, since(4), { default: -1, ignorable: true }),
               }),
             ),
           ),
