@@ -61,6 +61,30 @@ export function fetchNow(targets: readonly FetchTarget[], options: FetchOptions)
   return outcomes;
 }
 
+/**
+ * Undefined if {@link fetchNow} will not wait for the disk; else loads what it will read off the event loop. Without it a read of
+ * old records holds up everybody.
+ */
+function prepareFetch(targets: readonly FetchTarget[], options: FetchOptions): Promise<unknown> | undefined {
+  const loading: Promise<void>[] = [];
+  let bytesLeft = options.bytesMax;
+  for (const { partition, offset, bytesMax } of targets) {
+    if (partition === undefined) continue;
+    const load = partition.prepareRead({
+      offset,
+      bytesMax: Math.max(0, Math.min(bytesMax, bytesLeft)),
+      atLeastOneBatch: loading.length === 0,
+      isolation: options.isolation,
+    });
+    if (load === undefined) continue;
+    loading.push(load);
+    // Each of them may give as much as it was asked for: what is beyond the limit will hardly be read.
+    bytesLeft -= bytesMax;
+    if (bytesLeft <= 0) break;
+  }
+  return loading.length === 0 ? undefined : Promise.all(loading);
+}
+
 function readTarget(
   target: FetchTarget,
   isolation: Isolation,
@@ -116,7 +140,16 @@ export class LongPoll {
     this.#done = done;
   }
 
-  start(timers: Timers): void {
+  /** Resolves, or returns, once it has answered or waits; rejects for bugs only. */
+  start(timers: Timers): Promise<void> | undefined {
+    const loading = prepareFetch(this.#targets, this.#options);
+    if (loading !== undefined) return loading.then(() => this.#begin(timers));
+    this.#begin(timers);
+    return undefined;
+  }
+
+  #begin(timers: Timers): void {
+    if (this.#over) return;
     const outcomes = fetchNow(this.#targets, this.#options);
     if (this.#isEnough(outcomes)) {
       this.#over = true;

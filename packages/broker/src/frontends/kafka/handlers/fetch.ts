@@ -113,7 +113,7 @@ class PendingFetch {
 
   start(): void {
     this.#exchange.onAbandoned = () => this.#poll.cancel();
-    this.#poll.start(this.#services.timers);
+    this.#poll.start(this.#services.timers)?.catch((error: unknown) => this.#broken(error));
   }
 
   #target(entry: FetchEntry, byId: boolean): FetchTarget {
@@ -141,10 +141,14 @@ class PendingFetch {
       (read) => this.#respond(outcomes, read),
       (error: unknown) => {
         releaseAll(outcomes);
-        this.#services.logger.error({ error }, 'a fetch met a bug');
-        this.#exchange.closeConnection('internal error');
+        this.#broken(error);
       },
     );
+  }
+
+  #broken(error: unknown): void {
+    this.#services.logger.error({ error }, 'a fetch met a bug; its connection is closed');
+    this.#exchange.closeConnection('internal error');
   }
 
   /** `read`: the bytes of small slices that had to be waited for, or undefined for those that could not be read. */
