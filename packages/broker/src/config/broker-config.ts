@@ -1,4 +1,5 @@
 import { address, boolean, integer, oneOf, optional, text, type ConfigDefinition } from './definition.ts';
+import { DEFAULT_STORAGE_CONFIG } from '../storage/types.ts';
 import { TOPIC_CONFIGS, topicConfigDefinitions } from './topic-config-definitions.ts';
 import type { TopicDefaults } from './topic-config.ts';
 
@@ -103,13 +104,13 @@ export const BROKER_CONFIGS = {
   }),
   'queued.max.response.bytes': integer('queued.max.response.bytes', {
     type: 'long',
-    default: String(128 * MIB),
+    default: String(64 * MIB),
     min: 1024,
     documentation: 'Bytes of responses that all connections together may hold in memory.',
   }),
   'connection.requests.max': integer('connection.requests.max', {
     type: 'int',
-    default: '256',
+    default: '1000',
     min: 1,
     documentation: 'Requests that one connection may have in flight before reading from it pauses.',
   }),
@@ -174,35 +175,48 @@ export const BROKER_CONFIGS = {
     min: 1,
     documentation: 'A follower that has not caught up for so long leaves the in-sync replicas.',
   }),
-  'journal.bytes': integer('journal.bytes', {
+  'journal.file.bytes': integer('journal.file.bytes', {
     type: 'long',
-    default: String(64 * MIB),
+    default: String(DEFAULT_STORAGE_CONFIG.journalFileBytes),
     min: MIB,
-    documentation: 'The size of one file of the journal, reserved when the first record is made durable.',
+    documentation: 'The size of one file of the journal, reserved before its first use.',
+  }),
+  'journal.files.max': integer('journal.files.max', {
+    type: 'int',
+    default: String(DEFAULT_STORAGE_CONFIG.journalFilesMax),
+    min: 2,
+    documentation: 'Files of the journal; when all are in use, segments are synced instead.',
+  }),
+  'log.flush.offset.checkpoint.interval.ms': integer('log.flush.offset.checkpoint.interval.ms', {
+    type: 'int',
+    default: String(DEFAULT_STORAGE_CONFIG.checkpointMs),
+    min: 100,
+    documentation:
+      'How often segments are synced and the journal is freed, which bounds what a recovery reads.',
   }),
   'journal.batch.max.bytes': integer('journal.batch.max.bytes', {
     type: 'int',
-    default: String(256 * 1024),
+    default: String(DEFAULT_STORAGE_CONFIG.journalBatchBytesMax),
     min: 0,
     documentation:
       'Batches above it are synced with their segment instead of going through the journal as well.',
   }),
   'files.open.max': integer('files.open.max', {
     type: 'int',
-    default: '1000',
+    default: String(DEFAULT_STORAGE_CONFIG.openFilesMax),
     min: 16,
     documentation: 'Files of segments that are kept open.',
   }),
   'hot.bytes': integer('hot.bytes', {
     type: 'long',
-    default: String(64 * MIB),
+    default: String(DEFAULT_STORAGE_CONFIG.hotBytes),
     min: 0,
     documentation:
       'What was appended to all logs within so many bytes is read without leaving the event loop.',
   }),
   'disk.reserve.bytes': integer('disk.reserve.bytes', {
     type: 'long',
-    default: String(256 * MIB),
+    default: String(DEFAULT_STORAGE_CONFIG.freeSpaceReserveBytes),
     min: 0,
     documentation: 'Writes are refused, with an error that clients retry, while less than that is free.',
   }),
