@@ -101,7 +101,7 @@ export function encodeResponse<SI>(
 function framed(writer: Writer): Uint8Array[] {
   const length = writer.length - FRAME_LENGTH_BYTES;
   const chunks = writer.chunks();
-  const first = chunks[0];
+  const first = chunks[0]!;
   first[0] = length >>> 24;
   first[1] = length >>> 16;
   first[2] = length >>> 8;

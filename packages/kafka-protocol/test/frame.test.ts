@@ -8,16 +8,20 @@ import {
   apiVersions,
   apis,
   decodeRequestHeader,
-} from '@polylog/kafka-protocol';
-import {
   decodeResponse,
   encodeRequest,
   encodeResponse,
   fetch,
   kafkaErrorName,
+  kafkaErrors,
+  metadata,
+  offsetDelete,
+  produce,
+  requestHeaderVersion,
+  responseHeaderVersion,
+  type Api,
+  type KafkaErrorName,
 } from '@polylog/kafka-protocol';
-import { kafkaErrors, metadata, offsetDelete, produce, requestHeaderVersion } from '@polylog/kafka-protocol';
-import { responseHeaderVersion, type Api, type KafkaErrorName } from '@polylog/kafka-protocol';
 
 function header(hex: string): Reader {
   return new Reader(Buffer.from(hex.replaceAll(' ', ''), 'hex'));

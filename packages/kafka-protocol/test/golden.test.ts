@@ -9,8 +9,11 @@ import {
   decodeResponse,
   encodeRequest,
   encodeResponse,
+  FRAME_LENGTH_BYTES,
+  type Api,
+  type FieldShape,
+  type Type,
 } from '@polylog/kafka-protocol';
-import { FRAME_LENGTH_BYTES, type Api, type FieldShape, type Type } from '@polylog/kafka-protocol';
 
 import { everyMessage } from './catalogue.ts';
 
@@ -37,7 +40,7 @@ const seen = new Set<string>();
 
 function parse(file: string): { producer: Producer; rows: Row[] } {
   const [first, ...rest] = readFileSync(new URL(file, folder), 'utf8').trimEnd().split('\n');
-  return { producer: JSON.parse(first) as Producer, rows: rest.map((line) => JSON.parse(line) as Row) };
+  return { producer: JSON.parse(first!) as Producer, rows: rest.map((line) => JSON.parse(line) as Row) };
 }
 
 /** Turns the hex of byte fields into bytes, by the schema. */

@@ -4,18 +4,17 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 
 import { MalformedError, Reader, TruncatedError, Writer } from '@polylog/bytes';
-import * as schema from '@polylog/kafka-protocol';
 import {
   EncodeError,
+  MESSAGE_ELEMENTS_MAX,
   UnsupportedVersionError,
   ZERO_UUID,
+  api,
   array,
   field,
   int32,
   int64,
   int8,
-} from '@polylog/kafka-protocol';
-import {
   nullable,
   records,
   since,
@@ -28,7 +27,7 @@ import {
 } from '@polylog/kafka-protocol';
 
 /** A little API: classic in v0 and v1, flexible from v2. */
-const demo = schema.api({
+const demo = api({
   key: 1000,
   name: 'Demo',
   versions: [0, 3],
@@ -180,7 +179,7 @@ describe('encoding refuses what the version cannot carry', () => {
 });
 
 describe('decoding refuses what a peer gets wrong', () => {
-  const list = schema.api({
+  const list = api({
     key: 1001,
     name: 'List',
     versions: [0, 1],
@@ -197,6 +196,24 @@ describe('decoding refuses what a peer gets wrong', () => {
     for (const count of ['ffffffff0f', '8080808008', '04']) {
       assert.throws(() => decode(list.request, 1, `${count} 02 61 00`), MalformedError);
     }
+  });
+
+  test('more elements than a message may have, over all of its arrays', () => {
+    const lists = api({
+      key: 1004,
+      name: 'Lists',
+      versions: [0, 0],
+      flexibleSince: null,
+      request: { lists: field(array(array(int8))) },
+      response: {},
+    }).request;
+    const half = new Array<number>(MESSAGE_ELEMENTS_MAX / 2).fill(0);
+    const most = encode(lists, 0, { lists: [half, half.slice(2)] });
+    assert.equal(lists.decode(new Reader(most), 0).lists.length, 2);
+    // The count starts anew with each message.
+    assert.equal(lists.decode(new Reader(most), 0).lists.length, 2);
+    const above = encode(lists, 0, { lists: [half, half.slice(1)] });
+    assert.throws(() => lists.decode(new Reader(above), 0), /more than 1000000 array elements/);
   });
 
   test('a negative count, a negative length, and null where there is none', () => {
@@ -246,7 +263,7 @@ describe('records', () => {
   test('decode to a view of the frame', () => {
     const data = Buffer.alloc(100, 1);
     const frame = encode(demo, 1, { ...empty, rows: [{ data }] });
-    const decoded = demo.decode(new Reader(frame), 1).rows[0].data ?? Buffer.alloc(0);
+    const decoded = demo.decode(new Reader(frame), 1).rows[0]?.data ?? Buffer.alloc(0);
     assert.equal(decoded.buffer, frame.buffer);
     frame.fill(9);
     assert.ok(decoded.every((byte) => byte === 9));
@@ -255,7 +272,7 @@ describe('records', () => {
   test('are referenced when they are large, at the top and in a tagged field', () => {
     const data = Buffer.alloc(100_000, 1);
     for (const presence of [since(0), tagged(0)]) {
-      const message = schema.api({
+      const message = api({
         key: 1002,
         name: 'Large',
         versions: [0, 0],
@@ -273,7 +290,7 @@ describe('records', () => {
 });
 
 describe('UUIDs', () => {
-  const message = schema.api({
+  const message = api({
     key: 1003,
     name: 'Id',
     versions: [0, 0],

@@ -1,8 +1,22 @@
-import { TruncatedError } from '@polylog/bytes';
+import { MalformedError, TruncatedError } from '@polylog/bytes';
 
 import { EncodeError, located } from './errors.ts';
 import { lengthCodec, unexpectedNull } from './lengths.ts';
 import { compile, type Codec, type CompileContext, type Type } from './type.ts';
+
+/**
+ * Elements of all arrays of one message. An element of two bytes can become an object of eighty, so that a large frame
+ * of them would exhaust the heap though each length is true. A request about every partition of a large cluster stays
+ * far below.
+ */
+export const MESSAGE_ELEMENTS_MAX = 1_000_000;
+
+/** Decoding never yields, so one count serves all messages; each starts it anew. */
+let elementsLeft = MESSAGE_ELEMENTS_MAX;
+
+export function resetElementBudget(): void {
+  elementsLeft = MESSAGE_ELEMENTS_MAX;
+}
 
 function compileArray<T, I>(element: Type<T, I>, context: CompileContext): Codec<readonly T[], readonly I[]> {
   const length = lengthCodec(context, 32);
@@ -18,6 +32,8 @@ function compileArray<T, I>(element: Type<T, I>, context: CompileContext): Codec
       const count = length.read(reader);
       if (count === -1) return null as unknown as T[];
       if (count * bytesMin > reader.remaining) throw new TruncatedError(count * bytesMin, reader.remaining);
+      elementsLeft -= count;
+      if (elementsLeft < 0) throw new MalformedError(`more than ${MESSAGE_ELEMENTS_MAX} array elements`);
       const elements: T[] = [];
       for (let index = 0; index < count; index++) elements.push(decode(reader));
       return elements;

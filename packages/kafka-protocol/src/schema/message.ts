@@ -1,5 +1,6 @@
 import { Writer, type Reader } from '@polylog/bytes';
 
+import { resetElementBudget } from './array.ts';
 import { EncodeError, UnsupportedVersionError } from './errors.ts';
 import { SpanRecorder, type Span } from './spans.ts';
 import { struct, type Decoded, type Encodable, type Fields } from './struct.ts';
@@ -81,7 +82,10 @@ function defineMessage<F extends Fields>(
     versionMin,
     versionMax,
     flexibleSince: definition.flexibleSince,
-    decode: (reader, version) => codecOf(version).decode(reader),
+    decode(reader, version) {
+      resetElementBudget();
+      return codecOf(version).decode(reader);
+    },
     encode(writer, version, value) {
       try {
         codecOf(version).encode(writer, value);

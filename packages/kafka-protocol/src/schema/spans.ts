@@ -23,7 +23,7 @@ export class SpanRecorder {
     const start = writer.length;
     const index = this.#spans.push({ path: this.#path.join('.'), start, end: start, type }) - 1;
     encode();
-    this.#spans[index].end = writer.length;
+    this.#spans[index]!.end = writer.length;
   }
 
   within(segment: string, encode: () => void): void {

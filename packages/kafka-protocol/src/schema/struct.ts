@@ -262,7 +262,7 @@ function compileStruct<F extends Fields>(
     // A copy of the template has all fields in one hidden class, whatever the version. Where many classes meet, as
     // here, Object.assign takes half the time of a spread.
     const row: Row = Object.assign({}, template);
-    for (let index = 0; index < setters.length; index++) setters[index](row, reader);
+    for (let index = 0; index < setters.length; index++) setters[index]!(row, reader);
     return row as Decoded<F>;
   }
   function encode(writer: Writer, value: Encodable<F>): void {
@@ -270,9 +270,9 @@ function compileStruct<F extends Fields>(
       throw new EncodeError(`${String(value)} is not a struct`);
     let index = 0;
     try {
-      for (; index < putters.length; index++) putters[index](writer, value);
+      for (; index < putters.length; index++) putters[index]!(writer, value);
     } catch (error) {
-      throw putterNames[index] === '' ? error : located(error, putterNames[index]);
+      throw putterNames[index] === '' ? error : located(error, putterNames[index]!);
     }
   }
   if (!context.nullable) return { bytesMin, decode, encode };

@@ -39,7 +39,7 @@ function decodeUuid(reader: Reader): Uuid {
     cachedWords[word + 2] === w2 &&
     cachedWords[word + 3] === w3
   ) {
-    return cachedTexts[entry];
+    return cachedTexts[entry]!;
   }
   const { buffer, byteOffset } = reader.buffer;
   const text = Buffer.from(buffer, byteOffset + at, UUID_BYTES).toString('base64url');
@@ -63,7 +63,7 @@ function encodeUuid(writer: Writer, value: Uuid): void {
   let at = 0;
   for (let index = 0; index < UUID_CHARS; index++) {
     const code = value.charCodeAt(index);
-    const sextet = code < 128 ? SEXTETS[code] : -1;
+    const sextet = code < 128 ? SEXTETS[code]! : -1;
     if (sextet < 0) throw notUuid(value);
     bits = ((bits << 6) | sextet) & 0x3fff;
     bitCount += 6;
