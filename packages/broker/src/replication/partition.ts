@@ -1,5 +1,5 @@
 import type { BatchHeader } from '@polylog/record';
-import { emptyBatchHeader, patchBaseOffset, patchLeaderEpoch, readBatchHeaderInto } from '@polylog/record';
+import { emptyBatchHeader, lastOffset, sizeInBytes, patchBaseOffset, patchLeaderEpoch, readBatchHeaderInto } from '@polylog/record';
 import { BrokerError, type ErrorName } from '../errors.ts';
 import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
 import type {
@@ -541,20 +541,28 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   #appendFetched(bytes: Uint8Array): FetchProgress {
     const batches: Uint8Array[] = [];
     const header = this.#header;
-    let expected = this.#log.endOffset;
-    for (let at = 0; at < bytes.length;) {
+    const log = this.#log;
+    const { startOffset } = log;
+    let expected = log.endOffset;
+    for (let at = 0; at < bytes.length; ) {
       readBatchHeaderInto(header, bytes, at);
-      const size = header.batchLength + 12;
-      if (header.baseOffset < expected || header.partitionLeaderEpoch > this.#core.leaderEpoch)
-        return 'dropped';
-      batches.push(bytes.subarray(at, at + size));
-      expected = header.baseOffset + header.lastOffsetDelta + 1;
-      at += size;
+      const endOffset = lastOffset(header) + 1;
+      if (header.baseOffset < expected && batches.length === 0 && startOffset === expected) {
+        // The leader's log starts in the middle of this batch: an empty follower takes it whole, and starts where the leader does.
+        if (endOffset <= startOffset) return 'refused';
+        log.reset(header.baseOffset);
+        expected = header.baseOffset;
+      }
+      if (header.baseOffset < expected || header.partitionLeaderEpoch > this.#core.leaderEpoch) return 'refused';
+      batches.push(bytes.subarray(at, at + sizeInBytes(header)));
+      expected = endOffset;
+      at += sizeInBytes(header);
     }
-    this.#log.append(batches, this.#clock.nowMs());
     const nowMs = this.#clock.nowMs();
+    log.append(batches, nowMs);
+    if (log.startOffset < startOffset) log.advanceStartOffset(startOffset);
     for (const batch of batches) this.#core.producers.replay(readBatchHeaderInto(header, batch), nowMs);
-    this.#core.followerAppended(this.#log.endOffset);
+    this.#core.followerAppended(log.endOffset);
     this.#logChanged = true;
     if (!this.#registered) this.#register();
     return 'appended';

@@ -1,0 +1,35 @@
+import { clusterScenario } from './cluster/scenario.ts';
+import { SimWorld } from './platform/world.ts';
+import type { Scenario, SeedReport } from './report.ts';
+import { singleScenario } from './single/scenario.ts';
+
+export const SCENARIOS: readonly Scenario[] = [singleScenario, clusterScenario];
+
+const TRACE_TAIL_LINES = 200;
+
+/** Runs one seed of one scenario. A violation is part of the report, not thrown. */
+export async function runSeed(scenario: Scenario, seed: number): Promise<SeedReport> {
+  const world = new SimWorld({ seed });
+  let violation: Error | undefined;
+  try {
+    await scenario.run(world);
+  } catch (error) {
+    violation = error instanceof Error ? error : new Error(String(error));
+  }
+  const operations = world.faults.get('operations') ?? 0;
+  const crashes = world.faults.get('crashes') ?? 0;
+  if (violation === undefined && (operations < scenario.operationsMin || crashes < scenario.crashesMin)) {
+    violation = new Error(`only ${operations} operations and ${crashes} crashes`);
+  }
+  return {
+    scenario: scenario.name,
+    seed,
+    traceHash: world.trace.hash,
+    virtualMs: world.nowMs,
+    counts: world.faults,
+    operations,
+    crashes,
+    violation,
+    traceTail: world.trace.tail(TRACE_TAIL_LINES),
+  };
+}
