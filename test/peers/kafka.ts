@@ -1,0 +1,162 @@
+/** Apache Kafka from its jars: the broker itself, as a reference to compare with, and its command-line tools. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KAFKA_LIBS } from './kafka-jars.ts';
+import { freePorts } from './ports.ts';
+import { run, runOk, start, type RunOptions, type RunResult } from './process.ts';
+
+const START_DEADLINE_MS = 60_000;
+const STOP_DEADLINE_MS = 30_000;
+const TOOL_DEADLINE_MS = 120_000;
+const HEAP = '-Xmx1g';
+
+const LOG4J_ERRORS_TO_STDERR = `
+Configuration:
+  Appenders:
+    Console:
+      name: STDERR
+      target: SYSTEM_ERR
+      PatternLayout:
+        pattern: "[%d] %p %m (%c)%n"
+  Loggers:
+    Root:
+      level: WARN
+      AppenderRef:
+        ref: STDERR
+`;
+
+export const KAFKA_TOOLS = {
+  consoleProducer: 'org.apache.kafka.tools.ConsoleProducer',
+  consoleConsumer: 'org.apache.kafka.tools.consumer.ConsoleConsumer',
+  dumpLogSegments: 'org.apache.kafka.tools.DumpLogSegments',
+  topics: 'org.apache.kafka.tools.TopicCommand',
+  configs: 'org.apache.kafka.tools.ConfigCommand',
+  getOffsets: 'org.apache.kafka.tools.GetOffsetShell',
+  deleteRecords: 'org.apache.kafka.tools.DeleteRecordsCommand',
+  logDirs: 'org.apache.kafka.tools.LogDirsCommand',
+  verifiableProducer: 'org.apache.kafka.tools.VerifiableProducer',
+  producerPerformance: 'org.apache.kafka.tools.ProducerPerformance',
+} as const;
+
+/** Runs one of Kafka's tools to its end; warnings and errors of its log are on stderr. */
+export async function runKafkaTool(
+  tool: keyof typeof KAFKA_TOOLS,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<RunResult> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'polylog-java-'));
+  try {
+    return await run('java', [...javaArgs(folder), KAFKA_TOOLS[tool], ...args], {
+      deadlineMs: TOOL_DEADLINE_MS,
+      ...options,
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function javaArgs(folder: string): string[] {
+  const log4j = path.join(folder, 'log4j2.yaml');
+  writeFileSync(log4j, LOG4J_ERRORS_TO_STDERR);
+  // Tools live for seconds: the serial collector and the first compiler halve what they cost on two cores.
+  const quick = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
+  return [...quick, HEAP, `-Dlog4j2.configurationFile=${log4j}`, '-cp', path.join(KAFKA_LIBS, '*')];
+}
+
+export interface ApacheKafkaOptions {
+  /** Kafka's broker settings, added to what a single node needs. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** For measurements: the collector and compilers of a server instead of those for a short test. */
+  readonly forSpeed?: boolean;
+}
+
+/** One Kafka node (KRaft, broker and controller in one) on free ports and a temporary folder. */
+export class ApacheKafka {
+  readonly kafkaAddress: string;
+  readonly folder: string;
+  readonly #process: ReturnType<typeof start>;
+  #log = '';
+
+  private constructor(kafkaAddress: string, folder: string, child: ReturnType<typeof start>) {
+    this.kafkaAddress = kafkaAddress;
+    this.folder = folder;
+    this.#process = child;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.#log += text));
+    }
+  }
+
+  /** Resolves when the broker answers; throws with its log if it does not. */
+  static async start({ settings = {}, forSpeed = false }: ApacheKafkaOptions = {}): Promise<ApacheKafka> {
+    const folder = mkdtempSync(path.join(tmpdir(), 'polylog-apache-kafka-'));
+    const [brokerPort, controllerPort] = await freePorts(2);
+    const properties = path.join(folder, 'server.properties');
+    const all = { ...singleNode(folder, brokerPort ?? 0, controllerPort ?? 0), ...settings };
+    writeFileSync(
+      properties,
+      Object.entries(all)
+        .map(([key, value]) => `${key}=${value}\n`)
+        .join(''),
+    );
+    const java = javaArgs(folder);
+    const id = (await runOk('java', [...java, 'kafka.tools.StorageTool', 'random-uuid'])).stdout.trim();
+    const format = ['format', '--standalone', '-t', id, '-c', properties];
+    await runOk('java', [...java, 'kafka.tools.StorageTool', ...format]);
+    const flags = forSpeed ? java.filter((flag) => !flag.startsWith('-XX:')) : java;
+    const child = start('java', [...flags, 'kafka.Kafka', properties], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const kafka = new ApacheKafka(`127.0.0.1:${brokerPort}`, folder, child);
+    try {
+      await kafka.#untilItAnswers();
+    } catch (error) {
+      await kafka.stop();
+      throw error;
+    }
+    return kafka;
+  }
+
+  /** For figures about the process. */
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+      this.#process.kill('SIGTERM');
+      await Promise.race([ended, sleep(STOP_DEADLINE_MS, undefined, { ref: false })]);
+      this.#process.kill('SIGKILL');
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async #untilItAnswers(): Promise<void> {
+    const deadlineMs = performance.now() + START_DEADLINE_MS;
+    while (performance.now() < deadlineMs) {
+      if (this.#process.exitCode !== null) throw new Error(`Apache Kafka ended at its start\n${this.#log}`);
+      const asked = await run('kcat', ['-b', this.kafkaAddress, '-L', '-m', '2']).catch(() => undefined);
+      if (asked?.code === 0) return;
+      await sleep(100);
+    }
+    throw new Error(`Apache Kafka did not answer within ${START_DEADLINE_MS} ms\n${this.#log}`);
+  }
+}
+
+function singleNode(folder: string, brokerPort: number, controllerPort: number): Record<string, string> {
+  return {
+    'process.roles': 'broker,controller',
+    'node.id': '1',
+    'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
+    'controller.listener.names': 'CONTROLLER',
+    listeners: `PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'log.dirs': path.join(folder, 'data'),
+    'offsets.topic.replication.factor': '1',
+    'transaction.state.log.replication.factor': '1',
+    'transaction.state.log.min.isr': '1',
+    'share.coordinator.state.topic.replication.factor': '1',
+    'share.coordinator.state.topic.min.isr': '1',
+    'group.initial.rebalance.delay.ms': '0',
+  };
+}
