@@ -218,8 +218,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     }
     if (this.#pending.length > 0 || this.#waits !== 0) {
       // The broker owes something: the peer is not to blame for the silence.
-      this.#progressMs = nowMs;
-      this.#progressBytes = this.#receivedBytes;
+      this.#noteProgress(nowMs);
       return;
     }
     if (!this.#sawRequest && nowMs - this.#openedMs >= limits.handshakeMs) {
@@ -227,8 +226,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       return;
     }
     if (this.#assembly === undefined && this.#prefixFilled === 0) {
-      this.#progressMs = nowMs;
-      this.#progressBytes = this.#receivedBytes;
+      this.#noteProgress(nowMs);
       if (nowMs - this.#activeMs >= limits.idleMs) this.#expire('idle');
       return;
     }
@@ -238,6 +236,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#expire('a request stalled half-way');
       return;
     }
+    this.#noteProgress(nowMs);
+  }
+
+  #noteProgress(nowMs: number): void {
     this.#progressMs = nowMs;
     this.#progressBytes = this.#receivedBytes;
   }
@@ -276,6 +278,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#parsing = false;
     if (this.#readingPaused && this.#waits === 0 && !this.#closed) {
       this.#readingPaused = false;
+      // The silence so far was the broker's doing.
+      this.#noteProgress(this.#pipeline.clock.monotonicMs());
       this.#connection.resumeReading();
     }
   }
@@ -469,7 +473,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       if (next.failed) next.handler.metrics.errors++;
       if (next.holes.length > 0) {
         this.#write(out, nowMs);
-        this.#startStream(next, nowMs);
+        this.#startStream(next);
         return;
       }
       if (next.chunks.length === 0) continue;
@@ -504,7 +508,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#pipeline.metrics.bytesSent += bytes;
   }
 
-  #startStream(exchange: PendingExchange, nowMs: number): void {
+  #startStream(exchange: PendingExchange): void {
     const { chunks, holes } = exchange;
     exchange.holes = [];
     this.#countSent(chunks);
@@ -515,7 +519,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       chunks,
       holes,
       unsent: (buffer) => {
-        this.#unsentSinceMs ??= nowMs;
+        this.#unsentSinceMs ??= this.#pipeline.clock.monotonicMs();
         this.#unsent.push(buffer);
         if (this.#closed) this.#freeUnsent();
       },

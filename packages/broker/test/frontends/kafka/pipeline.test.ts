@@ -1,0 +1,328 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { apis, encodeRequest } from '@polylog/kafka-protocol';
+
+import { BrokerError } from '../../../src/errors.ts';
+import { defineHandler, type Exchange } from '../../../src/frontends/kafka/handler.ts';
+import { apiVersionsHandler } from '../../../src/frontends/kafka/handlers/api-versions.ts';
+import { backend, batchOf, fetchBody, produceBody, world } from './harness.ts';
+
+const ASK = { topics: [], allowAutoTopicCreation: false };
+const ANSWER = { brokers: [], topics: [] };
+
+/** Metadata requests that stay open until the test answers them. */
+function openRequests() {
+  const open: Exchange<typeof ANSWER>[] = [];
+  const handler = defineHandler({
+    api: apis.metadata,
+    versions: [0, 13],
+    handle(_request, exchange: Exchange<typeof ANSWER>) {
+      open.push(exchange);
+      return undefined;
+    },
+    failure: () => ANSWER,
+  });
+  return { open, handlers: [handler, apiVersionsHandler(() => [handler])] };
+}
+
+function frame(body: Uint8Array): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(body.length);
+  return Buffer.concat([length, body]);
+}
+
+test('responses keep the order of the requests, whichever is ready first', async () => {
+  const { open, handlers } = openRequests();
+  const { sim, connect } = await world({ handlers });
+  const client = await connect();
+  const all = [1, 2, 3].map(() => client.send(apis.metadata, 9, ASK));
+  const last = client.send(apis.apiVersions, 3, { clientSoftwareName: 'x', clientSoftwareVersion: '1' });
+  await sim.runUntil(() => open.length === 3);
+  open[2]!.respond(ANSWER);
+  open[1]!.respond(ANSWER);
+  await sim.advance(100);
+  assert.equal(client.receivedBytes, 0);
+  open[0]!.respond(ANSWER);
+  // The client throws if an answer comes out of order.
+  await sim.settle(Promise.all([...all, last]));
+});
+
+test('a response waits behind a long-polling fetch', async () => {
+  const { sim, connect, broker } = await world();
+  broker.add('t');
+  const client = await connect();
+  const fetched = client.send(apis.fetch, 12, fetchBody([{ topic: 't', offset: 0 }], { maxWaitMs: 400 }));
+  const metadata = client.send(apis.metadata, 9, ASK);
+  await sim.advance(300);
+  assert.equal(client.unanswered, 2);
+  await sim.settle(Promise.all([fetched, metadata]), 300);
+});
+
+test('frames are found however the bytes are cut', async () => {
+  const { sim, connect, broker } = await world();
+  broker.add('t');
+  const client = await connect();
+  const chunks = encodeRequest(apis.produce as never, 9, 1, 'c', produceBody('t', batchOf(['abc'])) as never);
+  const bytes = Buffer.concat(chunks);
+  client.takesAnything = true;
+  for (let index = 0; index < bytes.length; index++) {
+    client.raw(bytes.subarray(index, index + 1));
+    await sim.advance(5);
+  }
+  const log = broker.topics.get('t')!.logs[0]!;
+  await sim.runUntil(() => log.endOffset === 1, 1000);
+});
+
+test('a frame length out of bounds closes the connection before anything is allocated, and nobody else notices', async () => {
+  const { sim, connect, warnings } = await world({ limits: { requestBytesMax: 1000 } });
+  const healthy = await connect();
+  for (const length of [1001, 0x7fffffff, -1, -0x80000000]) {
+    const client = await connect();
+    const prefix = Buffer.alloc(4);
+    prefix.writeInt32BE(length);
+    client.raw(prefix);
+    await sim.runUntil(() => client.isClosed, 5000);
+  }
+  assert.equal(warnings.length, 4);
+  assert.match(warnings[0]!, /out of bounds.*|frameBytes/);
+  await healthy.call(apis.metadata, 9, ASK);
+});
+
+const GARBAGE: readonly [name: string, bytes: Buffer][] = [
+  ['an empty frame', frame(Buffer.alloc(0))],
+  ['an unknown API', frame(Buffer.from('7fff0000000000010000', 'hex'))],
+  ['a negative API key', frame(Buffer.from('ffff0000000000010000', 'hex'))],
+  ['a version that is not served', frame(Buffer.from('0003006300000001000000', 'hex'))],
+  ['Produce v2', frame(Buffer.from('000000020000000100000001000003e800000000', 'hex'))],
+  ['a body that ends too early', frame(Buffer.from('00030001000000010000000000ff', 'hex'))],
+  ['an array longer than the frame', frame(Buffer.from('000300010000000100007fffffff', 'hex'))],
+  ['a client id that is longer than the frame', frame(Buffer.from('00030001000000017fff', 'hex'))],
+  ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+  ['TLS', Buffer.from('16030100c8010000c40303', 'hex')],
+];
+
+for (const [name, bytes] of GARBAGE) {
+  test(`${name} closes the connection with a line in the log`, async () => {
+    const { sim, connect, warnings, errors } = await world();
+    const client = await connect();
+    const other = await connect();
+    client.raw(bytes);
+    await sim.runUntil(() => client.isClosed, 5000);
+    assert.equal(warnings.length, 1);
+    assert.deepEqual(errors, []);
+    await other.call(apis.metadata, 9, ASK);
+  });
+}
+
+test('what was answered before a malformed request is still sent', async () => {
+  const { sim, connect } = await world();
+  const client = await connect();
+  const answered = client.send(apis.metadata, 9, ASK);
+  client.raw(frame(Buffer.from('7fff0000000000010000', 'hex')));
+  await sim.settle(answered, 1000);
+});
+
+test('the log takes only so many lines about bad requests', async () => {
+  const { sim, connect, warnings } = await world();
+  for (let index = 0; index < 40; index++) {
+    const client = await connect();
+    client.raw(frame(Buffer.alloc(0)));
+    await sim.runUntil(() => client.isClosed, 5000);
+  }
+  assert.equal(warnings.length, 20);
+  await sim.advance(11_000);
+  const client = await connect();
+  client.raw(frame(Buffer.alloc(0)));
+  await sim.runUntil(() => client.isClosed, 5000);
+  assert.match(warnings[20]!, /suppressed.*20/);
+});
+
+test('requests beyond the limit in flight stay unparsed until one is answered', async () => {
+  const { open, handlers } = openRequests();
+  const { sim, connect } = await world({ handlers, limits: { requestsInFlightPerConnectionMax: 3 } });
+  const client = await connect();
+  const all = Array.from({ length: 10 }, () => client.send(apis.metadata, 9, ASK));
+  await sim.advance(100);
+  assert.equal(open.length, 3);
+  open[0]!.respond(ANSWER);
+  await sim.advance(100);
+  assert.equal(open.length, 4);
+  for (let index = 1; index < 10; index++) {
+    await sim.runUntil(() => open.length > index, 1000);
+    open[index]!.respond(ANSWER);
+  }
+  await sim.settle(Promise.all(all));
+});
+
+test('a thousand requests that are answered at once do not deepen the stack', async () => {
+  const { sim, connect } = await world({ limits: { requestsInFlightPerConnectionMax: 1 } });
+  const client = await connect();
+  const all = Array.from({ length: 5000 }, () => client.send(apis.metadata, 9, ASK));
+  await sim.settle(Promise.all(all));
+});
+
+test('frames wait in line for the byte budget, and all get their turn', async () => {
+  const limits = { requestBytesInFlightMax: 300_000 };
+  const { sim, connect, broker } = await world({ limits });
+  broker.add('t', { partitions: 6 });
+  const clients = await Promise.all([0, 1, 2, 3, 4, 5].map(() => 0));
+  const all = [];
+  for (const [partition] of clients.entries()) {
+    const client = await connect();
+    const records = batchOf([String(partition).repeat(200_000)]);
+    for (let round = 0; round < 3; round++) {
+      all.push(client.send(apis.produce, 9, produceBody('t', records, { partition, timeoutMs: 60_000 })));
+    }
+  }
+  const responses = await sim.settle(Promise.all(all));
+  assert.ok(responses.every(({ responses: [topic] }) => topic!.partitionResponses[0]!.errorCode === 0));
+  for (const log of broker.topics.get('t')!.logs) assert.equal(log.endOffset, 3);
+});
+
+test('a frame that holds the budget and stalls is closed, and the next in line goes on', async () => {
+  const { sim, connect, broker } = await world({
+    limits: { requestBytesInFlightMax: 300_000, frameProgressMs: 1000 },
+  });
+  broker.add('t');
+  const stalled = await connect();
+  const prefix = Buffer.alloc(10);
+  prefix.writeInt32BE(250_000);
+  stalled.raw(prefix);
+  await sim.advance(10);
+  const client = await connect();
+  const produced = client.send(apis.produce, 9, produceBody('t', batchOf(['x'.repeat(200_000)])));
+  await sim.advance(500);
+  assert.equal(client.unanswered, 1);
+  await sim.settle(produced, 5000);
+  await sim.runUntil(() => stalled.isClosed, 100);
+});
+
+test('a slow frame that keeps its rate is not closed', async () => {
+  const { sim, connect, broker } = await world({ limits: { frameProgressMs: 1000, handshakeMs: 100_000 } });
+  broker.add('t');
+  const client = await connect();
+  const bytes = Buffer.concat(
+    encodeRequest(apis.produce as never, 9, 1, 'c', produceBody('t', batchOf(['y'.repeat(20_000)])) as never),
+  );
+  client.takesAnything = true;
+  for (let at = 0; at < bytes.length; at += 800) {
+    client.raw(bytes.subarray(at, at + 800));
+    await sim.advance(500);
+  }
+  assert.equal(client.isClosed, false);
+  assert.equal(broker.topics.get('t')!.logs[0]!.endOffset, 1);
+});
+
+test('a connection without a complete request is closed at its handshake deadline', async () => {
+  const { sim, connect } = await world({ limits: { handshakeMs: 5000, idleMs: 1e9 } });
+  const silent = await connect();
+  const client = await connect();
+  await client.call(apis.metadata, 9, ASK);
+  await sim.advance(7000);
+  assert.deepEqual([silent.isClosed, client.isClosed], [true, false]);
+});
+
+test('an idle connection is closed, one that waits for its answer is not', async () => {
+  const { open, handlers } = openRequests();
+  const { sim, connect } = await world({ handlers, limits: { idleMs: 5000 } });
+  const idle = await connect();
+  await idle.call(apis.apiVersions, 3, { clientSoftwareName: 'x', clientSoftwareVersion: '1' });
+  const waiting = await connect();
+  const answer = waiting.send(apis.metadata, 9, ASK);
+  await sim.advance(20_000);
+  assert.deepEqual([idle.isClosed, waiting.isClosed], [true, false]);
+  open[0]!.respond(ANSWER);
+  await sim.settle(answer);
+});
+
+test('connections that come before the broker serves wait', async () => {
+  const { sim, connect, frontend, broker, metrics } = await world({ serve: false });
+  const client = await connect();
+  const answer = client.send(apis.metadata, 9, ASK);
+  await sim.advance(60_000);
+  assert.equal(client.unanswered, 1);
+  frontend.serve(backend(broker, metrics));
+  await sim.settle(answer, 100);
+});
+
+test('a BrokerError becomes the response of its API, a bug closes the connection', async () => {
+  let error: Error = new BrokerError('POLICY_VIOLATION', 'no');
+  const handler = defineHandler({
+    api: apis.metadata,
+    versions: [0, 13],
+    handle(): typeof ANSWER {
+      throw error;
+    },
+    failure: (_request, errorCode) => ({ ...ANSWER, topics: [{ errorCode, name: 't', partitions: [] }] }),
+  });
+  const { sim, connect, errors, metrics } = await world({ handlers: [handler] });
+  const client = await connect();
+  assert.equal((await client.call(apis.metadata, 9, ASK)).topics[0]!.errorCode, 44);
+  error = new TypeError('a bug');
+  await assert.rejects(sim.settle(client.send(apis.metadata, 9, ASK)), /closed/);
+  assert.match(errors[0]!, /a bug/);
+  assert.equal(metrics.apis.get('Metadata')!.errors, 2);
+});
+
+test('an answer that breaks its schema closes its own connection only', async () => {
+  const { open, handlers } = openRequests();
+  const { sim, connect, errors } = await world({ handlers });
+  const client = await connect();
+  const other = await connect();
+  void client.send(apis.metadata, 9, ASK);
+  await sim.runUntil(() => open.length === 1);
+  open[0]!.respond({ brokers: [{ nodeId: 'x', host: 'h', port: 1 }], topics: [] } as never);
+  await sim.runUntil(() => client.isClosed, 5000);
+  assert.equal(errors.length, 1);
+  await other.call(apis.apiVersions, 3, { clientSoftwareName: 'x', clientSoftwareVersion: '1' });
+});
+
+test('a connection that goes abandons its requests, and late answers are dropped', async () => {
+  const { open, handlers } = openRequests();
+  const { sim, connect, metrics } = await world({ handlers });
+  const client = await connect();
+  void client.send(apis.metadata, 9, ASK);
+  await sim.runUntil(() => open.length === 1);
+  let abandoned = 0;
+  open[0]!.onAbandoned = () => void abandoned++;
+  client.connection.destroy();
+  await sim.runUntil(() => abandoned === 1, 5000);
+  open[0]!.respond(ANSWER);
+  assert.equal(metrics.connections.open, 0);
+});
+
+test('no connection is parsed for longer than its budget in one turn', async () => {
+  const perTurn = [0];
+  let counting = false;
+  const handler = defineHandler({
+    api: apis.metadata,
+    versions: [0, 13],
+    handle() {
+      if (!counting) {
+        counting = true;
+        w.platform.loop.afterTurn(() => {
+          counting = false;
+          perTurn.push(0);
+        });
+      }
+      perTurn[perTurn.length - 1]!++;
+      return ANSWER;
+    },
+    failure: () => ANSWER,
+  });
+  const w = await world({ handlers: [handler], limits: { parseBytesPerTurnMax: 300 } });
+  const client = await w.connect();
+  const all = Array.from({ length: 500 }, () => client.send(apis.metadata, 9, ASK));
+  await w.sim.settle(Promise.all(all));
+  // A request has 23 bytes; what is resumed at the end of a turn may add its share to the same turn.
+  assert.ok(Math.max(...perTurn) <= 2 * Math.ceil(300 / 23), `${Math.max(...perTurn)} requests in one turn`);
+});
+
+test('close ends every connection', async () => {
+  const { sim, connect, frontend } = await world();
+  const clients = [await connect(), await connect()];
+  await sim.settle(frontend.close());
+  await sim.runUntil(() => clients.every(({ isClosed }) => isClosed), 5000);
+  assert.equal(frontend.connectionCount, 0);
+});
