@@ -349,6 +349,7 @@ export class TestClient {
   isClosed = false;
   /** For tests that write raw frames. */
   takesAnything = false;
+  onFrame: (frame: Buffer) => void = () => undefined;
 
   static async connect(network: Network, port: number): Promise<TestClient> {
     const connection = await network.connect({ host: '127.0.0.1', port, timeoutMs: 5000 });
@@ -432,7 +433,10 @@ export class TestClient {
       this.#received = this.#received.subarray(4 + length);
       const next = this.#waiting.shift();
       if (next === undefined) {
-        if (this.takesAnything) continue;
+        if (this.takesAnything) {
+          this.onFrame(frame);
+          continue;
+        }
         throw new Error('a response that nobody asked for');
       }
       const reader = new Reader(frame);
