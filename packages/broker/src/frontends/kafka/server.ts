@@ -129,7 +129,7 @@ class KafkaServer implements KafkaFrontend {
     pipeline.metrics.accepted += pipeline.sessions.size;
     pipeline.setHandlers(list);
     this.#serving = true;
-    for (const session of [...pipeline.sessions]) session.serve();
+    for (const session of pipeline.sessions) session.serve();
   }
 
   async close(): Promise<void> {
@@ -137,7 +137,7 @@ class KafkaServer implements KafkaFrontend {
     this.#closing = true;
     this.#sweepTimer?.cancel();
     const closed = this.#bound.close();
-    for (const session of [...this.#pipeline.sessions]) session.close('flush');
+    for (const session of this.#pipeline.sessions) session.close('flush');
     await closed;
   }
 
@@ -159,7 +159,7 @@ class KafkaServer implements KafkaFrontend {
   #sweepLater(): void {
     this.#sweepTimer = this.#options.platform.timers.after(SWEEP_MS, () => {
       const nowMs = this.#options.platform.clock.monotonicMs();
-      for (const session of [...this.#pipeline.sessions]) session.sweep(nowMs);
+      for (const session of this.#pipeline.sessions) session.sweep(nowMs);
       if (!this.#closing) this.#sweepLater();
     });
   }

@@ -37,7 +37,7 @@ export function listOffsetsHandler(services: KafkaServices): KafkaHandler {
       const topics = [];
       for (const { name, partitions } of request.topics) {
         const answers = partitions.map((asked) => ask(services, name, asked, isolation, exchange.version));
-        // eslint-disable-next-line no-await-in-loop -- a request for many topics shall not start all of its reads at once
+        // A request for many topics shall not start all of its reads at once
         topics.push({ name, partitions: await Promise.all(answers) });
       }
       return { topics };

@@ -1,7 +1,6 @@
 import { produce, type ProduceRequest, type ProduceResponseInit } from '@polylog/kafka-protocol';
 
 import type { ErrorName } from '../../../errors.ts';
-import type { TimerHandle } from '../../../platform/clock.ts';
 import { lookUpById, lookUpByName } from '../../../topics/lookup.ts';
 import { produceBatch, type ProduceResult } from '../../../topics/produce.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
@@ -131,7 +130,7 @@ class PendingProduce {
       const target = (responses as PartitionResponse[] | undefined) ?? this.#responseOf(topic);
       const { partitionData } = topic;
       for (let index = topicAt === topicIndex ? partitionIndex : 0; index < partitionData.length; index++) {
-        // eslint-disable-next-line no-await-in-loop -- one after the other is the point
+        // One after the other is the point
         await this.#produce(topic, partitionData[index]!, target);
       }
     }
@@ -266,7 +265,7 @@ const DEADLINE_STEP_MS = 100;
 class ProduceDeadlines {
   readonly #services: KafkaServices;
   readonly #waiting = new Set<PendingProduce>();
-  #timer: TimerHandle | undefined;
+  #armed = false;
 
   constructor(services: KafkaServices) {
     this.#services = services;
@@ -274,7 +273,7 @@ class ProduceDeadlines {
 
   add(pending: PendingProduce): void {
     this.#waiting.add(pending);
-    this.#timer ??= this.#services.timers.after(DEADLINE_STEP_MS, this.#look);
+    if (!this.#armed) this.#arm();
   }
 
   delete(pending: PendingProduce): void {
@@ -282,13 +281,18 @@ class ProduceDeadlines {
   }
 
   readonly #look = (): void => {
-    this.#timer = undefined;
+    this.#armed = false;
     const nowMs = this.#services.clock.monotonicMs();
     for (const pending of this.#waiting) {
       if (pending.deadlineMs > nowMs) continue;
       this.#waiting.delete(pending);
       pending.expire();
     }
-    if (this.#waiting.size > 0) this.#timer = this.#services.timers.after(DEADLINE_STEP_MS, this.#look);
+    if (this.#waiting.size > 0) this.#arm();
   };
+
+  #arm(): void {
+    this.#armed = true;
+    this.#services.timers.after(DEADLINE_STEP_MS, this.#look);
+  }
 }
