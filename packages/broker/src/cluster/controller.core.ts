@@ -119,13 +119,7 @@ export function afterBrokerStart(
   // The only replica there is cannot be behind anyone.
   const retained = options.retained || record.replicas.length === 1;
   const restarted = withRestartedBroker(record, { id: brokerId, brokerEpoch, retained }, minInsyncReplicas);
-  const present = restarted ?? record;
-  if (present.leader !== brokerId && present.leader !== -1) {
-    return electLeader(present, brokers, minInsyncReplicas) ?? restarted;
-  }
-  const elected = electLeader({ ...present, leader: -1 }, brokers, minInsyncReplicas);
-  if (elected !== undefined) return elected;
-  return record.leader === -1 ? restarted : { ...present, leader: -1, leaderEpoch: present.leaderEpoch + 1 };
+  return electLeader(restarted ?? record, brokers, minInsyncReplicas) ?? restarted;
 }
 
 function firstStates(

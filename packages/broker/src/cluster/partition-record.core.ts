@@ -40,7 +40,8 @@ export type BrokerView = (id: number) => RegisteredBroker | undefined;
 
 export type ProposalVerdict =
   | { readonly kind: 'applied'; readonly record: PartitionRecord }
-  | { readonly kind: 'stale' | 'ineligible' };
+  | { readonly kind: 'stale' }
+  | { readonly kind: 'ineligible' };
 
 /** KIP-966: a factor below min.insync.replicas lowers it. */
 export function effectiveMinIsr(minInsyncReplicas: number, replicas: number): number {
@@ -120,7 +121,10 @@ export function electLeader(
   return record.leader === -1 ? undefined : { ...record, ...next, leader: -1 };
 }
 
-/** A broker that is gone leaves the ISR, unless it is the last member: then the record keeps it, to know who has the data. */
+/**
+ * A broker that is gone leaves the ISR and the leadership, unless it is the last member: then the record keeps it, to know who has
+ * the data. The election follows.
+ */
 export function withoutBroker(
   record: PartitionRecord,
   id: number,
@@ -128,8 +132,11 @@ export function withoutBroker(
 ): PartitionRecord | undefined {
   if (!contains(record.isr, id) || record.isr.length === 1) return undefined;
   const isr = record.isr.filter((member) => member.id !== id);
+  const led = record.leader === id;
   return {
     ...record,
+    leader: led ? -1 : record.leader,
+    leaderEpoch: led ? record.leaderEpoch + 1 : record.leaderEpoch,
     partitionEpoch: record.partitionEpoch + 1,
     isr,
     elr: nextElr(record, isr, minInsyncReplicas),
@@ -149,13 +156,19 @@ export function withRestartedBroker(
   const renewed = (member: IsrMember): IsrMember =>
     member.id === broker.id ? { id: broker.id, brokerEpoch: broker.brokerEpoch } : member;
   const others = (member: IsrMember): boolean => member.id !== broker.id;
-  const partitionEpoch = record.partitionEpoch + 1;
+  // What it led ended with its old registration: it may lead again, but in a new epoch, for what it had not synced is gone.
+  const led = record.leader === broker.id;
+  const next = {
+    ...record,
+    leader: led ? -1 : record.leader,
+    leaderEpoch: led ? record.leaderEpoch + 1 : record.leaderEpoch,
+    partitionEpoch: record.partitionEpoch + 1,
+  };
   if (!broker.retained) {
     const isr = record.isr.filter(others);
-    const elr = nextElr(record, isr, minInsyncReplicas).filter(others);
-    return { ...record, partitionEpoch, isr, elr };
+    return { ...next, isr, elr: nextElr(record, isr, minInsyncReplicas).filter(others) };
   }
-  const kept = { ...record, isr: record.isr.map(renewed), elr: record.elr.map(renewed), partitionEpoch };
+  const kept = { ...next, isr: record.isr.map(renewed), elr: record.elr.map(renewed) };
   const isr = kept.isr.filter(others);
   if (isr.length === 0 || isr.length === kept.isr.length) return kept;
   return { ...kept, isr, elr: nextElr(kept, isr, minInsyncReplicas) };

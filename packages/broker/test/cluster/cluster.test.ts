@@ -215,18 +215,18 @@ describe('A broker that starts again', () => {
       minInsyncReplicas: 1,
     });
 
-  it('leads its only replica again, in the next epoch, however it stopped', () => {
+  it('leads its only replica again, in a new epoch, however it stopped', () => {
     const alone = record({ replicas: [1], isr: [{ id: 1, brokerEpoch: 10 }] });
     for (const retained of [true, false]) {
       const after = start(alone, { retained })!;
-      assert.deepEqual([after.leader, after.leaderEpoch], [1, 5]);
+      assert.deepEqual([after.leader, after.leaderEpoch], [1, 6]);
       assert.deepEqual(after.isr, [{ id: 1, brokerEpoch: 11 }]);
     }
   });
 
   it('leaves the ISR to those who stayed, and the lead as well', () => {
     const after = start(record({}), { retained: true })!;
-    assert.deepEqual([after.leader, after.leaderEpoch], [2, 5]);
+    assert.deepEqual([after.leader, after.leaderEpoch], [2, 6]);
     assert.deepEqual(after.isr, [{ id: 2, brokerEpoch: 20 }]);
   });
 

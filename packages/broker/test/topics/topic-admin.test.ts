@@ -41,9 +41,9 @@ describe('Topics', () => {
     const image = second.tracker.image.topicByName('orders')!;
     assert.equal(image.id, topicId);
     for (const [index, { leader, leaderEpoch, isr, record }] of image.partitions.entries()) {
-      assert.deepEqual([leader, leaderEpoch, [...isr]], [1, 1, [1]]);
+      assert.deepEqual([leader, leaderEpoch, [...isr]], [1, 2, [1]]);
       assert.equal(record.isr[0]!.brokerEpoch, second.registration.brokerEpoch);
-      assert.equal(second.partitions.get('orders', index)!.leaderEpoch, 1);
+      assert.equal(second.partitions.get('orders', index)!.leaderEpoch, 2);
     }
   });
 
