@@ -246,6 +246,7 @@ class SingleRun {
       partition.append(batch, { requiredAcks: acks, nowMs, origin: 'client' }, (result) => {
         if (answered) throw new Violation('answered-twice', `partition ${clients.index}`);
         answered = true;
+        if (result.error === undefined && acks !== 0) this.#checkAcknowledged(partition, result.baseOffset);
         if (generation === this.#generation && this.node.isUp) done(result);
       });
       if (answered) throw new Violation('answered-synchronously', `partition ${clients.index}`);
@@ -410,6 +411,15 @@ class SingleRun {
         );
       }
       clients.lastHighWatermark = highWatermark;
+    }
+  }
+
+  #checkAcknowledged(partition: LocalPartition, baseOffset: number): void {
+    if (partition.log.durableOffset <= baseOffset || partition.highWatermark <= baseOffset) {
+      throw new Violation(
+        'early-ack',
+        `${baseOffset} acknowledged, durable ${partition.log.durableOffset}, HW ${partition.highWatermark}`,
+      );
     }
   }
 
