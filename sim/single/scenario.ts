@@ -217,8 +217,7 @@ class SingleRun {
     const partition = broker.partitions[clients.index]!;
     const dice = random.fraction();
     if (dice < 0.3) this.#sendPlain(clients);
-    else if (dice < 0.55) random.pick(clients.idempotent).send(this.#sender(clients), { create: true });
-    else if (dice < 0.58) random.pick(clients.idempotent).repeat(this.#sender(clients));
+    else if (dice < 0.58) this.#sendIdempotent(clients);
     else if (dice < 0.62)
       for (let more = random.between(2, 12); more > 0; more--) this.#sendPlain(random.pick(this.clients));
     else if (dice < 0.8) this.#poll(clients, partition);
@@ -256,6 +255,19 @@ class SingleRun {
   #sendPlain(clients: PartitionClients): void {
     const acks: Acks = this.random.pick([-1, -1, 1, 0] as const);
     clients.plain.send(acks, this.#sender(clients));
+  }
+
+  /** Now and then with a repetition in the same turn, or while the original is not durable yet. */
+  #sendIdempotent(clients: PartitionClients): void {
+    const producer = this.random.pick(clients.idempotent);
+    producer.send(this.#sender(clients), { create: true });
+    if (this.random.chance(0.15)) producer.repeat(this.#sender(clients));
+    else if (this.random.chance(0.1)) {
+      const generation = this.#generation;
+      this.world.after(this.random.fraction(), () => {
+        if (generation === this.#generation && this.node.isUp) producer.repeat(this.#sender(clients));
+      });
+    }
   }
 
   #poll(clients: PartitionClients, partition: LocalPartition): void {
