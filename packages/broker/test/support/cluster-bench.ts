@@ -27,7 +27,7 @@ const loop: Loop = { afterTurn: (callback) => void setImmediate(callback) };
 let ids = 0;
 const random: Random = {
   fraction: () => 0,
-  uuid: () => `id${String(++ids).padStart(20, '0')}`,
+  uuid: () => `id${String(++ids).padStart(19, '0')}A`,
 };
 
 /** A broker's cluster and topics over logs in memory; opened anew on the same logs it is the same broker after a restart. */

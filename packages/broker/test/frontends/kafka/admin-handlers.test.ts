@@ -1,0 +1,482 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Reader } from '@polylog/bytes';
+import {
+  alterConfigs,
+  createPartitions,
+  createTopics,
+  decodeResponse,
+  deleteTopics,
+  describeCluster,
+  describeConfigs,
+  describeLogDirs,
+  describeTopicPartitions,
+  encodeRequest,
+  encodeResponse,
+  incrementalAlterConfigs,
+  initProducerId,
+  ZERO_UUID,
+  type Api,
+  type DescribeTopicPartitionsResponse,
+} from '@polylog/kafka-protocol';
+import { ProducerIdBlocks } from '../../../src/cluster/producer-id-blocks.ts';
+import { resolveConfig, type RawSetting } from '../../../src/config/load.ts';
+import { BrokerError } from '../../../src/errors.ts';
+import type { Exchange, KafkaHandler, KafkaServices } from '../../../src/frontends/kafka/handler.ts';
+import { errorCodeOf } from '../../../src/frontends/kafka/errors.ts';
+import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
+import { DEFAULT_KAFKA_LIMITS } from '../../../src/frontends/kafka/limits.ts';
+import { BrokerMetrics } from '../../../src/metrics/registry.ts';
+import { ManualClock, SILENT } from '../../replication/helpers.ts';
+import { openCluster, type ClusterBench } from '../../support/cluster-bench.ts';
+
+/** A client of one broker: requests and responses go through their codecs. */
+class Client {
+  readonly bench: ClusterBench;
+  readonly #handlers: readonly KafkaHandler[];
+
+  private constructor(bench: ClusterBench, services: KafkaServices) {
+    this.bench = bench;
+    this.#handlers = kafkaHandlers(services);
+  }
+
+  static async connect(
+    settings: Record<string, string> = {},
+    override: Partial<KafkaServices> = {},
+  ): Promise<Client> {
+    const config = resolveConfig(
+      Object.entries(settings).map(([name, text]): RawSetting => ({
+        name,
+        text,
+        source: 'flag',
+        where: name,
+      })),
+    );
+    const bench = await openCluster({ topicDefaults: config.topicDefaults });
+    const clock = new ManualClock();
+    const services: KafkaServices = {
+      brokerId: 1,
+      listener: 'kafka',
+      partitions: bench.partitions,
+      admin: bench.admin,
+      producerIds: new ProducerIdBlocks(bench.store),
+      metrics: new BrokerMetrics(),
+      clock,
+      timers: clock,
+      random: { fraction: () => 0, uuid: () => ZERO_UUID },
+      compute: undefined as unknown as KafkaServices['compute'],
+      logger: SILENT,
+      limits: DEFAULT_KAFKA_LIMITS,
+      autoCreateTopics: true,
+      config,
+      dataFolder: {
+        path: '/data',
+        sizeOf: (name, partition) => bench.logs.get(name, partition)?.sizeBytes,
+        freeSpace: () => ({ freeBytes: 5, totalBytes: 9 }),
+      },
+      ...override,
+    };
+    return new Client(bench, services);
+  }
+
+  async call<Q, QI, S, SI>(api: Api<Q, QI, S, SI>, version: number, body: QI): Promise<S> {
+    const handler = this.#handlers.find((candidate) => candidate.api.key === api.key)!;
+    const bytes = Buffer.concat(encodeRequest(api as Api<unknown, QI>, version, 1, null, body));
+    const reader = new Reader(bytes);
+    const flexible = api.flexibleSince !== null && version >= api.flexibleSince;
+    reader.skip(4 + 8 + 2 + (flexible ? 1 : 0));
+    const request = api.request.decode(reader, version);
+    const exchange = { version } as Exchange<unknown>;
+    let response: unknown;
+    try {
+      response = await handler.handle(request, exchange);
+    } catch (error) {
+      assert.ok(error instanceof BrokerError, String(error));
+      response = handler.failure(request, errorCodeOf(error.code), error.message, version);
+    }
+    const encoded = Buffer.concat(
+      encodeResponse(api as unknown as Api<unknown, never, unknown, SI>, version, 1, response as SI),
+    );
+    return decodeResponse(api as unknown as Api<unknown, never, S>, version, new Reader(encoded, 4)).body;
+  }
+
+  async create(...names: string[]): Promise<void> {
+    for (const name of names) await this.bench.admin.autoCreateTopic(name);
+  }
+}
+
+const newTopic = (name: string, more = {}) => ({
+  name,
+  numPartitions: -1,
+  replicationFactor: -1,
+  assignments: [],
+  configs: [],
+  ...more,
+});
+
+describe('CreateTopics', () => {
+  it('answers each topic on its own, duplicates in all their places', async () => {
+    const client = await Client.connect({ 'num.partitions': '1', 'log.retention.ms': '99' });
+    const { topics } = await client.call(createTopics, 7, {
+      topics: [
+        newTopic('good', { numPartitions: 2, configs: [{ name: 'segment.ms', value: '5' }] }),
+        newTopic('twice'),
+        newTopic('bad/name'),
+        newTopic('twice'),
+        newTopic('null', { configs: [{ name: 'segment.ms', value: null }] }),
+        newTopic('gap', { assignments: [{ partitionIndex: 1, brokerIds: [1] }] }),
+      ],
+    });
+    assert.deepEqual(
+      topics.map(({ errorCode }) => errorCode),
+      [0, 42, 17, 42, 40, 39],
+    );
+    const good = topics[0]!;
+    assert.deepEqual([good.numPartitions, good.replicationFactor], [2, 1]);
+    assert.equal(good.topicId, client.bench.partitions.image.topicByName('good')!.id);
+    const config = (name: string) => good.configs!.find((entry) => entry.name === name)!;
+    assert.deepEqual([config('segment.ms').value, config('segment.ms').configSource], ['5', 1]);
+    assert.deepEqual([config('retention.ms').value, config('retention.ms').configSource], ['99', 4]);
+    assert.equal(config('flush').configSource, 5);
+    assert.equal(client.bench.partitions.image.topicCount, 1);
+  });
+
+  it('speaks every version, and creates nothing when it only validates', async () => {
+    const client = await Client.connect();
+    for (let version = 2; version <= 7; version++) {
+      const name = `v${version}`;
+      const validated = await client.call(createTopics, version, {
+        topics: [newTopic(name)],
+        validateOnly: true,
+      });
+      assert.equal(validated.topics[0]!.errorCode, 0);
+      assert.equal(client.bench.partitions.image.topicByName(name), undefined);
+      const { topics } = await client.call(createTopics, version, { topics: [newTopic(name)] });
+      assert.equal(topics[0]!.errorCode, 0);
+    }
+    assert.equal(client.bench.partitions.image.topicCount, 6);
+  });
+
+  it('tells the client when its time is over', async () => {
+    const client = await Client.connect(
+      {},
+      {
+        timers: {
+          after: (_ms, callback) => {
+            const immediate = setImmediate(callback);
+            return { cancel: () => clearImmediate(immediate) };
+          },
+        },
+        admin: { createTopic: () => new Promise(() => undefined) } as unknown as KafkaServices['admin'],
+      },
+    );
+    const { topics } = await client.call(createTopics, 4, { topics: [newTopic('slow')], timeoutMs: 1 });
+    assert.equal(topics[0]!.errorCode, 7);
+  });
+});
+
+describe('DeleteTopics', () => {
+  it('takes names, and ids from v6 on', async () => {
+    const client = await Client.connect();
+    await client.create('a', 'b');
+    const id = client.bench.partitions.image.topicByName('b')!.id;
+    const first = await client.call(deleteTopics, 1, {
+      topicNames: ['a', 'none', 'b', 'b'],
+      timeoutMs: 1000,
+    });
+    assert.deepEqual(
+      first.responses.map(({ errorCode }) => errorCode),
+      [0, 3, 42, 42],
+    );
+    const second = await client.call(deleteTopics, 6, {
+      topics: [{ topicId: id }, { topicId: 'x'.repeat(21) + 'A' }, { name: 'c', topicId: id }, {}],
+      timeoutMs: 1000,
+    });
+    assert.deepEqual(
+      second.responses.map(({ errorCode }) => errorCode),
+      [0, 100, 42, 42],
+    );
+    assert.equal(second.responses[0]!.name, 'b');
+    assert.equal(client.bench.partitions.image.topicCount, 0);
+  });
+
+  it('says so where it is switched off', async () => {
+    const client = await Client.connect({ 'delete.topic.enable': 'false' });
+    await client.create('a');
+    for (const [version, code] of [
+      [2, 42],
+      [3, 73],
+    ] as const) {
+      const { responses } = await client.call(deleteTopics, version, { topicNames: ['a'], timeoutMs: 1 });
+      assert.equal(responses[0]!.errorCode, code);
+    }
+  });
+});
+
+describe('CreatePartitions', () => {
+  it('answers each topic on its own', async () => {
+    const client = await Client.connect();
+    await client.create('a', 'b', 'c');
+    const { results } = await client.call(createPartitions, 3, {
+      topics: [
+        { name: 'a', count: 3, assignments: null },
+        { name: 'b', count: 1, assignments: null },
+        { name: 'none', count: 3, assignments: null },
+        { name: 'c', count: 2, assignments: [{ brokerIds: [9] }] },
+      ],
+      timeoutMs: 1000,
+      validateOnly: false,
+    });
+    assert.deepEqual(
+      results.map(({ errorCode }) => errorCode),
+      [0, 37, 3, 39],
+    );
+    assert.equal(client.bench.partitions.image.partitionCount, 5);
+  });
+});
+
+describe('Configs', () => {
+  it('of a topic are shown with their sources, synonyms, types and documentation', async () => {
+    const client = await Client.connect({ 'log.retention.hours': '1' });
+    await client.create('a');
+    const alter = await client.call(incrementalAlterConfigs, 1, {
+      resources: [
+        {
+          resourceType: 2,
+          resourceName: 'a',
+          configs: [
+            { name: 'retention.ms', configOperation: 0, value: '5' },
+            { name: 'cleanup.policy', configOperation: 2, value: 'compact' },
+          ],
+        },
+      ],
+      validateOnly: false,
+    });
+    assert.equal(alter.responses[0]!.errorCode, 0);
+    const { results } = await client.call(describeConfigs, 4, {
+      resources: [{ resourceType: 2, resourceName: 'a', configurationKeys: null }],
+      includeSynonyms: true,
+      includeDocumentation: true,
+    });
+    const { configs } = results[0]!;
+    const retention = configs.find(({ name }) => name === 'retention.ms')!;
+    assert.deepEqual([retention.value, retention.configSource, retention.configType], ['5', 1, 5]);
+    assert.deepEqual(
+      retention.synonyms.map(({ name, value, source }) => `${name}=${value} ${source}`),
+      ['retention.ms=5 1', 'log.retention.hours=1 4', 'log.retention.ms=604800000 5'],
+    );
+    assert.equal(configs.find(({ name }) => name === 'cleanup.policy')!.value, 'delete,compact');
+    for (const { name, documentation, readOnly } of configs) {
+      assert.ok(documentation!.length > 10, name);
+      assert.equal(readOnly, false);
+    }
+  });
+
+  it('are shown by key, without what was not asked for, in every version', async () => {
+    const client = await Client.connect();
+    await client.create('a');
+    for (let version = 1; version <= 4; version++) {
+      const { results } = await client.call(describeConfigs, version, {
+        resources: [{ resourceType: 2, resourceName: 'a', configurationKeys: ['retention.ms', 'none'] }],
+        ...(version >= 3 ? { includeDocumentation: false } : {}),
+      } as never);
+      assert.equal(results[0]!.configs.length, 1);
+      assert.deepEqual(results[0]!.configs[0]!.synonyms, []);
+    }
+  });
+
+  it('of this broker are shown, and refuse to change while it runs', async () => {
+    const client = await Client.connect({ 'num.partitions': '3' });
+    const describe_ = (resourceType: number, resourceName: string) =>
+      client.call(describeConfigs, 1, {
+        resources: [{ resourceType, resourceName, configurationKeys: [] }],
+      } as never);
+    const { results } = await describe_(4, '1');
+    const partitions = results[0]!.configs.find(({ name }) => name === 'num.partitions')!;
+    assert.deepEqual([partitions.value, partitions.configSource, partitions.readOnly], ['3', 4, true]);
+    assert.deepEqual((await describe_(4, '')).results[0]!.configs, []);
+    assert.equal((await describe_(4, '2')).results[0]!.errorCode, 42);
+    assert.equal((await describe_(16, 'x')).results[0]!.errorCode, 42);
+    assert.equal((await describe_(2, 'none')).results[0]!.errorCode, 3);
+    assert.equal((await describe_(2, 'no/slash')).results[0]!.errorCode, 17);
+    const { responses } = await client.call(incrementalAlterConfigs, 0, {
+      resources: [
+        {
+          resourceType: 4,
+          resourceName: '1',
+          configs: [{ name: 'num.partitions', configOperation: 0, value: '4' }],
+        },
+      ],
+      validateOnly: false,
+    });
+    assert.equal(responses[0]!.errorCode, 42);
+  });
+
+  it('of a topic are replaced by AlterConfigs', async () => {
+    const client = await Client.connect();
+    await client.create('a');
+    const set = (name: string, value: string | null) =>
+      client.call(alterConfigs, 2, {
+        resources: [{ resourceType: 2, resourceName: 'a', configs: [{ name, value }] }],
+        validateOnly: false,
+      });
+    assert.equal((await set('retention.ms', '5')).responses[0]!.errorCode, 0);
+    assert.equal((await set('segment.ms', '6')).responses[0]!.errorCode, 0);
+    assert.deepEqual([...client.bench.partitions.image.topicByName('a')!.overrides], [['segment.ms', '6']]);
+    assert.equal((await set('segment.ms', null)).responses[0]!.errorCode, 42);
+    assert.equal((await set('segment.mss', '1')).responses[0]!.errorCode, 40);
+  });
+
+  it('refuse resources that come twice, unknown operations and missing values', async () => {
+    const client = await Client.connect();
+    await client.create('a');
+    const resource = (configOperation: number, value: string | null, resourceName = 'a') => ({
+      resourceType: 2,
+      resourceName,
+      configs: [{ name: 'retention.ms', configOperation, value }],
+    });
+    const codes = async (...resources: ReturnType<typeof resource>[]): Promise<number[]> => {
+      const { responses } = await client.call(incrementalAlterConfigs, 1, { resources, validateOnly: false });
+      return responses.map(({ errorCode }) => errorCode);
+    };
+    assert.deepEqual(await codes(resource(0, '1'), resource(0, '2')), [42, 42]);
+    assert.deepEqual(await codes(resource(4, '1')), [42]);
+    assert.deepEqual(await codes(resource(0, null)), [42]);
+    assert.deepEqual(await codes(resource(2, '1')), [40]);
+    assert.deepEqual(await codes(resource(0, '1', 'none'), resource(1, null)), [3, 0]);
+  });
+});
+
+describe('The cluster', () => {
+  it('shows its brokers, and no controllers on this listener', async () => {
+    const client = await Client.connect();
+    for (let version = 0; version <= 2; version++) {
+      const body = await client.call(describeCluster, version, {
+        includeClusterAuthorizedOperations: false,
+        ...(version >= 2 ? { includeFencedBrokers: true } : {}),
+      } as never);
+      assert.equal(body.controllerId, 1);
+      assert.equal(body.clusterId, client.bench.tracker.image.clusterId);
+      assert.deepEqual(
+        body.brokers.map(({ brokerId, host, port }) => [brokerId, host, port]),
+        [[1, '127.0.0.1', 9092]],
+      );
+    }
+    for (const [endpointType, code] of [
+      [2, 114],
+      [7, 115],
+    ] as const) {
+      const body = await client.call(describeCluster, 1, {
+        includeClusterAuthorizedOperations: false,
+        endpointType,
+      } as never);
+      assert.equal(body.errorCode, code);
+    }
+  });
+
+  it('shows partitions in pages that together are everything, once', async () => {
+    const client = await Client.connect();
+    for (const [name, count] of [
+      ['a', 3],
+      ['b', 1],
+      ['c', 4],
+    ] as const) {
+      await client.call(createTopics, 5, { topics: [newTopic(name, { numPartitions: count })] });
+    }
+    for (const topics of [[], [{ name: 'c' }, { name: 'a' }, { name: 'b' }, { name: 'a' }]]) {
+      for (const responsePartitionLimit of [1, 2, 3, 8, 9]) {
+        const seen: string[] = [];
+        let cursor: DescribeTopicPartitionsResponse['nextCursor'] = null;
+        do {
+          const page: DescribeTopicPartitionsResponse = await client.call(describeTopicPartitions, 0, {
+            topics,
+            responsePartitionLimit,
+            cursor,
+          });
+          let inPage = 0;
+          for (const topic of page.topics) {
+            for (const { partitionIndex } of topic.partitions) seen.push(`${topic.name}${partitionIndex}`);
+            inPage += topic.partitions.length;
+          }
+          assert.ok(inPage <= responsePartitionLimit);
+          cursor = page.nextCursor;
+        } while (cursor !== null);
+        assert.deepEqual(seen, ['a0', 'a1', 'a2', 'b0', 'c0', 'c1', 'c2', 'c3']);
+      }
+    }
+    const gone = await client.call(describeTopicPartitions, 0, {
+      topics: [{ name: 'none' }, { name: 'no/slash' }],
+    });
+    assert.deepEqual(
+      gone.topics.map(({ name, errorCode }) => [name, errorCode]),
+      [
+        ['no/slash', 17],
+        ['none', 3],
+      ],
+    );
+    const bad = await client.call(describeTopicPartitions, 0, {
+      topics: [{ name: 'a' }],
+      cursor: { topicName: 'a', partitionIndex: -1 },
+    });
+    assert.equal(bad.topics[0]!.errorCode, 42);
+  });
+
+  it('shows the sizes of what is hosted here', async () => {
+    const client = await Client.connect();
+    await client.create('a', 'b');
+    for (let version = 1; version <= 5; version++) {
+      const all = await client.call(describeLogDirs, version, { topics: null });
+      assert.deepEqual(
+        all.results[0]!.topics.map(({ name }) => name),
+        ['a', 'b'],
+      );
+      const one = await client.call(describeLogDirs, version, {
+        topics: [
+          { topic: 'a', partitions: [0, 5] },
+          { topic: 'none', partitions: [0] },
+        ],
+      });
+      assert.deepEqual(
+        one.results[0]!.topics.map(({ name, partitions }) => [name, partitions.length]),
+        [['a', 1]],
+      );
+      if (version >= 4) assert.deepEqual([all.results[0]!.totalBytes, all.results[0]!.usableBytes], [9, 5]);
+    }
+  });
+});
+
+describe('InitProducerId', () => {
+  it('gives ids that nobody had, also to those who have one', async () => {
+    const client = await Client.connect();
+    const ids = new Set<number>();
+    for (let version = 0; version <= 5; version++) {
+      const known = version >= 3 ? { producerId: 7, producerEpoch: 3 } : {};
+      const body = await client.call(initProducerId, version, {
+        transactionalId: null,
+        transactionTimeoutMs: 1,
+        ...known,
+      });
+      assert.deepEqual([body.errorCode, body.producerEpoch], [0, 0]);
+      ids.add(body.producerId);
+    }
+    assert.equal(ids.size, 6);
+  });
+
+  it('refuses transactions, and halves of an identity', async () => {
+    const client = await Client.connect();
+    const code = async (body: object): Promise<number> => {
+      const response = await client.call(initProducerId, 4, {
+        transactionalId: null,
+        transactionTimeoutMs: 1,
+        ...body,
+      });
+      assert.equal(response.producerId, -1);
+      return response.errorCode;
+    };
+    assert.equal(await code({ transactionalId: 'tx' }), 35);
+    assert.equal(await code({ transactionalId: '' }), 42);
+    assert.equal(await code({ producerId: 5 }), 42);
+    assert.equal(await code({ producerEpoch: 5 }), 42);
+    assert.equal(await code({ producerId: -2, producerEpoch: -2 }), 42);
+  });
+});
