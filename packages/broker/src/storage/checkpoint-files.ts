@@ -144,7 +144,6 @@ export function writePartitionMetadata(disk: Disk, folder: string, topicId: stri
   const file = disk.open(`${folder}/${PARTITION_METADATA_FILE}`, 'create');
   try {
     file.write([Buffer.from(`version: 0\ntopic_id: ${topicId}`, 'utf8')], 0);
-    file.datasync();
   } finally {
     file.close();
   }

@@ -1,0 +1,37 @@
+import { DiskError } from '../platform/disk.ts';
+import type { PartitionLog } from './log.ts';
+
+/**
+ * Syncs all that a log has written, and moves its recovery point to where its end was when this started. Rejects with DiskError: fatal if a sync
+ * failed.
+ */
+export async function checkpointLog(log: PartitionLog): Promise<void> {
+  const { endOffset, cuts } = log;
+  const segments = [...log.segments];
+  if (segments.length === 0) return;
+  for (const segment of segments) segment.retain();
+  try {
+    if (!log.folderDurable) log.syncFolder();
+    log.flushEpochs();
+    for (const segment of segments) {
+      await segment.sync();
+      if (log.cuts !== cuts) return;
+      if (segment === log.active) flushActive(log);
+      else await segment.syncIndexes();
+      if (log.cuts !== cuts) return;
+    }
+    log.recoveryPoint = Math.max(log.recoveryPoint, endOffset);
+  } finally {
+    for (const segment of segments) segment.release();
+  }
+}
+
+/** Spares a start after a kill the scan of what is indexed; can wait if there is no room. */
+function flushActive(log: PartitionLog): void {
+  try {
+    log.active!.flushIndexes();
+  } catch (error) {
+    if (!(error instanceof DiskError)) throw error;
+    log.context.logger.warn({ folder: log.folder, error }, 'Index entries could not be written');
+  }
+}

@@ -1,0 +1,248 @@
+import type { BatchHeader } from '@polylog/record';
+import { DiskError } from '../platform/disk.ts';
+import { BatchCursor, HEADER_SCAN_BYTES } from './batch-cursor.ts';
+import type { PartitionLog } from './log.ts';
+import type { Segment } from './segment.ts';
+import { check, DAMAGED, examine, findEnd, isTrusted, locate, type RangeEnd } from './segment-reader.ts';
+import type { LogSlice, ReadOptions, ReadOutcome } from './types.ts';
+
+/** Where recent reads ended, so that sequential consumers need neither index nor scan. */
+const RECENT_ENDS_MAX = 8;
+const PREPARE_BYTES = 256 * 1024;
+
+interface RecentEnd {
+  readonly offset: number;
+  readonly segment: Segment;
+  readonly position: number;
+}
+
+const EMPTY_SLICE: LogSlice = {
+  bytes: 0,
+  hot: true,
+  readInto: (target) => assertWithin(target.length === 0),
+  readIntoAsync: async (target) => assertWithin(target.length === 0),
+  release: () => undefined,
+};
+const EMPTY: ReadOutcome = { kind: 'records', slice: EMPTY_SLICE };
+const OUT_OF_RANGE: ReadOutcome = { kind: 'out-of-range' };
+const CORRUPT: ReadOutcome = { kind: 'corrupt' };
+
+interface FoundRange {
+  readonly segment: Segment;
+  readonly position: number;
+  readonly end: RangeEnd;
+}
+
+export class LogReader {
+  readonly #log: PartitionLog;
+  #recent: RecentEnd[] | undefined;
+  #oldest = 0;
+
+  constructor(log: PartitionLog) {
+    this.#log = log;
+  }
+
+  /** After a cut nothing that was found holds any more. */
+  forget(): void {
+    this.#recent = undefined;
+    this.#oldest = 0;
+  }
+
+  read(options: ReadOptions): ReadOutcome {
+    const early = this.#answerWithout(options);
+    if (early !== undefined) return early;
+    for (;;) {
+      const found = this.#find(options);
+      if (found === undefined) return CORRUPT;
+      const { segment, position, end } = found;
+      if (end.position <= position) return EMPTY;
+      if (isTrusted(segment, position, end.position)) {
+        if (end.nextOffset !== undefined) this.#remember(end.nextOffset, segment, end.position);
+        return { kind: 'records', slice: this.#slice(segment, position, end.position) };
+      }
+      this.#check(segment, position, end.position);
+    }
+  }
+
+  /** Answers that need no file. */
+  #answerWithout({ offset, endOffset }: ReadOptions): ReadOutcome | undefined {
+    const log = this.#log;
+    if (offset < log.startOffset || offset > log.endOffset) return OUT_OF_RANGE;
+    if (offset >= Math.min(endOffset, log.endOffset)) return EMPTY;
+    return undefined;
+  }
+
+  /** The range to return; undefined if the batch at the offset is damaged. */
+  #find(options: ReadOptions): FoundRange | undefined {
+    const { offset } = options;
+    const recent = this.#recent?.find((one) => one.offset === offset && one.position < one.segment.sizeBytes);
+    const segment = recent?.segment ?? this.segmentOf(offset);
+    const damaged =
+      recent === undefined ? undefined : segment.damage.some((one) => one.fromPosition === recent.position);
+    const position = recent === undefined || damaged === true ? locate(segment, offset) : recent.position;
+    if (position === DAMAGED) return undefined;
+    return { segment, position, end: findEnd(segment, position, options) };
+  }
+
+  /** The segment that has the offset, which must be in the log. */
+  segmentOf(offset: number): Segment {
+    const { segments } = this.#log;
+    let low = 0;
+    let high = segments.length;
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (segments[middle]!.baseOffset <= offset) low = middle;
+      else high = middle;
+    }
+    return segments[low]!;
+  }
+
+  #check(segment: Segment, from: number, to: number): void {
+    const before = segment.damage.length;
+    check(segment, from, to);
+    for (const { fromOffset, toOffset, fromPosition, toPosition } of segment.damage.slice(before)) {
+      this.#log.context.logger.error(
+        { file: segment.handle.path, fromOffset, toOffset, fromPosition, toPosition },
+        'Damaged records: they are kept, and reads of them are refused',
+      );
+    }
+  }
+
+  prepare(options: ReadOptions): Promise<void> | undefined {
+    if (this.#answerWithout(options) !== undefined) return undefined;
+    const found = this.#find(options);
+    if (found === undefined || found.end.position <= found.position) return undefined;
+    const { segment, position, end } = found;
+    return isTrusted(segment, position, end.position)
+      ? undefined
+      : this.#prepare(segment, position, end.position);
+  }
+
+  /** Brings the range into the page cache off the event loop; the check itself then costs only computing. */
+  async #prepare(segment: Segment, from: number, to: number): Promise<void> {
+    const { cuts } = segment;
+    const buffer = new Uint8Array(Math.min(PREPARE_BYTES, to - from));
+    segment.retain();
+    try {
+      for (let at = from; at < to; at += buffer.length) {
+        const part = buffer.subarray(0, Math.min(buffer.length, to - at));
+        await segment.handle.pinned((file) => file.readAsync(part, at));
+      }
+    } finally {
+      segment.release();
+    }
+    if (segment.cuts === cuts && !this.#log.closed) this.#check(segment, from, to);
+  }
+
+  #remember(offset: number, segment: Segment, position: number): void {
+    this.#recent ??= [];
+    if (this.#recent.some((one) => one.offset === offset)) return;
+    this.#recent[this.#oldest] = { offset, segment, position };
+    this.#oldest = (this.#oldest + 1) % RECENT_ENDS_MAX;
+  }
+
+  /** Hot is a guess by the segment's last append: bytes of other logs may lie between. */
+  #slice(segment: Segment, from: number, to: number): LogSlice {
+    const { appendedBytes, config } = this.#log.context;
+    const newerBytes = appendedBytes - segment.appendedTotal + (segment.sizeBytes - from);
+    return new FileSlice(
+      segment,
+      from,
+      to - from,
+      segment.appendedTotal >= 0 && newerBytes <= config.hotBytes && from >= segment.writtenFrom,
+    );
+  }
+
+  scanHeaders(fromOffset: number, visit: (header: BatchHeader) => void): void {
+    const log = this.#log;
+    const { endOffset } = log;
+    if (fromOffset >= endOffset || log.segments.length === 0) return;
+    const first = this.segmentOf(Math.max(fromOffset, log.startOffset));
+    const cursor = new BatchCursor(HEADER_SCAN_BYTES);
+    for (const segment of log.segments.slice(log.segments.indexOf(first))) {
+      scanSegment(segment, cursor, fromOffset, (header) => {
+        visit(header);
+        return false;
+      });
+    }
+  }
+}
+
+/** Visits the headers of the batches that end above `fromOffset`, but for damaged ones, until `visit` returns true. Throws DiskError. */
+export function scanSegment(
+  segment: Segment,
+  cursor: BatchCursor,
+  fromOffset: number,
+  visit: (header: BatchHeader, position: number) => boolean,
+): void {
+  cursor.seek(segment.handle, 0, segment.sizeBytes, segment.baseOffset);
+  if (fromOffset > segment.baseOffset) {
+    const position = locate(segment, fromOffset);
+    if (position !== DAMAGED) cursor.seek(segment.handle, position, segment.sizeBytes, -1);
+  }
+  for (;;) {
+    const range = segment.damage.find((one) => one.fromPosition === cursor.nextPosition);
+    if (range !== undefined) cursor.skipTo(range.toPosition, range.toOffset);
+    else if (cursor.next()) {
+      if (cursor.expectedOffset > fromOffset && visit(cursor.header, cursor.position)) return;
+    } else if (cursor.fault) {
+      const before = segment.damage.length;
+      const { position } = cursor;
+      examine(segment);
+      if (segment.damage.length === before)
+        throw new Error(`${segment.handle.path}: a header at ${position} changed while it was read`);
+      cursor.skipTo(position, cursor.expectedOffset);
+    } else return;
+  }
+}
+
+class FileSlice implements LogSlice {
+  readonly bytes: number;
+  readonly hot: boolean;
+  readonly #segment: Segment;
+  readonly #position: number;
+  #released = false;
+
+  constructor(segment: Segment, position: number, bytes: number, hot: boolean) {
+    this.#segment = segment;
+    this.#position = position;
+    this.bytes = bytes;
+    this.hot = hot;
+    segment.retain();
+  }
+
+  readInto(target: Uint8Array, at: number): void {
+    this.#assertUsable(target, at);
+    const read = this.#segment.handle.file().read(target, this.#position + at);
+    if (read < target.length) throw this.#short();
+  }
+
+  async readIntoAsync(target: Uint8Array, at: number): Promise<void> {
+    this.#assertUsable(target, at);
+    const read = await this.#segment.handle.pinned((file) => file.readAsync(target, this.#position + at));
+    if (read < target.length) throw this.#short();
+  }
+
+  #assertUsable(target: Uint8Array, at: number): void {
+    assertWithin(!this.#released && at >= 0 && at + target.length <= this.bytes);
+  }
+
+  #short(): DiskError {
+    return new DiskError({
+      code: 'EIO',
+      operation: 'read',
+      path: this.#segment.handle.path,
+      detail: 'the records were truncated while they were read',
+    });
+  }
+
+  release(): void {
+    assertWithin(!this.#released);
+    this.#released = true;
+    this.#segment.release();
+  }
+}
+
+function assertWithin(condition: boolean): void {
+  if (!condition) throw new RangeError('a slice is read outside of its bytes, or after its release');
+}

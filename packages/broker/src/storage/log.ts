@@ -1,0 +1,381 @@
+import {
+  BASE_OFFSET_AT,
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH_AT,
+  BATCH_OVERHEAD_BYTES,
+  type BatchHeader,
+  LAST_OFFSET_DELTA_AT,
+  MAX_TIMESTAMP_AT,
+  PARTITION_LEADER_EPOCH_AT,
+} from '@polylog/record';
+import { DiskError } from '../platform/disk.ts';
+import { parentOf, writeLeaderEpochs, writePartitionMetadata } from './checkpoint-files.ts';
+import type { StoreContext } from './context.ts';
+import { int32At, int64At } from './index-file.ts';
+import { LeaderEpochList } from './leader-epochs.ts';
+import { cutSegments, removeSegments } from './log-cut.ts';
+import { LogReader } from './log-reader.ts';
+import { findMaxTimestamp, findTimestamp } from './log-timestamps.ts';
+import { newestSnapshot, removeSnapshots, writeSnapshot } from './producer-snapshot.ts';
+import { Segment, type SegmentMark } from './segment.ts';
+import type {
+  EpochEntry,
+  Log,
+  LogConfig,
+  LogId,
+  ProducerSnapshotEntry,
+  ReadOptions,
+  ReadOutcome,
+  TimestampedOffset,
+} from './types.ts';
+
+/** What recovery, or a clean stop, knows of a log when the store opens. */
+export interface LogState {
+  readonly segments: Segment[];
+  readonly startOffset: number;
+  readonly endOffset: number;
+  readonly recoveryPoint: number;
+  readonly epochs: readonly EpochEntry[];
+  /** Folder and `partition.metadata` are durable. */
+  readonly folderDurable: boolean;
+}
+
+interface TurnMark {
+  readonly segments: number;
+  readonly active: SegmentMark | undefined;
+  readonly endOffset: number;
+  readonly epochs: readonly EpochEntry[];
+  readonly epochsDirty: boolean;
+}
+
+/** One partition's log: its segments, oldest first, the last one active. Without traffic it is this object and little else. */
+export class PartitionLog implements Log {
+  readonly id: LogId;
+  readonly folder: string;
+  readonly epochs: LeaderEpochList;
+  readonly segments: Segment[];
+  readonly context: StoreContext;
+  readonly #reader: LogReader;
+  #config: LogConfig;
+  #startOffset: number;
+  #endOffset: number;
+  #offline = false;
+
+  durableOffset: number;
+  recoveryPoint: number;
+  folderDurable: boolean;
+  /** Where the round of the group commit that is under way will move durableOffset. */
+  roundEnd = 0;
+  /** In the list of logs whose bytes wait for the next round. */
+  gathered = false;
+  /** Its bytes of the present round are not (all) in the journal: its segments must be synced. */
+  syncSegments = false;
+  /** Grows when records are cut off. */
+  cuts = 0;
+  closed = false;
+  /** As it stands in the checkpoint file. */
+  savedStartOffset: number;
+
+  snapshotSource: (() => readonly ProducerSnapshotEntry[]) | undefined;
+  retentionBound: (() => number) | undefined;
+  onDurable: ((durableOffset: number) => void) | undefined;
+
+  constructor(context: StoreContext, id: LogId, config: LogConfig, folder: string, state: LogState) {
+    this.context = context;
+    this.id = id;
+    this.folder = folder;
+    this.segments = state.segments;
+    this.epochs = new LeaderEpochList(state.epochs);
+    this.#config = config;
+    this.#startOffset = state.startOffset;
+    this.#endOffset = state.endOffset;
+    this.durableOffset = state.endOffset;
+    this.recoveryPoint = state.recoveryPoint;
+    this.folderDurable = state.folderDurable;
+    this.savedStartOffset = state.startOffset;
+    this.#reader = new LogReader(this);
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  get startOffset(): number {
+    return this.#startOffset;
+  }
+
+  get endOffset(): number {
+    return this.#endOffset;
+  }
+
+  get offline(): boolean {
+    return this.#offline;
+  }
+
+  get sizeBytes(): number {
+    let bytes = 0;
+    for (const segment of this.segments) bytes += segment.sizeBytes;
+    return bytes;
+  }
+
+  get active(): Segment | undefined {
+    return this.segments.at(-1);
+  }
+
+  // Appending
+
+  append(batches: readonly Uint8Array[], nowMs: number): void {
+    if (batches.length === 0) return;
+    this.#assertWritable('append');
+    const baseOffset = this.#endOffset;
+    const mark: TurnMark = {
+      segments: this.segments.length,
+      active: this.active?.mark(),
+      endOffset: baseOffset,
+      epochs: this.epochs.entries,
+      epochsDirty: this.epochs.dirty,
+    };
+    let bytes: number;
+    try {
+      bytes = this.#appendAll(batches, nowMs);
+    } catch (error) {
+      this.#rollback(mark);
+      throw error;
+    }
+    const active = this.active!;
+    active.appendedTotal = this.context.appendedBytes + bytes;
+    if (this.#config.flush === 'os') this.durableOffset = this.#endOffset;
+    this.context.appended(this, batches, bytes, baseOffset);
+  }
+
+  /** Indexes and writes: one gathered write per segment. Returns the bytes. */
+  #appendAll(batches: readonly Uint8Array[], nowMs: number): number {
+    let bytes = 0;
+    let segment = this.active;
+    /** What goes to `segment`; all of `batches` as a rule. */
+    let run: readonly Uint8Array[] = batches;
+    let runFrom = 0;
+    let position = segment?.sizeBytes ?? 0;
+    const batch = { lastOffset: 0, maxTimestamp: 0, bytes: 0 };
+    for (let index = 0; index < batches.length; index++) {
+      const buffer = batches[index]!;
+      this.#scan(buffer, batch);
+      if (segment === undefined || segment.mustRollFor(batch, this.#config, nowMs)) {
+        run = batches.slice(runFrom, index);
+        if (run.length > 0) segment!.handle.file().write(run, position);
+        segment = this.#roll(nowMs);
+        runFrom = index;
+        position = 0;
+      }
+      segment.accept(batch.lastOffset, batch.maxTimestamp, batch.bytes, this.#config.indexIntervalBytes);
+      segment.modifiedMs = nowMs;
+      this.epochs.note(int32At(buffer, PARTITION_LEADER_EPOCH_AT), this.#endOffset);
+      this.#endOffset = batch.lastOffset + 1;
+      bytes += batch.bytes;
+    }
+    run = runFrom === 0 ? batches : batches.slice(runFrom);
+    segment!.handle.file().write(run, position);
+    return bytes;
+  }
+
+  /** Reads what storage needs of one batch, and asserts what its callers promise. */
+  #scan(buffer: Uint8Array, batch: { lastOffset: number; maxTimestamp: number; bytes: number }): void {
+    const bytes =
+      buffer.length < BATCH_HEADER_BYTES ? -1 : int32At(buffer, BATCH_LENGTH_AT) + BATCH_OVERHEAD_BYTES;
+    if (bytes !== buffer.length)
+      throw new Error(`${this.folder}: not exactly one batch in a buffer of ${buffer.length} bytes`);
+    const baseOffset = int64At(buffer, BASE_OFFSET_AT);
+    if (baseOffset !== this.#endOffset)
+      throw new Error(
+        `${this.folder}: a batch at ${baseOffset} does not continue the log at ${this.#endOffset}`,
+      );
+    batch.lastOffset = baseOffset + int32At(buffer, LAST_OFFSET_DELTA_AT);
+    batch.maxTimestamp = int64At(buffer, MAX_TIMESTAMP_AT);
+    batch.bytes = bytes;
+  }
+
+  /** Completes the active segment and starts one at endOffset. Throws DiskError. */
+  #roll(nowMs: number): Segment {
+    this.active?.finish();
+    if (this.segments.length > 0) this.#takeSnapshot();
+    return this.startSegment(this.#endOffset, nowMs);
+  }
+
+  /** Throws DiskError, with nothing changed but perhaps an empty file, which the next try reuses. */
+  startSegment(baseOffset: number, nowMs: number): Segment {
+    if (this.segments.length === 0 && !this.folderDurable) this.#createFolder();
+    const segment = Segment.empty(this.context.cache, this.folder, baseOffset, nowMs);
+    this.segments.push(segment);
+    segment.handle.create();
+    return segment;
+  }
+
+  #createFolder(): void {
+    this.context.disk.makeDirectory(this.folder);
+    writePartitionMetadata(this.context.disk, this.folder, this.id.topicId);
+  }
+
+  /** Makes everything as before the append; where a file cannot be cut the log goes offline. */
+  #rollback(mark: TurnMark): void {
+    this.#endOffset = mark.endOffset;
+    this.epochs.restore(mark.epochs);
+    this.epochs.dirty = mark.epochsDirty;
+    const { disk, logger } = this.context;
+    try {
+      while (this.segments.length > mark.segments) {
+        const added = this.segments.pop()!;
+        added.closeFiles();
+        disk.remove(added.handle.path);
+      }
+      if (mark.active !== undefined) this.active!.rollback(mark.active);
+    } catch (error) {
+      this.#offline = true;
+      logger.error({ folder: this.folder, error }, 'A partial write could not be cut: the log is offline');
+    }
+  }
+
+  #assertWritable(operation: string): void {
+    if (!this.#offline && !this.closed) return;
+    const detail = this.closed
+      ? 'the log is closed'
+      : 'the log is offline since a partial write could not be cut';
+    throw new DiskError({ code: 'EIO', operation, path: this.folder, detail });
+  }
+
+  /** Producer state may be lost: it is then replayed from more batches. */
+  #takeSnapshot(): void {
+    if (this.snapshotSource === undefined) return;
+    try {
+      writeSnapshot(this.context.disk, this.folder, this.#endOffset, this.snapshotSource());
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      this.context.logger.warn({ folder: this.folder, error }, 'A producer snapshot could not be written');
+    }
+  }
+
+  // Cutting
+
+  truncate(offset: number): void {
+    if (offset >= this.#endOffset) return;
+    this.#assertWritable('truncate');
+    const endOffset = Math.max(offset, this.#startOffset);
+    this.context.forgetJournalOf(this, endOffset);
+    const newEnd = cutSegments(this, endOffset);
+    this.#afterCut(newEnd);
+    this.epochs.truncate(newEnd);
+    if (this.epochs.dirty) this.#writeEpochs();
+  }
+
+  reset(offset: number): void {
+    this.#assertWritable('reset');
+    this.context.forgetJournalOf(this, offset);
+    removeSegments(this, 0);
+    this.#afterCut(offset);
+    this.#startOffset = offset;
+    this.epochs.clear();
+    const segment = this.startSegment(offset, this.context.clock.nowMs());
+    segment.handle.file().datasync();
+    this.syncFolder();
+    segment.entryDurable = true;
+    this.#writeEpochs();
+    this.context.writeCheckpoints();
+  }
+
+  #afterCut(endOffset: number): void {
+    this.#endOffset = endOffset;
+    this.durableOffset = Math.min(this.durableOffset, endOffset);
+    this.roundEnd = Math.min(this.roundEnd, endOffset);
+    this.recoveryPoint = Math.min(this.recoveryPoint, endOffset);
+    this.cuts++;
+    this.#reader.forget();
+    removeSnapshots(this.context.disk, this.folder, (at) => at > endOffset);
+  }
+
+  #writeEpochs(): void {
+    writeLeaderEpochs(this.context.disk, this.folder, this.epochs.entries);
+    this.epochs.dirty = false;
+  }
+
+  /** Makes the folder's entries durable, and the folder itself with its metadata. Throws DiskError. */
+  syncFolder(): void {
+    const { disk } = this.context;
+    if (!this.folderDurable) {
+      const file = disk.open(`${this.folder}/partition.metadata`, 'write');
+      try {
+        file.datasync();
+      } finally {
+        file.close();
+      }
+      disk.syncDirectory(parentOf(this.folder));
+    }
+    disk.syncDirectory(this.folder);
+    this.folderDurable = true;
+  }
+
+  advanceStartOffset(offset: number): void {
+    this.#startOffset = Math.max(this.#startOffset, Math.min(offset, this.#endOffset));
+  }
+
+  // Reading
+
+  read(options: ReadOptions): ReadOutcome {
+    return this.#reader.read(options);
+  }
+
+  prepareRead(options: ReadOptions): Promise<void> | undefined {
+    return this.#reader.prepare(options);
+  }
+
+  scanHeaders(fromOffset: number, visit: (header: BatchHeader) => void): void {
+    this.#reader.scanHeaders(fromOffset, visit);
+  }
+
+  offsetForTimestamp(timestamp: number, endOffset: number): Promise<TimestampedOffset | undefined> {
+    return findTimestamp(this, timestamp, endOffset);
+  }
+
+  offsetOfMaxTimestamp(endOffset: number): Promise<TimestampedOffset | undefined> {
+    return findMaxTimestamp(this, endOffset);
+  }
+
+  loadProducerSnapshot(): {
+    readonly entries: readonly ProducerSnapshotEntry[];
+    readonly replayFrom: number;
+  } {
+    const newest = newestSnapshot(this.context.disk, this.folder, this.#endOffset);
+    if (newest === undefined || newest.offset < this.#startOffset)
+      return { entries: newest?.entries ?? [], replayFrom: this.#startOffset };
+    return { entries: newest.entries, replayFrom: newest.offset };
+  }
+
+  configure(config: LogConfig): void {
+    this.#config = config;
+  }
+
+  // For the store
+
+  get needsCheckpoint(): boolean {
+    if (this.closed || this.segments.length === 0) return false;
+    return this.recoveryPoint < this.#endOffset || this.epochs.dirty || !this.folderDurable;
+  }
+
+  /** Retention: a new active segment, so that the old one can go. Throws DiskError. */
+  rollForRetention(nowMs: number): void {
+    this.#roll(nowMs);
+  }
+
+  /** Checkpoint: what the epochs file lacks. Throws DiskError. */
+  flushEpochs(): void {
+    if (this.epochs.dirty && this.segments.length > 0) this.#writeEpochs();
+  }
+
+  /** Clean stop: indexes complete, a snapshot at the end. Throws DiskError. */
+  finish(): void {
+    if (this.segments.length > 0 && !this.#offline) {
+      this.active!.finish();
+      this.#takeSnapshot();
+      removeSnapshots(this.context.disk, this.folder, (at) => at < this.#startOffset);
+    }
+    this.closed = true;
+  }
+}

@@ -1,0 +1,389 @@
+import { emptyBatchHeader, readBatchHeaderInto, sizeInBytes } from '@polylog/record';
+import { BatchCursor, FULL_SCAN_BYTES } from './batch-cursor.ts';
+import {
+  MalformedFileError,
+  readLeaderEpochs,
+  TEMPORARY_SUFFIX,
+  writeLeaderEpochs,
+  writePartitionMetadata,
+} from './checkpoint-files.ts';
+import type { StoreContext } from './context.ts';
+import type { JournalEntry } from './journal-format.ts';
+import { LeaderEpochList } from './leader-epochs.ts';
+import type { LogState } from './log.ts';
+import { OFFSET_ENTRY_BYTES } from './offset-index.ts';
+import { removeSnapshots } from './producer-snapshot.ts';
+import { resetSegment, skipDamage } from './rebuild.ts';
+import { findBatch } from './resync.ts';
+import {
+  DELETED_SUFFIX,
+  INDEX_SUFFIX,
+  LOG_SUFFIX,
+  Segment,
+  segmentName,
+  TIME_INDEX_SUFFIX,
+} from './segment.ts';
+import { TIME_ENTRY_BYTES } from './time-index.ts';
+import type { LogConfig, LogId } from './types.ts';
+
+export interface RecoveryCounts {
+  scannedBytes: number;
+  cutBytes: number;
+  journalBatches: number;
+  corruptRanges: number;
+}
+
+export interface LogToRecover {
+  readonly id: LogId;
+  readonly config: LogConfig;
+  readonly folder: string;
+  /** Below it everything was synced, segments that end below it with their indexes. */
+  readonly recoveryPoint: number;
+  readonly startOffset: number;
+  /** What the journal has for this log, in order. */
+  readonly entries: readonly JournalEntry[];
+  /** The page cache survived: index files are as they were written. */
+  readonly trustIndexes: boolean;
+  readonly counts: RecoveryCounts;
+}
+
+const NAME = /^(\d{20})\.log$/;
+
+/** Recovers one log; what it changed is synced when it resolves. Rejects with DiskError. */
+export async function recoverLog(context: StoreContext, log: LogToRecover): Promise<LogState> {
+  const recovery = new LogRecovery(context, log);
+  recovery.scanAll();
+  await recovery.syncAll();
+  return recovery.state();
+}
+
+class LogRecovery {
+  readonly #context: StoreContext;
+  readonly #log: LogToRecover;
+  readonly #epochs: LeaderEpochList;
+  readonly #segments: Segment[] = [];
+  /** Batches of the journal by base offset; a later one replaces an earlier one. */
+  readonly #journal: ReadonlyMap<number, Uint8Array>;
+  readonly #touched = new Set<Segment>();
+  readonly #cursor = new BatchCursor(FULL_SCAN_BYTES);
+  #startOffset: number;
+  #endOffset: number;
+
+  constructor(context: StoreContext, log: LogToRecover) {
+    this.#context = context;
+    this.#log = log;
+    this.#startOffset = log.startOffset;
+    this.#endOffset = 0;
+    this.#journal = batchesByOffset(log.entries);
+    this.#epochs = new LeaderEpochList(this.#readEpochs());
+    // What starts above the recovery point is found again by the scan, and may have been cut off since it was written.
+    this.#epochs.truncate(log.recoveryPoint);
+  }
+
+  #readEpochs(): ReturnType<typeof readLeaderEpochs> {
+    try {
+      return readLeaderEpochs(this.#context.disk, this.#log.folder);
+    } catch (error) {
+      if (!(error instanceof MalformedFileError)) throw error;
+      this.#context.logger.error({ error }, 'The leader epochs are damaged: they are read from the batches');
+      return [];
+    }
+  }
+
+  scanAll(): void {
+    const bases = this.#findSegments();
+    for (let index = 0; index < bases.length; index++) {
+      if (!this.#addSegment(bases[index]!, bases[index + 1])) {
+        this.#removeFrom(bases.slice(index + 1));
+        break;
+      }
+    }
+    this.#appendFromJournal();
+    this.#settleStart();
+    removeSnapshots(this.#context.disk, this.#log.folder, (offset) => offset > this.#endOffset);
+  }
+
+  /** Removes orphans, and segments that end below the start offset. Returns the base offsets of the others, rising. */
+  #findSegments(): number[] {
+    const { disk } = this.#context;
+    const { folder } = this.#log;
+    const bases: number[] = [];
+    for (const name of disk.list(folder)) {
+      if (name.endsWith(DELETED_SUFFIX) || name.endsWith(TEMPORARY_SUFFIX)) disk.remove(`${folder}/${name}`);
+      const match = NAME.exec(name);
+      if (match !== null) bases.push(Number(match[1]));
+    }
+    bases.sort((a, b) => a - b);
+    let first = 0;
+    while (first + 1 < bases.length && bases[first + 1]! <= this.#startOffset) first++;
+    for (const base of bases.slice(0, first)) this.#removeFiles(base);
+    const kept = bases.slice(first);
+    for (const name of disk.list(folder)) {
+      const isIndex = name.endsWith(INDEX_SUFFIX) || name.endsWith(TIME_INDEX_SUFFIX);
+      if (isIndex && !kept.some((base) => name.startsWith(`${segmentName(base)}.`)))
+        disk.remove(`${folder}/${name}`);
+    }
+    return kept;
+  }
+
+  #removeFiles(base: number): void {
+    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
+      this.#context.disk.remove(`${this.#log.folder}/${segmentName(base)}${suffix}`);
+  }
+
+  /** Segments behind the end of the log: never reported durable, since the log does not lead to them. */
+  #removeFrom(bases: readonly number[]): void {
+    const { disk } = this.#context;
+    for (const base of bases.toReversed()) {
+      const stat = disk.stat(`${this.#log.folder}/${segmentName(base)}${LOG_SUFFIX}`);
+      this.#log.counts.cutBytes += stat?.sizeBytes ?? 0;
+      this.#removeFiles(base);
+    }
+  }
+
+  /** False when the log ends in this segment, though others follow. */
+  #addSegment(base: number, nextBase: number | undefined): boolean {
+    const { recoveryPoint, folder } = this.#log;
+    const { cache, disk, clock } = this.#context;
+    const path = `${folder}/${segmentName(base)}${LOG_SUFFIX}`;
+    const stat = disk.stat(path)!;
+    const isGap = this.#segments.length > 0 && base !== this.#endOffset;
+    if (isGap) {
+      const isTail = base >= recoveryPoint || base < this.#endOffset;
+      if (isTail) {
+        this.#removeFrom([base]);
+        return false;
+      }
+      this.#log.counts.corruptRanges++;
+      this.#context.logger.error(
+        { folder, fromOffset: this.#endOffset, toOffset: base },
+        'Records are missing between two segments',
+      );
+    }
+    const trusted = nextBase !== undefined && nextBase < recoveryPoint;
+    const segment =
+      (trusted ? this.#trustedSegment(base, nextBase, stat) : undefined) ??
+      Segment.empty(cache, folder, base, clock.nowMs());
+    segment.modifiedMs = stat.modifiedMs;
+    segment.entryDurable = base < recoveryPoint;
+    this.#segments.push(segment);
+    if (segment.sizeBytes === 0) this.#scan(segment, stat.sizeBytes, nextBase);
+    this.#endOffset = segment.endOffset;
+    if (nextBase === undefined || segment.endOffset === nextBase) return true;
+    // Records between this segment and the next are missing. Below the recovery point that is damage, and what follows stays.
+    return segment.endOffset < nextBase && nextBase <= recoveryPoint;
+  }
+
+  /** A segment that was synced as a whole, with its indexes: nothing is read of it but the last time index entry. */
+  #trustedSegment(
+    base: number,
+    nextBase: number,
+    stat: { readonly sizeBytes: number; readonly modifiedMs: number },
+  ): Segment | undefined {
+    const { disk, cache } = this.#context;
+    const { folder } = this.#log;
+    const name = `${folder}/${segmentName(base)}`;
+    const indexBytes = disk.stat(name + INDEX_SUFFIX)?.sizeBytes ?? -1;
+    const timeBytes = disk.stat(name + TIME_INDEX_SUFFIX)?.sizeBytes ?? -1;
+    if (stat.sizeBytes === 0 || indexBytes < 0 || timeBytes < 0) return undefined;
+    if (indexBytes % OFFSET_ENTRY_BYTES !== 0 || timeBytes % TIME_ENTRY_BYTES !== 0) return undefined;
+    const segment = new Segment(cache, folder, {
+      baseOffset: base,
+      endOffset: nextBase,
+      sizeBytes: stat.sizeBytes,
+      maxTimestamp: -1,
+      maxTimestampOffset: base,
+      firstTimestamp: -1,
+      bytesSinceIndexEntry: 0,
+      offsetEntries: indexBytes / OFFSET_ENTRY_BYTES,
+      timeEntries: timeBytes / TIME_ENTRY_BYTES,
+      modifiedMs: stat.modifiedMs,
+    });
+    if (segment.timeEntries > 0) {
+      const last = segment.timeIndex.entry(segment.timeEntries - 1);
+      segment.maxTimestamp = last.timestamp;
+      segment.maxTimestampOffset = base + last.relativeOffset;
+    }
+    segment.syncedBytes = stat.sizeBytes;
+    segment.indexesSynced = true;
+    return segment;
+  }
+
+  /** Walks a segment from its start: see the rules in recovery.ts. */
+  #scan(segment: Segment, fileBytes: number, nextBase: number | undefined): void {
+    const { recoveryPoint, config, counts } = this.#log;
+    const cursor = this.#cursor;
+    resetSegment(segment);
+    cursor.seek(segment.handle, 0, fileBytes, segment.baseOffset);
+    counts.scannedBytes += fileBytes;
+    for (;;) {
+      const isBatch = cursor.next();
+      const isBelow = isBatch
+        ? cursor.expectedOffset <= recoveryPoint
+        : cursor.expectedOffset < recoveryPoint;
+      if (isBatch && (isBelow || cursor.crcMatches())) {
+        this.#accept(segment, config.indexIntervalBytes);
+        continue;
+      }
+      const expected = isBatch ? cursor.header.baseOffset : cursor.expectedOffset;
+      if (expected === nextBase) return this.#cut(segment, fileBytes);
+      const repaired = this.#repair(segment, expected);
+      if (repaired > 0) {
+        fileBytes = Math.max(fileBytes, segment.sizeBytes + repaired);
+        cursor.seek(segment.handle, segment.sizeBytes, fileBytes, expected);
+        continue;
+      }
+      if (!isBatch && !cursor.fault) return;
+      if (!isBelow || expected >= recoveryPoint) return this.#cut(segment, fileBytes);
+      this.#keepDamage(segment, fileBytes, expected, nextBase);
+    }
+  }
+
+  #accept(segment: Segment, indexIntervalBytes: number): void {
+    const { header, expectedOffset, nextPosition, position } = this.#cursor;
+    this.#epochs.note(header.partitionLeaderEpoch, header.baseOffset);
+    segment.accept(expectedOffset - 1, header.maxTimestamp, nextPosition - position, indexIntervalBytes);
+    if (segment.offsetIndex.file.storedEntries > 0) this.#touched.add(segment);
+  }
+
+  /** Writes the batch that the journal has for the offset to the end of the valid bytes. Returns its size; 0 if the journal has none. */
+  #repair(segment: Segment, offset: number): number {
+    const batch = this.#journal.get(offset);
+    if (batch === undefined) return 0;
+    segment.handle.file().write([batch], segment.sizeBytes);
+    this.#touched.add(segment);
+    this.#log.counts.journalBatches++;
+    return batch.length;
+  }
+
+  /** A torn tail: nobody was told that it is durable. */
+  #cut(segment: Segment, fileBytes: number): void {
+    if (fileBytes === segment.sizeBytes) return;
+    this.#log.counts.cutBytes += fileBytes - segment.sizeBytes;
+    segment.handle.file().truncate(segment.sizeBytes);
+    this.#touched.add(segment);
+  }
+
+  /** Damage below the recovery point: the bytes stay, and the scan goes on behind them. */
+  #keepDamage(segment: Segment, fileBytes: number, fromOffset: number, nextBase: number | undefined): void {
+    const { recoveryPoint, folder, counts } = this.#log;
+    const position = segment.sizeBytes;
+    const offsetMax = nextBase ?? Number.MAX_SAFE_INTEGER;
+    const handle = segment.handle;
+    const next = findBatch({ handle, position, limit: fileBytes, offsetMin: fromOffset, offsetMax });
+    const range = {
+      fromPosition: position,
+      toPosition: next?.position ?? fileBytes,
+      fromOffset,
+      toOffset: next?.baseOffset ?? nextBase ?? Math.max(recoveryPoint, fromOffset + 1),
+    };
+    segment.damage.push(range);
+    skipDamage(segment, range.toPosition, range.toOffset);
+    this.#cursor.seek(handle, range.toPosition, fileBytes, range.toOffset);
+    counts.corruptRanges++;
+    this.#context.logger.error(
+      { folder, ...range },
+      'Damaged records below the recovery point: they are kept, and reads of them are refused',
+    );
+  }
+
+  /** What was appended after the last batch that the segments have, in segments whose folder entries were lost, say. */
+  #appendFromJournal(): void {
+    const { config, folder } = this.#log;
+    const { clock, cache } = this.#context;
+    const header = emptyBatchHeader();
+    if (this.#segments.length === 0) this.#endOffset = this.#startOffset;
+    for (;;) {
+      const batch = this.#journal.get(this.#endOffset);
+      if (batch === undefined) return;
+      readBatchHeaderInto(header, batch);
+      const lastOffset = header.baseOffset + header.lastOffsetDelta;
+      const summary = { lastOffset, maxTimestamp: header.maxTimestamp, bytes: batch.length };
+      let segment = this.#segments.at(-1);
+      if (segment === undefined || segment.mustRollFor(summary, config, clock.nowMs())) {
+        segment?.finish();
+        segment = Segment.empty(cache, folder, this.#endOffset, clock.nowMs());
+        segment.handle.create();
+        this.#segments.push(segment);
+      }
+      this.#repair(segment, this.#endOffset);
+      this.#epochs.note(header.partitionLeaderEpoch, header.baseOffset);
+      segment.accept(lastOffset, header.maxTimestamp, batch.length, config.indexIntervalBytes);
+      this.#endOffset = lastOffset + 1;
+    }
+  }
+
+  #settleStart(): void {
+    const first = this.#segments[0];
+    if (first === undefined) {
+      this.#endOffset = this.#startOffset;
+      return;
+    }
+    this.#startOffset = Math.max(this.#startOffset, first.baseOffset);
+    if (this.#endOffset < this.#startOffset) this.#startAnew(this.#startOffset);
+    this.#epochs.truncate(this.#endOffset);
+    this.#epochs.truncateBefore(this.#startOffset);
+  }
+
+  /** The end was lost beyond the start offset (flush=os): an empty log that goes on at its start offset. */
+  #startAnew(startOffset: number): void {
+    const { cache, clock } = this.#context;
+    for (const segment of this.#segments.splice(0).toReversed()) {
+      segment.closeFiles();
+      this.#removeFiles(segment.baseOffset);
+      this.#touched.delete(segment);
+    }
+    const segment = Segment.empty(cache, this.#log.folder, startOffset, clock.nowMs());
+    segment.handle.create();
+    this.#segments.push(segment);
+    this.#touched.add(segment);
+    this.#endOffset = startOffset;
+  }
+
+  /** Makes what the scan relied on, or changed, durable, so that the journal can go. */
+  async syncAll(): Promise<void> {
+    const { disk } = this.#context;
+    const { folder, id } = this.#log;
+    for (const [index, segment] of this.#segments.entries()) {
+      const isActive = index === this.#segments.length - 1;
+      if (segment.endOffset > this.#log.recoveryPoint || this.#touched.has(segment)) segment.syncedBytes = -1;
+      else segment.syncedBytes = segment.sizeBytes;
+      segment.entryDurable = true;
+      await segment.sync();
+      if (!isActive) await segment.syncIndexes();
+    }
+    writePartitionMetadata(disk, folder, id.topicId);
+    const file = disk.open(`${folder}/partition.metadata`, 'write');
+    try {
+      await file.datasyncAsync();
+    } finally {
+      file.close();
+    }
+    if (this.#epochs.dirty) writeLeaderEpochs(disk, folder, this.#epochs.entries);
+    disk.syncDirectory(folder);
+    disk.syncDirectory(this.#context.dataDirectory);
+  }
+
+  state(): LogState {
+    return {
+      segments: this.#segments,
+      startOffset: this.#startOffset,
+      endOffset: this.#endOffset,
+      recoveryPoint: this.#endOffset,
+      epochs: this.#epochs.entries,
+      folderDurable: true,
+    };
+  }
+}
+
+function batchesByOffset(entries: readonly JournalEntry[]): Map<number, Uint8Array> {
+  const batches = new Map<number, Uint8Array>();
+  const header = emptyBatchHeader();
+  for (const { batches: bytes } of entries) {
+    for (let at = 0; at < bytes.length; at += sizeInBytes(header)) {
+      readBatchHeaderInto(header, bytes, at);
+      batches.set(header.baseOffset, bytes.subarray(at, at + sizeInBytes(header)));
+    }
+  }
+  return batches;
+}

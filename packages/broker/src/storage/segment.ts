@@ -1,0 +1,359 @@
+import type { DescriptorCache } from './descriptor-cache.ts';
+import { FileHandle } from './descriptor-cache.ts';
+import { OFFSET_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
+import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts';
+
+const BASE_OFFSET_DIGITS = 20;
+const RELATIVE_OFFSET_MAX = 0x7fff_ffff;
+/** Positions are int32 in the offset index. */
+export const SEGMENT_BYTES_MAX = 0x7fff_ffff;
+
+export const LOG_SUFFIX = '.log';
+export const INDEX_SUFFIX = '.index';
+export const TIME_INDEX_SUFFIX = '.timeindex';
+export const DELETED_SUFFIX = '.deleted';
+const NO_TIMESTAMP = -1;
+
+/** The file name without its ending: the base offset in 20 digits. */
+export function segmentName(baseOffset: number): string {
+  return String(baseOffset).padStart(BASE_OFFSET_DIGITS, '0');
+}
+
+/** A range of a segment's file that is no valid batch, with the offsets that it stands for; kept as it is, and never served. */
+export interface DamagedRange {
+  readonly fromPosition: number;
+  readonly toPosition: number;
+  readonly fromOffset: number;
+  readonly toOffset: number;
+}
+
+/** What is known of a segment without reading it. */
+export interface SegmentSummary {
+  readonly baseOffset: number;
+  readonly endOffset: number;
+  readonly sizeBytes: number;
+  readonly maxTimestamp: number;
+  readonly maxTimestampOffset: number;
+  /** The first batch's largest timestamp, from which segment.ms counts. */
+  readonly firstTimestamp: number;
+  readonly bytesSinceIndexEntry: number;
+  readonly offsetEntries: number;
+  readonly timeEntries: number;
+  readonly modifiedMs: number;
+}
+
+export type SegmentMark = Omit<SegmentSummary, 'modifiedMs'> & { readonly writtenFrom: number };
+
+/**
+ * One segment: a `.log` file of batches and its two indexes. It holds the file's state, and takes part in a turn by {@link mark} and
+ * {@link rollback}. Who reads from it retains it: files of a removed segment go only when nobody does.
+ */
+export class Segment {
+  folder: string;
+  readonly baseOffset: number;
+  readonly handle: FileHandle;
+  readonly #cache: DescriptorCache;
+  #offsetIndex: OffsetIndex | undefined;
+  #timeIndex: TimeIndex | undefined;
+  #offsetEntries: number;
+  #timeEntries: number;
+
+  /** The offset that follows the last record. */
+  endOffset: number;
+  sizeBytes: number;
+  maxTimestamp: number;
+  /** The last offset of the first batch that has maxTimestamp. */
+  maxTimestampOffset: number;
+  firstTimestamp: number;
+  bytesSinceIndexEntry: number;
+  /** When it was last appended to; of old ones, what the file says. */
+  modifiedMs: number;
+
+  /** Bytes below it are synced. */
+  syncedBytes = 0;
+  /** Its directory entry is durable. */
+  entryDurable = false;
+  /** Both index files are complete and synced. */
+  indexesSynced = false;
+  /** Grows with each cut, so that a sync that started before it does not count for what was written after it. */
+  cuts = 0;
+  damage: DamagedRange[] = [];
+
+  /** This process wrote, and so checked, the bytes from here to the end. */
+  writtenFrom: number;
+  /** This process has checked the CRCs of [checkedFrom, checkedTo). */
+  checkedFrom = 0;
+  checkedTo = 0;
+  /** When checks began to grow old; -1: they are fresh. */
+  checkedAtMs = -1;
+  /** Bytes appended broker-wide when this segment was last appended to; -1: not by this process. */
+  appendedTotal = -1;
+
+  #readers = 0;
+  #removedSuffix = '';
+  #onUnused: (() => void) | undefined;
+
+  constructor(cache: DescriptorCache, folder: string, summary: SegmentSummary) {
+    this.#cache = cache;
+    this.folder = folder;
+    this.baseOffset = summary.baseOffset;
+    this.handle = new FileHandle(cache, this.pathOf(LOG_SUFFIX));
+    this.endOffset = summary.endOffset;
+    this.sizeBytes = summary.sizeBytes;
+    this.maxTimestamp = summary.maxTimestamp;
+    this.maxTimestampOffset = summary.maxTimestampOffset;
+    this.firstTimestamp = summary.firstTimestamp;
+    this.bytesSinceIndexEntry = summary.bytesSinceIndexEntry;
+    this.#offsetEntries = summary.offsetEntries;
+    this.#timeEntries = summary.timeEntries;
+    this.modifiedMs = summary.modifiedMs;
+    this.writtenFrom = summary.sizeBytes;
+  }
+
+  static empty(cache: DescriptorCache, folder: string, baseOffset: number, nowMs: number): Segment {
+    return new Segment(cache, folder, {
+      baseOffset,
+      endOffset: baseOffset,
+      sizeBytes: 0,
+      maxTimestamp: NO_TIMESTAMP,
+      maxTimestampOffset: baseOffset,
+      firstTimestamp: NO_TIMESTAMP,
+      bytesSinceIndexEntry: 0,
+      offsetEntries: 0,
+      timeEntries: 0,
+      modifiedMs: nowMs,
+    });
+  }
+
+  get offsetIndex(): OffsetIndex {
+    this.#offsetIndex ??= new OffsetIndex(
+      new FileHandle(this.#cache, this.pathOf(INDEX_SUFFIX)),
+      this.#offsetEntries,
+    );
+    return this.#offsetIndex;
+  }
+
+  get timeIndex(): TimeIndex {
+    this.#timeIndex ??= new TimeIndex(
+      new FileHandle(this.#cache, this.pathOf(TIME_INDEX_SUFFIX)),
+      this.#timeEntries,
+    );
+    return this.#timeIndex;
+  }
+
+  pathOf(suffix: string): string {
+    return `${this.folder}/${segmentName(this.baseOffset)}${suffix}${this.#removedSuffix}`;
+  }
+
+  summary(): SegmentSummary {
+    return { ...this.mark(), modifiedMs: this.modifiedMs };
+  }
+
+  // Appending
+
+  /** Counts a batch that will be, or has been, written at the end, and indexes it as Kafka does. Throws DiskError when a full index tail cannot be written. */
+  accept(lastOffset: number, maxTimestamp: number, bytes: number, indexIntervalBytes: number): void {
+    if (this.sizeBytes === 0) this.firstTimestamp = maxTimestamp;
+    if (maxTimestamp > this.maxTimestamp) {
+      this.maxTimestamp = maxTimestamp;
+      this.maxTimestampOffset = lastOffset;
+    }
+    if (this.bytesSinceIndexEntry > indexIntervalBytes) {
+      this.offsetIndex.file.makeRoom();
+      this.timeIndex.file.makeRoom();
+      this.offsetIndex.append(lastOffset - this.baseOffset, this.sizeBytes);
+      this.timeIndex.maybeAppend(this.maxTimestamp, this.maxTimestampOffset - this.baseOffset);
+      this.bytesSinceIndexEntry = 0;
+    }
+    this.bytesSinceIndexEntry += bytes;
+    this.sizeBytes += bytes;
+    this.endOffset = lastOffset + 1;
+  }
+
+  /** Whether a batch must go to a new segment, by Kafka's rules. */
+  mustRollFor(
+    batch: { lastOffset: number; maxTimestamp: number; bytes: number },
+    limits: { segmentBytes: number; segmentMs: number; segmentIndexBytes: number },
+    nowMs: number,
+  ): boolean {
+    if (this.sizeBytes === 0) return batch.lastOffset - this.baseOffset > RELATIVE_OFFSET_MAX;
+    if (this.sizeBytes + batch.bytes > Math.min(limits.segmentBytes, SEGMENT_BYTES_MAX)) return true;
+    if (batch.lastOffset - this.baseOffset > RELATIVE_OFFSET_MAX) return true;
+    if (limits.segmentMs >= 0) {
+      const waitedMs =
+        this.firstTimestamp >= 0 && batch.maxTimestamp >= 0
+          ? batch.maxTimestamp - this.firstTimestamp
+          : nowMs - this.modifiedMs;
+      if (waitedMs > limits.segmentMs) return true;
+    }
+    return (
+      this.offsetEntries >= Math.floor(limits.segmentIndexBytes / OFFSET_ENTRY_BYTES) ||
+      // Kafka keeps the last slot for the entry that the roll adds.
+      this.timeEntries >= Math.floor(limits.segmentIndexBytes / TIME_ENTRY_BYTES) - 1
+    );
+  }
+
+  get offsetEntries(): number {
+    return this.#offsetIndex?.file.entries ?? this.#offsetEntries;
+  }
+
+  get timeEntries(): number {
+    return this.#timeIndex?.file.entries ?? this.#timeEntries;
+  }
+
+  mark(): SegmentMark {
+    return {
+      baseOffset: this.baseOffset,
+      endOffset: this.endOffset,
+      sizeBytes: this.sizeBytes,
+      maxTimestamp: this.maxTimestamp,
+      maxTimestampOffset: this.maxTimestampOffset,
+      firstTimestamp: this.firstTimestamp,
+      bytesSinceIndexEntry: this.bytesSinceIndexEntry,
+      offsetEntries: this.offsetEntries,
+      timeEntries: this.timeEntries,
+      writtenFrom: this.writtenFrom,
+    };
+  }
+
+  /** Makes everything as it was at the mark, the file included. Throws DiskError when it could not be cut. */
+  rollback(mark: SegmentMark): void {
+    this.endOffset = mark.endOffset;
+    this.sizeBytes = mark.sizeBytes;
+    this.maxTimestamp = mark.maxTimestamp;
+    this.maxTimestampOffset = mark.maxTimestampOffset;
+    this.firstTimestamp = mark.firstTimestamp;
+    this.bytesSinceIndexEntry = mark.bytesSinceIndexEntry;
+    this.writtenFrom = mark.writtenFrom;
+    this.#offsetIndex?.file.truncate(mark.offsetEntries);
+    this.#timeIndex?.truncateToEntries(mark.timeEntries);
+    this.cutFile(mark.sizeBytes);
+  }
+
+  /** Cuts the file itself. Throws DiskError. */
+  cutFile(sizeBytes: number): void {
+    this.cuts++;
+    this.syncedBytes = Math.min(this.syncedBytes, sizeBytes);
+    this.checkedTo = Math.min(this.checkedTo, sizeBytes);
+    this.handle.file().truncate(sizeBytes);
+  }
+
+  /** No more records: adds the last time index entry and completes the index files. Throws DiskError. */
+  finish(): void {
+    this.timeIndex.maybeAppend(this.maxTimestamp, this.maxTimestampOffset - this.baseOffset);
+    this.offsetIndex.file.finish();
+    this.timeIndex.file.finish();
+  }
+
+  /** Writes the index entries that are in memory only. Throws DiskError. */
+  flushIndexes(): void {
+    this.#offsetIndex?.file.flush();
+    this.#timeIndex?.file.flush();
+  }
+
+  /** Starts the indexes anew, empty, as the segment is scanned again. */
+  dropIndexes(): void {
+    this.#offsetIndex?.file.handle.close();
+    this.#timeIndex?.file.handle.close();
+    this.#offsetIndex = undefined;
+    this.#timeIndex = undefined;
+    this.#offsetEntries = 0;
+    this.#timeEntries = 0;
+    this.indexesSynced = false;
+  }
+
+  // Durability
+
+  get isSynced(): boolean {
+    return this.syncedBytes >= this.sizeBytes && this.entryDurable;
+  }
+
+  /** Makes what is written now durable, and its directory entry. Rejects with DiskError: fatal. */
+  async sync(): Promise<void> {
+    if (!this.entryDurable) {
+      this.handle.disk.syncDirectory(this.folder);
+      this.entryDurable = true;
+    }
+    if (this.syncedBytes >= this.sizeBytes) return;
+    const { sizeBytes, cuts } = this;
+    await this.handle.pinned((file) => file.datasyncAsync());
+    if (this.cuts === cuts) this.syncedBytes = Math.max(this.syncedBytes, sizeBytes);
+  }
+
+  /** The same at once. Throws DiskError: fatal. */
+  syncNow(): void {
+    if (!this.entryDurable) this.handle.disk.syncDirectory(this.folder);
+    this.entryDurable = true;
+    if (this.syncedBytes >= this.sizeBytes) return;
+    this.handle.file().datasync();
+    this.syncedBytes = this.sizeBytes;
+  }
+
+  /** For a finished segment: makes its index files durable. Rejects with DiskError: fatal. */
+  async syncIndexes(): Promise<void> {
+    if (this.indexesSynced) return;
+    this.finish();
+    await this.offsetIndex.file.handle.pinned((file) => file.datasyncAsync());
+    await this.timeIndex.file.handle.pinned((file) => file.datasyncAsync());
+    this.handle.disk.syncDirectory(this.folder);
+    this.indexesSynced = true;
+  }
+
+  // Readers and removal
+
+  retain(): void {
+    this.#readers++;
+  }
+
+  release(): void {
+    this.#readers--;
+    if (this.#readers === 0 && this.#onUnused !== undefined) {
+      const onUnused = this.#onUnused;
+      this.#onUnused = undefined;
+      onUnused();
+    }
+  }
+
+  /** Calls back when nobody reads from it any more; at once if so. */
+  whenUnused(callback: () => void): void {
+    if (this.#readers === 0) callback();
+    else this.#onUnused = callback;
+  }
+
+  /** Renames the files away; readers go on. The caller syncs the folder. Throws DiskError. */
+  renameAway(): void {
+    const { disk } = this.handle;
+    const files = [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX];
+    const present = files.filter((suffix) => disk.stat(this.pathOf(suffix)) !== undefined);
+    // The number keeps it apart from a namesake that was removed a moment ago and is still being read.
+    const removedSuffix = `.${this.#cache.nextRemoval()}${DELETED_SUFFIX}`;
+    for (const suffix of present) disk.rename(this.pathOf(suffix), this.pathOf(suffix) + removedSuffix);
+    this.#removedSuffix = removedSuffix;
+    this.#namesChanged();
+  }
+
+  /** The folder has been renamed. */
+  movedTo(folder: string): void {
+    this.folder = folder;
+    this.#namesChanged();
+  }
+
+  #namesChanged(): void {
+    this.handle.renamed(this.pathOf(LOG_SUFFIX));
+    this.#offsetIndex?.file.handle.renamed(this.pathOf(INDEX_SUFFIX));
+    this.#timeIndex?.file.handle.renamed(this.pathOf(TIME_INDEX_SUFFIX));
+  }
+
+  closeFiles(): void {
+    this.handle.close();
+    this.#offsetIndex?.file.handle.close();
+    this.#timeIndex?.file.handle.close();
+  }
+
+  /** Unlinks the files of a segment that was renamed away. */
+  async unlink(): Promise<void> {
+    this.closeFiles();
+    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
+      await this.handle.disk.removeAsync(this.pathOf(suffix));
+  }
+}
