@@ -45,14 +45,15 @@ async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(`${version}\n`);
     return;
   }
+  const starting = loadConfig(argv).then(start);
+  stopOnSignals(starting);
   let broker: Broker;
   try {
-    broker = await start(await loadConfig(argv));
+    broker = await starting;
   } catch (error) {
     process.stderr.write(`polylog: ${explain(error)}\n`);
     process.exit(EXIT_START_FAILED);
   }
-  stopOnSignals(broker);
   const error = await broker.failed;
   process.stderr.write(`polylog: stopped, because the storage failed: ${error.message}\n`);
   process.exit(EXIT_FATAL);
@@ -112,21 +113,23 @@ function parseFlags(argv: readonly string[]): { flags: RawSetting[]; file: strin
   return { flags, file };
 }
 
-/** First signal: a clean stop. Second one: now. */
-function stopOnSignals(broker: Broker): void {
+/** First signal: a clean stop, of a start under way as soon as it is complete. Second one: now. */
+function stopOnSignals(starting: Promise<Broker>): void {
   let isStopping = false;
   for (const [signal, number] of Object.entries(SIGNALS)) {
     process.on(signal, () => {
       if (isStopping) process.exit(EXIT_SIGNAL_BASE + number);
       isStopping = true;
       process.stdout.write('Stopping; once more stops at once\n');
-      broker.stop().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          process.stderr.write(`polylog: the stop was not clean: ${explain(error)}\n`);
-          process.exit(EXIT_FATAL);
-        },
-      );
+      starting
+        .then((broker) => broker.stop())
+        .then(
+          () => process.exit(0),
+          (error: unknown) => {
+            process.stderr.write(`polylog: the stop was not clean: ${explain(error)}\n`);
+            process.exit(EXIT_FATAL);
+          },
+        );
     });
   }
 }
@@ -138,7 +141,7 @@ function explain(error: unknown): string {
   if (code === 'EADDRINUSE') {
     return `${error.message}: another program listens there; stop it, or take another port with --kafka and --http HOST:PORT`;
   }
-  if (code === 'LOCKED') return `${error.message}; stop it, or take another folder with --data DIR`;
+  if (code === 'LOCKED') return `${error.message} with --data DIR`;
   if (error.name === 'ConfigError' && error.message.includes('\n')) {
     return `the configuration has mistakes:\n  ${error.message.replaceAll('\n', '\n  ')}`;
   }
