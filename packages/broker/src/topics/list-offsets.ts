@@ -9,6 +9,8 @@ export type OffsetWanted =
   /** The first record at or above it, in milliseconds. */
   | { readonly kind: 'timestamp'; readonly timestampMs: number };
 
+export type { Isolation };
+
 /** Offset -1 without an error: there is no such record. */
 export type OffsetFound =
   | { readonly error: ErrorName }

@@ -12,8 +12,13 @@ import {
 
 import { BrokerError, type ErrorName } from '../../../errors.ts';
 import { DiskError } from '../../../platform/disk.ts';
-import type { Isolation } from '../../../replication/types.ts';
-import { findOffset, type OffsetFound, type OffsetWanted } from '../../../topics/list-offsets.ts';
+
+import {
+  findOffset,
+  type Isolation,
+  type OffsetFound,
+  type OffsetWanted,
+} from '../../../topics/list-offsets.ts';
 import { lookUpByName } from '../../../topics/lookup.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
