@@ -46,6 +46,7 @@ const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 const LISTENER = 'kafka';
 const NANOSECONDS_PER_SECOND = 1e9;
 const EVENT_LOOP_RESOLUTION_MS = 20;
+const KEEP_ALIVE_MS = 1000;
 
 /** A broker in this process. */
 export class Broker {
@@ -133,7 +134,11 @@ export class Broker {
 
   /** Answers what is under way, closes all connections and files, and leaves the folder so that the next start is quick. Idempotent. */
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
+    if (this.#stopping === undefined) {
+      // With its listeners closed nothing else keeps the process alive until the last file is.
+      const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
+      this.#stopping = this.#stop().finally(() => clearInterval(keepAlive));
+    }
     return this.#stopping;
   }
 }

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, it } from 'node:test';
+import { Kafka, logLevel } from 'kafkajs';
+import { Broker } from 'polylog';
+
+function clientOf(broker: Broker): Kafka {
+  return new Kafka({ brokers: [broker.kafkaAddress], logLevel: logLevel.NOTHING, retry: { retries: 2 } });
+}
+
+async function withFolder(run: (data: string) => Promise<void>): Promise<void> {
+  const data = await mkdtemp(path.join(tmpdir(), 'polylog-test-'));
+  try {
+    await run(data);
+  } finally {
+    await rm(data, { recursive: true, force: true });
+  }
+}
+
+describe('An embedded broker', () => {
+  it('starts without any option on free ports, and leaves nothing behind', async () => {
+    const broker = await Broker.start();
+    const other = await Broker.start({ http: false });
+    assert.notEqual(broker.kafkaAddress, other.kafkaAddress);
+    assert.equal(other.httpAddress, undefined);
+    assert.ok(existsSync(broker.dataDirectory));
+    await Promise.all([broker.stop(), broker.stop(), other.stop()]);
+    await broker.stop();
+    assert.ok(!existsSync(broker.dataDirectory));
+    assert.ok(!existsSync(other.dataDirectory));
+  });
+
+  it('serves health and metrics, and answers errors as JSON', async () => {
+    const broker = await Broker.start();
+    const get = async (url: string): Promise<{ status: number; body: string }> => {
+      const response = await fetch(`http://${broker.httpAddress}${url}`);
+      return { status: response.status, body: await response.text() };
+    };
+    assert.deepEqual(await get('/health/live'), { status: 200, body: '{"status":"live"}' });
+    assert.deepEqual(await get('/health/ready'), { status: 200, body: '{"status":"ready"}' });
+    const admin = clientOf(broker).admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: 'orders', numPartitions: 3 }] });
+    await admin.disconnect();
+    const { body } = await get('/metrics');
+    assert.match(body, /^polylog_partitions 3$/m);
+    assert.match(body, /^polylog_request_duration_seconds_count\{frontend="kafka",api="CreateTopics"\} 1$/m);
+    assert.match(body, /^polylog_event_loop_delay_p99_seconds /m);
+    const missing = await get('/nothing');
+    assert.equal(missing.status, 404);
+    assert.equal(JSON.parse(missing.body).error.code, 'NOT_FOUND');
+    await broker.stop();
+  });
+
+  it('keeps topics, their configs and the cluster id over a restart', async () => {
+    await withFolder(async (data) => {
+      const seen: unknown[] = [];
+      for (let life = 0; life < 3; life++) {
+        const broker = await Broker.start({ data, http: false, config: { 'num.partitions': 4 } });
+        const admin = clientOf(broker).admin();
+        await admin.connect();
+        if (life === 0) {
+          await admin.createTopics({
+            topics: [{ topic: 'orders', configEntries: [{ name: 'retention.ms', value: '77' }] }],
+          });
+        }
+        const { clusterId, brokers } = await admin.describeCluster();
+        const { topics } = await admin.fetchTopicMetadata({ topics: ['orders'] });
+        const { resources } = await admin.describeConfigs({
+          includeSynonyms: false,
+          resources: [{ type: 2, name: 'orders', configNames: ['retention.ms'] }],
+        });
+        assert.equal(`${brokers[0]!.host}:${brokers[0]!.port}`, broker.kafkaAddress);
+        const leaders = topics[0]!.partitions.map(({ leader }) => leader);
+        seen.push([clusterId, leaders, resources[0]!.configEntries[0]!.configValue]);
+        await admin.disconnect();
+        await broker.stop();
+        assert.ok(existsSync(data), 'a folder that was given stays');
+      }
+      assert.deepEqual(seen[1], seen[0]);
+      assert.deepEqual(seen[2], seen[0]);
+      assert.deepEqual((seen[0] as unknown[]).slice(1), [[1, 1, 1, 1], '77']);
+    });
+  });
+
+  it('refuses what it cannot start with, and frees what it had taken', async () => {
+    await withFolder(async (data) => {
+      const broker = await Broker.start({ data, http: false });
+      await assert.rejects(Broker.start({ data, http: false }), { name: 'DiskError', code: 'LOCKED' });
+      await assert.rejects(Broker.start({ kafka: broker.kafkaAddress }), { code: 'EADDRINUSE' });
+      await assert.rejects(Broker.start({ config: { 'num.partitons': 1 } }), {
+        name: 'ConfigError',
+        message: /did you mean num\.partitions\?/,
+      });
+      const { kafkaAddress } = broker;
+      await broker.stop();
+      await assert.rejects(Broker.start({ data, nodeId: 2, http: false }), { name: 'DataFolderError' });
+      await assert.rejects(Broker.start({ data, http: 'nowhere.invalid:1', kafka: kafkaAddress }));
+      const again = await Broker.start({ data, http: false, kafka: kafkaAddress });
+      await again.stop();
+    });
+  });
+
+  it('starts a thousand partitions quickly', async () => {
+    await withFolder(async (data) => {
+      const first = await Broker.start({ data, http: false });
+      const admin = clientOf(first).admin();
+      await admin.connect();
+      await admin.createTopics({ topics: [{ topic: 'many', numPartitions: 1000 }] });
+      await admin.disconnect();
+      await first.stop();
+      const startMs = performance.now();
+      const second = await Broker.start({ data, http: false });
+      const tookMs = performance.now() - startMs;
+      await second.stop();
+      assert.ok(tookMs < 2000, `${tookMs.toFixed(0)} ms`);
+    });
+  });
+});
