@@ -1,11 +1,17 @@
 import { clusterScenario } from './cluster/scenario.ts';
-import { SimWorld } from './platform/world.ts';
+import { isProcessDead, SimWorld } from './platform/world.ts';
 import type { Scenario, SeedReport } from './report.ts';
 import { singleScenario } from './single/scenario.ts';
 
 export const SCENARIOS: readonly Scenario[] = [singleScenario, clusterScenario];
 
 const TRACE_TAIL_LINES = 200;
+
+/** A promise that nobody waits for has failed: an error of the seed that runs, unless it is the end of a dead process. */
+let unhandled: Error | undefined;
+process.on('unhandledRejection', (error) => {
+  if (!isProcessDead(error)) unhandled ??= error instanceof Error ? error : new Error(String(error));
+});
 
 /** Runs one seed of one scenario. A violation is part of the report, not thrown. */
 export async function runSeed(scenario: Scenario, seed: number): Promise<SeedReport> {
@@ -16,6 +22,8 @@ export async function runSeed(scenario: Scenario, seed: number): Promise<SeedRep
   } catch (error) {
     violation = error instanceof Error ? error : new Error(String(error));
   }
+  violation ??= unhandled;
+  unhandled = undefined;
   const operations = world.faults.get('operations') ?? 0;
   const crashes = world.faults.get('crashes') ?? 0;
   if (violation === undefined && (operations < scenario.operationsMin || crashes < scenario.crashesMin)) {

@@ -1,4 +1,3 @@
 import { testSeeds } from '../run-seeds.ts';
-import { clusterScenario } from './scenario.ts';
 
-testSeeds(clusterScenario, 200);
+testSeeds('cluster', 200);

@@ -22,6 +22,7 @@ export class BareLog {
   #epoch = 0;
   #values = 0;
   #unsure = false;
+  #suspended = false;
 
   constructor(random: SimRandom, count: (path: string) => void) {
     this.#random = random;
@@ -31,7 +32,7 @@ export class BareLog {
   /** After a start: what is there must be a beginning of what was written, at least as long as what was durable. */
   open(log: Log, epoch: number): void {
     this.#log = log;
-    this.#epoch = epoch;
+    this.#epoch = Math.max(this.#epoch, epoch);
     if (log.endOffset < this.#durable) {
       throw new Violation(
         'lost-durable',
@@ -47,6 +48,7 @@ export class BareLog {
     if (this.#unsure) this.#adoptUnsure(log);
     this.#model = this.#model.filter((batch) => batch.endOffset <= log.endOffset);
     this.#unsure = false;
+    this.#suspended = false;
     this.#durable = Math.max(this.#durable, log.durableOffset);
     this.check();
     log.onDurable = (offset) => {
@@ -60,7 +62,7 @@ export class BareLog {
 
   operate(store: LogStore): void {
     const log = this.#log;
-    if (log === undefined || log.offline) return;
+    if (log === undefined || log.offline || this.#suspended) return;
     const dice = this.#random.fraction();
     try {
       if (dice < 0.7) this.#append(log, store);
@@ -70,13 +72,15 @@ export class BareLog {
     } catch (error) {
       if (!(error instanceof Error) || error.name !== 'DiskError') throw error;
       this.#count('bare.disk-error');
+      // A failed append leaves nothing; where a failed truncation leaves the log is known after the next start.
+      if (dice >= 0.7 && dice < 0.87) this.#suspended = true;
     }
   }
 
   /** Everything that the log serves is what was written. */
   check(): void {
     const log = this.#log;
-    if (log === undefined || log.offline) return;
+    if (log === undefined || log.offline || this.#suspended) return;
     if (log.endOffset !== this.#endOffset || log.startOffset !== this.#startOffset) {
       throw new Violation(
         'bare-log',

@@ -1,4 +1,3 @@
 import { testSeeds } from '../run-seeds.ts';
-import { singleScenario } from './scenario.ts';
 
-testSeeds(singleScenario, 200);
+testSeeds('single', 200);

@@ -10,7 +10,7 @@ import { standaloneRecord } from '../../packages/broker/src/replication/index.ts
 import type { LogConfig } from '../../packages/broker/src/storage/types.ts';
 import { PartitionHistory, PollOrder, Violation } from '../invariants/history.ts';
 import type { SimRandom } from '../platform/random.ts';
-import type { CrashKind, SimNode, SimWorld } from '../platform/world.ts';
+import { type CrashKind, isProcessDead, type SimNode, type SimWorld } from '../platform/world.ts';
 import type { Scenario } from '../report.ts';
 import { BrokerProcess, LOG_CONFIG } from '../workload/broker-node.ts';
 import { IdempotentProducer, PlainProducer, type Acks, type SendBatch } from '../workload/producer.ts';
@@ -93,7 +93,7 @@ class SingleRun {
     await this.#open();
     while (this.operations < OPERATIONS || this.crashes < CRASHES_MIN) {
       if (!this.node.isUp) await this.#afterCrash();
-      await this.#operation();
+      await this.#operate();
       await this.world.advance(this.random.fraction() * OPERATION_PAUSE_MS_MAX);
       this.#checkOffsets();
     }
@@ -209,8 +209,17 @@ class SingleRun {
 
   // Operations
 
-  async #operation(): Promise<void> {
+  async #operate(): Promise<void> {
     this.operations++;
+    try {
+      await this.#operation();
+    } catch (error) {
+      // It died inside of what the scenario asked of it.
+      if (!isProcessDead(error)) throw error;
+    }
+  }
+
+  async #operation(): Promise<void> {
     const { random, node, broker } = this;
     if (broker === undefined) return;
     const clients = random.pick(this.clients);
@@ -265,7 +274,8 @@ class SingleRun {
     else if (this.random.chance(0.1)) {
       const generation = this.#generation;
       this.world.after(this.random.fraction(), () => {
-        if (generation === this.#generation && this.node.isUp) producer.repeat(this.#sender(clients));
+        if (generation === this.#generation && this.broker?.alive === true)
+          producer.repeat(this.#sender(clients));
       });
     }
   }

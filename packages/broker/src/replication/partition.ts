@@ -1,5 +1,12 @@
 import type { BatchHeader } from '@polylog/record';
-import { emptyBatchHeader, lastOffset, sizeInBytes, patchBaseOffset, patchLeaderEpoch, readBatchHeaderInto } from '@polylog/record';
+import {
+  emptyBatchHeader,
+  lastOffset,
+  sizeInBytes,
+  patchBaseOffset,
+  patchLeaderEpoch,
+  readBatchHeaderInto,
+} from '@polylog/record';
 import { BrokerError, type ErrorName } from '../errors.ts';
 import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
 import type {
@@ -544,7 +551,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     const log = this.#log;
     const { startOffset } = log;
     let expected = log.endOffset;
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       readBatchHeaderInto(header, bytes, at);
       const endOffset = lastOffset(header) + 1;
       if (header.baseOffset < expected && batches.length === 0 && startOffset === expected) {
@@ -553,7 +560,8 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
         log.reset(header.baseOffset);
         expected = header.baseOffset;
       }
-      if (header.baseOffset < expected || header.partitionLeaderEpoch > this.#core.leaderEpoch) return 'refused';
+      if (header.baseOffset < expected || header.partitionLeaderEpoch > this.#core.leaderEpoch)
+        return 'refused';
       batches.push(bytes.subarray(at, at + sizeInBytes(header)));
       expected = endOffset;
       at += sizeInBytes(header);
