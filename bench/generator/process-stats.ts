@@ -1,0 +1,42 @@
+import { readFileSync } from 'node:fs';
+
+/** Linux reports times to programs in this unit on every architecture (USER_HZ). */
+const TICKS_PER_SECOND = 100;
+
+/** CPU time of a process, its threads included, in seconds; undefined where /proc does not tell. */
+export function cpuSecondsOf(pid: number): number | undefined {
+  const stat = readProc(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
+  // The second field, the program's name, may hold spaces: count from behind its parenthesis (field 3 is the first there).
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+/** CPU time that all processes have used together, in seconds. */
+export function busySecondsOfMachine(): number | undefined {
+  const stat = readProc('/proc/stat');
+  if (stat === undefined) return undefined;
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = stat
+    .slice(0, stat.indexOf('\n'))
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
+}
+
+/** The most memory that a process has had resident, in bytes (VmHWM). */
+export function peakResidentBytesOf(pid: number): number | undefined {
+  const match = /^VmHWM:\s+(\d+) kB$/m.exec(readProc(`/proc/${pid}/status`) ?? '');
+  return match === null ? undefined : Number(match[1]) * 1024;
+}
+
+function readProc(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // No such process, or no such file system; ESRCH comes from a process that ended between open and read.
+    if (code === 'ENOENT' || code === 'ESRCH') return undefined;
+    throw error;
+  }
+}

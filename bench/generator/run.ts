@@ -1,0 +1,150 @@
+import process from 'node:process';
+
+import { Histogram } from './histogram.ts';
+import type { Figures, RunLimits } from './job.ts';
+import { busySecondsOfMachine, cpuSecondsOf } from './process-stats.ts';
+
+/** Without any answer for so long, or with requests open so long after the end, a run has failed. */
+const SILENCE_MS_MAX = 15_000;
+const WATCH_MS = 1_000;
+
+interface Marks {
+  readonly atMs: number;
+  readonly brokerCpuSeconds: number | undefined;
+  readonly generatorCpuSeconds: number;
+  readonly busySeconds: number | undefined;
+}
+
+/** One run from warm-up to the last answer: counts what is answered between warm-up and end, and fails as a whole. */
+export class Run {
+  readonly #limits: RunLimits;
+  readonly #pid: number | undefined;
+  readonly #latency = new Histogram();
+  readonly #done = Promise.withResolvers<Figures>();
+  #timers: NodeJS.Timeout[] = [];
+  #begin: Marks | undefined;
+  #figures: Figures | undefined;
+  #requests = 0;
+  #bytes = 0;
+  #open = 0;
+  #answeredTotal = 0;
+  #answeredAtWatch = -1;
+  #silentMs = 0;
+
+  constructor(limits: RunLimits, pid: number | undefined) {
+    this.#limits = limits;
+    this.#pid = pid;
+  }
+
+  /** Whether requests may still be sent. */
+  get sending(): boolean {
+    return this.#figures === undefined;
+  }
+
+  /** Requests answered without error, warm-up included. */
+  get answeredTotal(): number {
+    return this.#answeredTotal;
+  }
+
+  /** Begins the warm-up; resolves once the run is over and every request has been answered. */
+  start(): Promise<Figures> {
+    this.#timers = [
+      setTimeout(() => (this.#begin = this.#marks()), this.#limits.warmupMs),
+      setTimeout(() => this.#end(), this.#limits.warmupMs + this.#limits.measureMs),
+      setInterval(() => this.#watch(), WATCH_MS),
+    ];
+    return this.#done.promise;
+  }
+
+  sent(count: number): void {
+    this.#open += count;
+  }
+
+  /** A request was answered without error. */
+  answered(): void {
+    this.#answeredTotal++;
+    this.#open--;
+    if (this.#figures !== undefined && this.#open === 0) this.#finish();
+  }
+
+  /** Counts one unit of the result, if the warm-up is over. */
+  count(bytes: number, latencyMs: number): void {
+    if (this.#begin === undefined || this.#figures !== undefined) return;
+    this.#requests++;
+    this.#bytes += bytes;
+    this.#latency.add(latencyMs * 1000);
+    if (this.#requests >= this.#limits.requestsMax || this.#bytes >= this.#limits.bytesMax) this.#end();
+  }
+
+  fail(error: Error): void {
+    this.#figures ??= NO_FIGURES;
+    this.#clearTimers();
+    this.#done.reject(error);
+  }
+
+  #end(): void {
+    const begin = this.#begin;
+    if (begin === undefined || this.#figures !== undefined) return;
+    const end = this.#marks();
+    const brokerCpuSeconds = difference(begin.brokerCpuSeconds, end.brokerCpuSeconds);
+    const generatorCpuSeconds = end.generatorCpuSeconds - begin.generatorCpuSeconds;
+    const busySeconds = difference(begin.busySeconds, end.busySeconds);
+    this.#figures = {
+      requests: this.#requests,
+      bytes: this.#bytes,
+      seconds: (end.atMs - begin.atMs) / 1000,
+      p50Ms: this.#latency.quantileUs(0.5) / 1000,
+      p99Ms: this.#latency.quantileUs(0.99) / 1000,
+      p999Ms: this.#latency.quantileUs(0.999) / 1000,
+      brokerCpuSeconds,
+      generatorCpuSeconds,
+      otherCpuSeconds:
+        busySeconds === undefined || brokerCpuSeconds === undefined
+          ? undefined
+          : Math.max(0, busySeconds - brokerCpuSeconds - generatorCpuSeconds),
+    };
+    if (this.#open === 0) this.#finish();
+  }
+
+  #finish(): void {
+    this.#clearTimers();
+    this.#done.resolve(this.#figures ?? NO_FIGURES);
+  }
+
+  #clearTimers(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  #watch(): void {
+    this.#silentMs = this.#answeredTotal === this.#answeredAtWatch ? this.#silentMs + WATCH_MS : 0;
+    this.#answeredAtWatch = this.#answeredTotal;
+    if (this.#silentMs >= SILENCE_MS_MAX)
+      this.fail(new Error(`${this.#open} requests had no answer for ${SILENCE_MS_MAX} ms`));
+  }
+
+  #marks(): Marks {
+    const { user, system } = process.cpuUsage();
+    return {
+      atMs: performance.now(),
+      brokerCpuSeconds: this.#pid === undefined ? undefined : cpuSecondsOf(this.#pid),
+      generatorCpuSeconds: (user + system) / 1e6,
+      busySeconds: busySecondsOfMachine(),
+    };
+  }
+}
+
+const NO_FIGURES: Figures = {
+  requests: 0,
+  bytes: 0,
+  seconds: 0,
+  p50Ms: 0,
+  p99Ms: 0,
+  p999Ms: 0,
+  brokerCpuSeconds: undefined,
+  generatorCpuSeconds: 0,
+  otherCpuSeconds: undefined,
+};
+
+function difference(begin: number | undefined, end: number | undefined): number | undefined {
+  return begin === undefined || end === undefined ? undefined : end - begin;
+}
