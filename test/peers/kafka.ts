@@ -32,7 +32,7 @@ export const KAFKA_TOOLS = {
   consoleConsumer: 'org.apache.kafka.tools.consumer.ConsoleConsumer',
   dumpLogSegments: 'org.apache.kafka.tools.DumpLogSegments',
   topics: 'org.apache.kafka.tools.TopicCommand',
-  configs: 'org.apache.kafka.tools.ConfigCommand',
+  configs: 'kafka.admin.ConfigCommand',
   getOffsets: 'org.apache.kafka.tools.GetOffsetShell',
   deleteRecords: 'org.apache.kafka.tools.DeleteRecordsCommand',
   logDirs: 'org.apache.kafka.tools.LogDirsCommand',
