@@ -274,7 +274,7 @@ async function assemble(
   frontend: KafkaFrontend,
   logs: LogStore,
 ): Promise<EngineParts> {
-  const { clock, timers, loop, logger, random, compute } = platform;
+  const { clock, loop, logger, compute } = platform;
   const { settings, topicDefaults } = config;
   const brokerId = settings['node.id'];
   const metadata = await LocalMetadataStore.open({ logs, clock, loop, logger });
@@ -291,42 +291,8 @@ async function assemble(
   });
   await tracker.reached(revision);
   const metrics = new BrokerMetrics();
-  const turns = new TurnScheduler({ loop, clock, store: logs });
-  const partitions = new PartitionRegistry({
-    brokerId,
-    logs,
-    tracker,
-    topicDefaults,
-    logger,
-    reservedLogs: new Set([CLUSTER_LOG_ID.topic]),
-    makePartition: ({ log, settings: { minInsyncReplicas } }) =>
-      new LocalPartition({
-        log,
-        brokerId,
-        brokerEpoch,
-        turns,
-        clock,
-        timers,
-        logger,
-        minInsyncReplicas,
-        replicaLagTimeMaxMs: settings['replica.lag.time.max.ms'],
-        producerIdExpirationMs: settings['producer.id.expiration.ms'],
-      }),
-    onTopicRemoved: (kafkaName) => metrics.removeTopic(kafkaName),
-  });
-  const controller = new Controller({
-    store: metadata,
-    tracker,
-    random,
-    defaults: {
-      partitions: settings['num.partitions'],
-      replicationFactor: settings['default.replication.factor'],
-    },
-    limits: {
-      topicPartitionsMax: settings['topic.partitions.max'],
-      clusterPartitionsMax: settings['cluster.partitions.max'],
-    },
-  });
+  const partitions = hostPartitions(platform, config, { logs, tracker, metrics, brokerEpoch });
+  const controller = makeController(platform, config, metadata, tracker);
   const orphans = tracker.orphans();
   if (orphans.length > 0) await controller.removePartitionKeys(orphans);
   const disposeMetrics = describeProcess(metrics, partitions, logs);
@@ -360,6 +326,64 @@ async function assemble(
     compute,
     disposeMetrics,
   };
+}
+
+function hostPartitions(
+  { clock, timers, loop, logger }: Platform,
+  { settings, topicDefaults }: BrokerConfig,
+  parts: {
+    readonly logs: LogStore;
+    readonly tracker: ImageTracker;
+    readonly metrics: BrokerMetrics;
+    readonly brokerEpoch: number;
+  },
+): PartitionRegistry {
+  const { logs, tracker, metrics, brokerEpoch } = parts;
+  const brokerId = settings['node.id'];
+  const turns = new TurnScheduler({ loop, clock, store: logs });
+  return new PartitionRegistry({
+    brokerId,
+    logs,
+    tracker,
+    topicDefaults,
+    logger,
+    reservedLogs: new Set([CLUSTER_LOG_ID.topic]),
+    makePartition: ({ log, settings: { minInsyncReplicas } }) =>
+      new LocalPartition({
+        log,
+        brokerId,
+        brokerEpoch,
+        turns,
+        clock,
+        timers,
+        logger,
+        minInsyncReplicas,
+        replicaLagTimeMaxMs: settings['replica.lag.time.max.ms'],
+        producerIdExpirationMs: settings['producer.id.expiration.ms'],
+      }),
+    onTopicRemoved: (kafkaName) => metrics.removeTopic(kafkaName),
+  });
+}
+
+function makeController(
+  { random }: Platform,
+  { settings }: BrokerConfig,
+  store: LocalMetadataStore,
+  tracker: ImageTracker,
+): Controller {
+  return new Controller({
+    store,
+    tracker,
+    random,
+    defaults: {
+      partitions: settings['num.partitions'],
+      replicationFactor: settings['default.replication.factor'],
+    },
+    limits: {
+      topicPartitionsMax: settings['topic.partitions.max'],
+      clusterPartitionsMax: settings['cluster.partitions.max'],
+    },
+  });
 }
 
 async function enter(

@@ -1,4 +1,4 @@
-import { address, boolean, integer, oneOf, optional, text, type ConfigDefinition } from './definition.ts';
+import { address, boolean, integer, oneOf, optional, pattern, type ConfigDefinition } from './definition.ts';
 import { DEFAULT_STORAGE_CONFIG } from '../storage/types.ts';
 import { TOPIC_CONFIGS, topicConfigDefinitions } from './topic-config-definitions.ts';
 import type { TopicDefaults } from './topic-config.ts';
@@ -12,7 +12,7 @@ import type { TopicDefaults } from './topic-config.ts';
 const MIB = 1024 * 1024;
 
 export const BROKER_CONFIGS = {
-  data: text('data', {
+  data: pattern('data', {
     default: './data',
     pattern: /./,
     legal: 'a folder',
@@ -44,7 +44,7 @@ export const BROKER_CONFIGS = {
     documentation: "This broker's number in the cluster.",
   }),
   'broker.rack': optional(
-    text('broker.rack', {
+    pattern('broker.rack', {
       default: null,
       pattern: /./,
       legal: 'the name of a rack',

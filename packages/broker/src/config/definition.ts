@@ -81,7 +81,7 @@ export function oneOf<const T extends string>(
 }
 
 /** Any text that the pattern allows. */
-export function text(
+export function pattern(
   name: string,
   options: Common & { readonly pattern: RegExp; readonly legal: string },
 ): ConfigDefinition<string> {

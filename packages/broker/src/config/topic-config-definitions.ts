@@ -1,4 +1,4 @@
-import { boolean, decimal, integer, list, oneOf, text, type ConfigDefinition } from './definition.ts';
+import { boolean, decimal, integer, list, oneOf, pattern, type ConfigDefinition } from './definition.ts';
 
 /*
  * Every topic config of Kafka 4.3, and `flush`, which is ours. Those that this release stores without acting on them say so in
@@ -44,7 +44,7 @@ export const TOPIC_CONFIGS = {
     }),
   ),
   'compression.gzip.level': withSynonym('compression.gzip.level', {
-    ...text('compression.gzip.level', {
+    ...pattern('compression.gzip.level', {
       default: '-1',
       pattern: /^(-1|[1-9])$/,
       legal: 'an integer from 1 to 9, or -1 for the default',
@@ -258,7 +258,7 @@ export const TOPIC_CONFIGS = {
     }),
   ),
   'remote.storage.enable': withSynonym(undefined, {
-    ...text('remote.storage.enable', {
+    ...pattern('remote.storage.enable', {
       default: 'false',
       pattern: /^false$/i,
       legal: 'false: this broker has no tiered storage',

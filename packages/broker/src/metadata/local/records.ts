@@ -1,5 +1,5 @@
 import { MalformedError } from '@polylog/bytes';
-import { buildBatch, decodeBatch, type RecordHeader } from '@polylog/record';
+import { buildBatch, decodeBatch, type LogRecord, type RecordHeader } from '@polylog/record';
 
 /*
  * The log `__cluster`: one batch per transaction, so that it is whole or absent, and its revision is its base offset + 1.
@@ -41,20 +41,19 @@ export function encodeTransaction(
 }
 
 export function decodeTransaction(batch: Uint8Array): MetadataRecord[] {
-  return decodeBatch(batch, { maxBytes: BATCH_BYTES_MAX }).map(({ key, value, headers }) => {
-    if (key === null) throw new MalformedError('a metadata record without a key');
-    const lease = headerText(headers, 'lease');
-    const mod = headerText(headers, 'mod');
-    const created = headerText(headers, 'created');
-    return {
-      key: utf8.decode(key),
-      value: value === null ? null : utf8.decode(value),
-      ...(lease === undefined ? {} : { lease }),
-      ...(mod === undefined || created === undefined
-        ? {}
-        : { restated: { modRevision: Number(mod), createRevision: Number(created) } }),
-    };
-  });
+  return decodeBatch(batch, { maxBytes: BATCH_BYTES_MAX }).map(recordOf);
+}
+
+function recordOf({ key: keyBytes, value: valueBytes, headers }: LogRecord): MetadataRecord {
+  if (keyBytes === null) throw new MalformedError('a metadata record without a key');
+  const key = utf8.decode(keyBytes);
+  const value = valueBytes === null ? null : utf8.decode(valueBytes);
+  const lease = headerText(headers, 'lease');
+  const mod = headerText(headers, 'mod');
+  const created = headerText(headers, 'created');
+  const base: MetadataRecord = lease === undefined ? { key, value } : { key, value, lease };
+  if (mod === undefined || created === undefined) return base;
+  return { ...base, restated: { modRevision: Number(mod), createRevision: Number(created) } };
 }
 
 function headersOf({ lease, restated }: MetadataRecord): RecordHeader[] {

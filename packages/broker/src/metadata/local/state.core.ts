@@ -74,12 +74,11 @@ export class MetadataState {
 
   /** All that is held, as records that restate it. */
   restate(): MetadataRecord[] {
-    return [...this.#held.values()].map(({ entry, lease }) => ({
-      key: entry.key,
-      value: entry.value,
-      ...(lease === undefined ? {} : { lease }),
-      restated: { modRevision: entry.modRevision, createRevision: entry.createRevision },
-    }));
+    return [...this.#held.values()].map(({ entry, lease }) => {
+      const { key, value, modRevision, createRevision } = entry;
+      const restated = { modRevision, createRevision };
+      return lease === undefined ? { key, value, restated } : { key, value, lease, restated };
+    });
   }
 
   /** Keys bound to a lease; or, without an id, to any. */

@@ -43,7 +43,12 @@ export function deleteTopicsHandler(services: KafkaServices): KafkaHandler {
       return { responses: await Promise.all(responses) };
     },
     failure: (request, errorCode, errorMessage, version) => ({
-      responses: wantedOf(request, version).map((topic) => ({ ...topic, errorCode, errorMessage })),
+      responses: wantedOf(request, version).map(({ name, topicId }) => ({
+        name,
+        topicId,
+        errorCode,
+        errorMessage,
+      })),
     }),
   });
 }
