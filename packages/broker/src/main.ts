@@ -113,13 +113,20 @@ function parseFlags(argv: readonly string[]): { flags: RawSetting[]; file: strin
   return { flags, file };
 }
 
+/** npm passes on the Ctrl-C that the terminal has sent to the whole group already; nobody presses it twice as fast. */
+const REPEATED_SIGNAL_MS = 500;
+
 /** First signal: a clean stop, of a start under way as soon as it is complete. Second one: now. */
 function stopOnSignals(starting: Promise<Broker>): void {
-  let isStopping = false;
+  let stoppingSinceMs: number | undefined;
   for (const [signal, number] of Object.entries(SIGNALS)) {
     process.on(signal, () => {
-      if (isStopping) process.exit(EXIT_SIGNAL_BASE + number);
-      isStopping = true;
+      const nowMs = performance.now();
+      if (stoppingSinceMs !== undefined) {
+        if (nowMs - stoppingSinceMs > REPEATED_SIGNAL_MS) process.exit(EXIT_SIGNAL_BASE + number);
+        return;
+      }
+      stoppingSinceMs = nowMs;
       process.stdout.write('Stopping; once more stops at once\n');
       starting
         .then((broker) => broker.stop())
