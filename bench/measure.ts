@@ -88,7 +88,12 @@ async function prefill(
       connections: 1,
       window: PREFILL_WINDOW,
       batch: job.batch,
-      limits: { warmupMs: 0, measureMs: PREFILL_MS_MAX, requestsMax: job.batchCount, bytesMax: Infinity },
+      limits: {
+        warmupMs: 0,
+        measureMs: PREFILL_MS_MAX,
+        requestsMax: job.batchCount,
+        bytesMax: Number.MAX_SAFE_INTEGER,
+      },
     },
     pin,
   );

@@ -76,7 +76,12 @@ export function summarise({ workload, rounds, peakResidentBytes, disk }: Row): S
     diskAppendsPerSecond:
       disk.length === 0 ? undefined : spreadOf(disk.map(({ appendPerSecond }) => appendPerSecond)),
     comparisons: workload.prototype.map(({ metric, value }) =>
-      compare(metric, value, metrics[metric].median),
+      compare({
+        metric,
+        prototype: value,
+        measured: metrics[metric].median,
+        cpuShare: brokerCpuShare?.median,
+      }),
     ),
   };
 }
@@ -153,18 +158,19 @@ export function heading(): string {
 
 export function line(summary: Summary): string {
   const cells = COLUMNS.map(({ width, cell }) => cell(summary).padStart(width)).join(' ');
-  const comparisons = summary.comparisons.map(
-    ({ metric, prototype, ratio, perCpuSecondRatio, behind }) =>
-      `${prototype.toLocaleString('en')} ${UNITS[metric]} x${ratio.toFixed(2)}` +
-      `${perCpuSecondRatio === undefined ? '' : ` (x${perCpuSecondRatio.toFixed(2)} per CPU s)`}` +
-      `${behind ? ' BEHIND' : ''}`,
-  );
+  const comparisons = summary.comparisons.map(comparisonText);
   const { diskOverwritesPerSecond: overwrites, diskAppendsPerSecond: appends } = summary;
   const disk =
     overwrites === undefined || appends === undefined
       ? []
       : [`disk: fdatasync ${whole(overwrites.median)}/s overwriting, ${whole(appends.median)}/s appending`];
   return `${summary.workload.padEnd(NAME_WIDTH)}${cells}  ${[...comparisons, ...disk].join('; ')}`;
+}
+
+function comparisonText({ metric, prototype, ratio, perCpuSecondRatio, behind }: Comparison): string {
+  const ofOwnCore = perCpuSecondRatio === undefined ? '' : ` (x${perCpuSecondRatio.toFixed(2)})`;
+  const mark = behind ? ' BEHIND' : '';
+  return `${prototype.toLocaleString('en')} ${UNITS[metric]} x${ratio.toFixed(2)}${ofOwnCore}${mark}`;
 }
 
 const UNITS: Readonly<Record<Metric, string>> = {
