@@ -11,6 +11,8 @@ const EXIT_START_FAILED = 1;
 const EXIT_FATAL = 70;
 const EXIT_SIGNAL_BASE = 128;
 const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
+/** npm passes on the Ctrl-C that the terminal has sent to the whole group already; nobody presses it twice as fast. */
+const REPEATED_SIGNAL_MS = 500;
 
 /** Flags that are settings under a shorter, or simply their own, name; any other setting is a flag as well. */
 const USAGE = `Usage: polylog [options]
@@ -112,9 +114,6 @@ function parseFlags(argv: readonly string[]): { flags: RawSetting[]; file: strin
   }
   return { flags, file };
 }
-
-/** npm passes on the Ctrl-C that the terminal has sent to the whole group already; nobody presses it twice as fast. */
-const REPEATED_SIGNAL_MS = 500;
 
 /** First signal: a clean stop, of a start under way as soon as it is complete. Second one: now. */
 function stopOnSignals(starting: Promise<Broker>): void {
