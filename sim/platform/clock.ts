@@ -46,6 +46,7 @@ export class SimLoop implements Loop {
   readonly process: SimProcess;
   readonly #world: SimWorld;
   #callbacks: (() => void)[] = [];
+  #last: (() => void)[] = [];
   #wakeUp = false;
 
   constructor(world: SimWorld, process: SimProcess) {
@@ -56,6 +57,16 @@ export class SimLoop implements Loop {
   afterTurn(callback: () => void): void {
     assertAlive(this.process);
     this.#callbacks.push(callback);
+    this.#needTurn();
+  }
+
+  lastInTurn(callback: () => void): void {
+    assertAlive(this.process);
+    this.#last.push(callback);
+    this.#needTurn();
+  }
+
+  #needTurn(): void {
     // Outside of an event, or while a turn ends, there is no turn to wait for: an empty event makes one.
     if (this.#wakeUp) return;
     this.#wakeUp = true;
@@ -67,6 +78,9 @@ export class SimLoop implements Loop {
     this.#callbacks = [];
     this.#wakeUp = false;
     for (const callback of callbacks) if (this.process.alive) callback();
+    const last = this.#last;
+    this.#last = [];
+    for (const callback of last) if (this.process.alive) callback();
   }
 }
 

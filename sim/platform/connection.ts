@@ -94,7 +94,7 @@ export class SimEndpoint implements Connection {
   #scheduleFlush(): void {
     if (this.#flushing) return;
     this.#flushing = true;
-    this.#loop.afterTurn(() => {
+    this.#loop.lastInTurn(() => {
       this.#flushing = false;
       this.#flush();
     });

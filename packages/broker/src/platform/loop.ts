@@ -8,4 +8,9 @@ export interface Loop {
    * which they were given; one given while they run waits for the next turn.
    */
   afterTurn(callback: () => void): void;
+  /**
+   * The same, but after all `afterTurn` callbacks of the turn, also when one of those gives it: what the whole turn has gathered leaves here,
+   * as one write per socket, instead of a turn later.
+   */
+  lastInTurn(callback: () => void): void;
 }

@@ -8,7 +8,10 @@ import { ManualClock, SILENT } from '../replication/helpers.ts';
 import { MemoryLogs } from '../support/memory-logs.ts';
 import { metadataContract, put } from './contract.ts';
 
-const immediateLoop: Loop = { afterTurn: (callback) => void setImmediate(callback) };
+const immediateLoop: Loop = {
+  afterTurn: (callback) => void setImmediate(callback),
+  lastInTurn: (callback) => void setImmediate(callback),
+};
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 function open(logs: MemoryLogs): Promise<LocalMetadataStore> {

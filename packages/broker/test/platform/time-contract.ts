@@ -65,6 +65,23 @@ export function testTime(name: string, make: () => TimeUnderTest): void {
       assert.deepEqual(ran, ['a', 'b', 'c']);
     });
 
+    it('runs what is to be last in the turn after all else of it, also when the end of the turn asks for it', async () => {
+      const { loop } = under;
+      const ran: string[] = [];
+      loop.lastInTurn(() => ran.push('last'));
+      loop.afterTurn(() => {
+        ran.push('a');
+        loop.lastInTurn(() => {
+          ran.push('last of a');
+          loop.lastInTurn(() => ran.push('last of the next turn'));
+        });
+        loop.afterTurn(() => ran.push('next turn'));
+      });
+      loop.afterTurn(() => ran.push('b'));
+      await under.pass(10);
+      assert.deepEqual(ran, ['a', 'b', 'last', 'last of a', 'next turn', 'last of the next turn']);
+    });
+
     it('draws fractions below one and ids that Kafka prints', () => {
       const ids = new Set<string>();
       for (let draw = 0; draw < 1000; draw++) {

@@ -35,13 +35,20 @@ export function batch(options: {
 
 export class ManualLoop implements Loop {
   #callbacks: (() => void)[] = [];
+  #last: (() => void)[] = [];
   afterTurn(callback: () => void): void {
     this.#callbacks.push(callback);
+  }
+  lastInTurn(callback: () => void): void {
+    this.#last.push(callback);
   }
   turn(): void {
     const callbacks = this.#callbacks;
     this.#callbacks = [];
     for (const callback of callbacks) callback();
+    const last = this.#last;
+    this.#last = [];
+    for (const callback of last) callback();
   }
 }
 

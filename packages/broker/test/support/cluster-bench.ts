@@ -22,7 +22,10 @@ export interface ClusterBench {
   readonly made: LocalPartition[];
 }
 
-const loop: Loop = { afterTurn: (callback) => void setImmediate(callback) };
+const loop: Loop = {
+  afterTurn: (callback) => void setImmediate(callback),
+  lastInTurn: (callback) => void setImmediate(callback),
+};
 
 let ids = 0;
 const random: Random = {

@@ -60,7 +60,7 @@ export class NodeConnection implements Connection {
     }
     if (!this.#flushScheduled) {
       this.#flushScheduled = true;
-      this.#loop.afterTurn(this.#flushAtTurnEnd);
+      this.#loop.lastInTurn(this.#flushAtTurnEnd);
     }
     return this.bufferedBytes;
   }

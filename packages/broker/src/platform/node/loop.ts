@@ -6,10 +6,16 @@ import type { Loop } from '../loop.ts';
  */
 export class NodeLoop implements Loop {
   #callbacks: (() => void)[] = [];
+  #last: (() => void)[] = [];
   #scheduled = false;
 
   afterTurn(callback: () => void): void {
     this.#callbacks.push(callback);
+    this.#schedule();
+  }
+
+  lastInTurn(callback: () => void): void {
+    this.#last.push(callback);
     this.#schedule();
   }
 
@@ -24,14 +30,19 @@ export class NodeLoop implements Loop {
     const callbacks = this.#callbacks;
     this.#callbacks = [];
     let ran = 0;
+    let last: (() => void)[] = [];
+    let ranLast = 0;
     try {
       while (ran < callbacks.length) callbacks[ran++]!();
+      last = this.#last;
+      this.#last = [];
+      while (ranLast < last.length) last[ranLast++]!();
     } finally {
       // A callback threw: the process is likely to end, but if a handler keeps it alive, nobody else's work is lost.
-      if (ran < callbacks.length) {
-        this.#callbacks = [...callbacks.slice(ran), ...this.#callbacks];
-        this.#schedule();
-      }
+      if (ran < callbacks.length) this.#callbacks = [...callbacks.slice(ran), ...this.#callbacks];
+      if (ranLast < last.length) this.#last = [...last.slice(ranLast), ...this.#last];
+      // Whoever gave a callback meanwhile found the turn scheduled, or scheduled the next one.
+      if (this.#callbacks.length > 0 || this.#last.length > 0) this.#schedule();
     }
   };
 }
