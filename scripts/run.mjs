@@ -121,7 +121,7 @@ function handOver(node, args) {
     process.execve(node, [node, ...args], process.env);
   }
   const child = spawn(node, args, { stdio: 'inherit' });
-  // A terminal signals the whole group, so the child may get Ctrl-C from here as well: the broker takes the first one.
+  // A terminal signals the whole group, so the child gets a Ctrl-C twice or more often: the broker allows for it.
   for (const signal of FORWARDED_SIGNALS) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => fail(`${node} could not be started: ${error.message}`));
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
