@@ -22,6 +22,7 @@ export class BareLog {
   #epoch = 0;
   #values = 0;
   #unsure = false;
+  /** While a cut is under way, and after one that failed: where it leaves the log is known after the next start. */
   #suspended = false;
 
   constructor(random: SimRandom, count: (path: string) => void) {
@@ -52,7 +53,9 @@ export class BareLog {
     this.#durable = Math.max(this.#durable, log.durableOffset);
     this.check();
     log.onDurable = (offset) => {
-      this.#durable = offset;
+      if (offset > this.#endOffset)
+        throw new Violation('durable-beyond-end', `${offset} of ${this.#endOffset}`);
+      if (!this.#suspended) this.#durable = offset;
     };
   }
 
@@ -72,8 +75,6 @@ export class BareLog {
     } catch (error) {
       if (!(error instanceof Error) || error.name !== 'DiskError') throw error;
       this.#count('bare.disk-error');
-      // A failed append leaves nothing; where a failed truncation leaves the log is known after the next start.
-      if (dice >= 0.7 && dice < 0.87) this.#suspended = true;
     }
   }
 
@@ -149,7 +150,9 @@ export class BareLog {
     this.#durable = Math.min(this.#durable, offset);
     this.#unsure = true;
     this.#tail = [];
+    this.#suspended = true;
     log.truncate(offset);
+    this.#suspended = false;
     this.#model.length = keep;
     this.#durable = offset;
     this.#unsure = false;
@@ -161,7 +164,9 @@ export class BareLog {
     this.#durable = 0;
     this.#resetTo = offset;
     this.#unsure = true;
+    this.#suspended = true;
     log.reset(offset);
+    this.#suspended = false;
     this.#model = [];
     this.#startOffset = offset;
     this.#durable = offset;

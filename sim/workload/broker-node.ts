@@ -76,6 +76,7 @@ export class BrokerProcess {
       logConfigOf: (id) => logConfigOf(id.partition),
     });
     store.onFatal = () => {
+      if (!(platform.loop as SimLoop).process.alive) return;
       node.world.count('storage.fatal');
       node.crash({ kind: 'process' });
     };
