@@ -136,9 +136,10 @@ async function main(argv: readonly string[]): Promise<number> {
 async function measureOne(workload: Workload, settings: Settings): Promise<Summary | undefined> {
   const profileFolder = settings.profile ? mkdtempSync(path.join(tmpdir(), 'polylog-profile-')) : undefined;
   try {
-    const summary = summarise(await measure(workload, { ...settings, profileFolder }));
+    const row = await measure(workload, { ...settings, profileFolder });
+    const summary = summarise(row);
     say(`${line(summary)}\n`);
-    if (profileFolder !== undefined) say(`${describeProfile(profileFolder)}\n\n`);
+    if (profileFolder !== undefined) say(`${describeProfile(profileFolder, row.rounds)}\n\n`);
     return summary;
   } catch (error) {
     say(`${workload.name}: FAILED, ${error instanceof Error ? error.message : String(error)}\n`);

@@ -2,8 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { REPOSITORY } from './broker-process.ts';
+import type { Figures } from './generator/job.ts';
 
-const LINES_MAX = 25;
+const LINES_MAX = 30;
 /** V8's names for time that is no function's; idle time is left out of all shares. */
 const IDLE = '(idle)';
 
@@ -16,64 +17,80 @@ interface ProfileNode {
 interface Profile {
   readonly nodes: readonly ProfileNode[];
   readonly samples: readonly number[];
+  /** Microseconds of the monotonic clock; each sample is so much later than the one before. */
+  readonly startTime: number;
   readonly timeDeltas: readonly number[];
 }
 
-/** The profile that a broker has left in an otherwise empty folder, as text; the worker threads' are left out. */
-export function describeProfile(folder: string): string {
+/** The profile that a broker has left in an otherwise empty folder, as text: its main thread while the rounds were measured. */
+export function describeProfile(folder: string, rounds: readonly Figures[]): string {
   const files = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
   const profiles = files.map((name) => JSON.parse(readFileSync(path.join(folder, name), 'utf8')) as Profile);
-  // The main thread's is the one with the most time that is not idle.
-  const analysed = profiles.map(analyse).sort((a, b) => b.busyUs - a.busyUs)[0];
-  if (analysed === undefined) return 'The broker has left no profile.';
-  const { busyUs, functions, files: perFile, callers } = analysed;
+  // Workers write profiles, too; the main thread's is the busiest.
+  const busiest = profiles.map((profile) => analyse(profile, rounds)).sort((a, b) => b.busyUs - a.busyUs)[0];
+  if (busiest === undefined) return 'The broker has left no profile.';
+  const { busyUs } = busiest;
   return [
     `${(busyUs / 1e6).toFixed(1)} s of busy time on the main thread.`,
     'Self time by function:',
-    ...top(functions, busyUs),
+    ...top(busiest.self, busyUs),
     'Self time by file:',
-    ...top(perFile, busyUs),
-    "Time by the nearest function of Polylog, Node's own code and system calls included:",
-    ...top(callers, busyUs),
+    ...top(busiest.files, busyUs),
+    "Self time with what Node's own code and the system did for it:",
+    ...top(busiest.nearest, busyUs),
+    'Time with all that it called:',
+    ...top(busiest.total, busyUs),
   ].join('\n');
 }
 
-interface Analysis {
-  readonly busyUs: number;
-  readonly functions: ReadonlyMap<string, number>;
-  readonly files: ReadonlyMap<string, number>;
-  readonly callers: ReadonlyMap<string, number>;
+class Analysis {
+  busyUs = 0;
+  readonly self = new Map<string, number>();
+  readonly files = new Map<string, number>();
+  readonly nearest = new Map<string, number>();
+  readonly total = new Map<string, number>();
 }
 
-function analyse({ nodes, samples, timeDeltas }: Profile): Analysis {
-  const selfUs = new Map<number, number>();
-  for (const [index, id] of samples.entries())
-    selfUs.set(id, (selfUs.get(id) ?? 0) + (timeDeltas[index] ?? 0));
-  const byId = new Map(nodes.map((node) => [node.id, node]));
-  const functions = new Map<string, number>();
-  const files = new Map<string, number>();
-  const callers = new Map<string, number>();
-  let busyUs = 0;
-  const visit = (node: ProfileNode, caller: string): void => {
-    const name = nameOf(node);
+function analyse(profile: Profile, rounds: readonly Figures[]): Analysis {
+  const selfUs = selfTimes(profile, rounds);
+  const byId = new Map(profile.nodes.map((node) => [node.id, node]));
+  const analysis = new Analysis();
+  const visit = (node: ProfileNode, callers: readonly string[]): void => {
     const file = fileOf(node);
-    const here = file.startsWith('packages/') ? name : caller;
+    const name = nameOf(node, file);
+    const stack = file.startsWith('packages/') ? [...callers, name] : callers;
     const us = selfUs.get(node.id) ?? 0;
     if (us > 0 && node.callFrame.functionName !== IDLE) {
-      busyUs += us;
-      add(functions, name, us);
-      add(files, file, us);
-      add(callers, here === '' ? name : here, us);
+      analysis.busyUs += us;
+      add(analysis.self, name, us);
+      add(analysis.files, file, us);
+      add(analysis.nearest, stack.at(-1) ?? name, us);
+      for (const caller of new Set(stack)) add(analysis.total, caller, us);
     }
-    for (const child of node.children ?? []) visit(byId.get(child)!, here);
+    for (const child of node.children ?? []) visit(byId.get(child)!, stack);
   };
-  visit(nodes[0]!, '');
-  return { busyUs, functions, files, callers };
+  visit(profile.nodes[0]!, []);
+  return analysis;
 }
 
-function nameOf(node: ProfileNode): string {
+/** Time per node, of the samples that fall into a round. */
+function selfTimes(
+  { samples, timeDeltas, startTime }: Profile,
+  rounds: readonly Figures[],
+): Map<number, number> {
+  const selfUs = new Map<number, number>();
+  let atUs = startTime;
+  for (const [index, id] of samples.entries()) {
+    const us = timeDeltas[index] ?? 0;
+    atUs += us;
+    if (rounds.some(({ beganAtUs, seconds }) => atUs >= beganAtUs && atUs <= beganAtUs + seconds * 1e6))
+      selfUs.set(id, (selfUs.get(id) ?? 0) + us);
+  }
+  return selfUs;
+}
+
+function nameOf(node: ProfileNode, file: string): string {
   const { functionName, lineNumber } = node.callFrame;
-  const file = fileOf(node);
   return file === '' || file === NATIVE
     ? functionName
     : `${functionName || '(anonymous)'} ${file}:${lineNumber + 1}`;

@@ -54,6 +54,8 @@ export interface Figures {
   /** Of record batches, without the protocol around them. */
   readonly bytes: number;
   readonly seconds: number;
+  /** The time of the system's monotonic clock at which measuring began, as V8 stamps its profiles. */
+  readonly beganAtUs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly p999Ms: number;

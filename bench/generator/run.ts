@@ -9,7 +9,7 @@ const SILENCE_MS_MAX = 15_000;
 const WATCH_MS = 1_000;
 
 interface Marks {
-  readonly atMs: number;
+  readonly atUs: number;
   readonly brokerCpuSeconds: number | undefined;
   readonly generatorCpuSeconds: number;
   readonly busySeconds: number | undefined;
@@ -92,7 +92,8 @@ export class Run {
     this.#figures = {
       requests: this.#requests,
       bytes: this.#bytes,
-      seconds: (end.atMs - begin.atMs) / 1000,
+      seconds: (end.atUs - begin.atUs) / 1e6,
+      beganAtUs: begin.atUs,
       p50Ms: this.#latency.quantileUs(0.5) / 1000,
       p99Ms: this.#latency.quantileUs(0.99) / 1000,
       p999Ms: this.#latency.quantileUs(0.999) / 1000,
@@ -125,7 +126,7 @@ export class Run {
   #marks(): Marks {
     const { user, system } = process.cpuUsage();
     return {
-      atMs: performance.now(),
+      atUs: Number(process.hrtime.bigint() / 1000n),
       brokerCpuSeconds: this.#pid === undefined ? undefined : cpuSecondsOf(this.#pid),
       generatorCpuSeconds: (user + system) / 1e6,
       busySeconds: busySecondsOfMachine(),
@@ -137,6 +138,7 @@ const NO_FIGURES: Figures = {
   requests: 0,
   bytes: 0,
   seconds: 0,
+  beganAtUs: 0,
   p50Ms: 0,
   p99Ms: 0,
   p999Ms: 0,
