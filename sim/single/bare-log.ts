@@ -60,7 +60,7 @@ export class BareLog {
   }
 
   closedCleanly(): void {
-    this.#durable = this.#endOffset;
+    if (!this.#suspended) this.#durable = this.#endOffset;
   }
 
   operate(store: LogStore): void {
