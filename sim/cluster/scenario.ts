@@ -412,7 +412,6 @@ export const clusterScenario: Scenario = {
     'record.elected-from-elr',
     'record.elected-from-none',
     'follower.truncated',
-    'follower.truncated-again',
     'zombie-leader',
     'crash.everybody',
     'crash.power',
