@@ -80,6 +80,18 @@ export function parentOf(path: string): string {
   return slash < 0 ? '.' : path.slice(0, slash);
 }
 
+/** Creates a folder, and those above it that are missing, durably. Throws DiskError. */
+export function makeDirectoryDurably(disk: Disk, path: string): void {
+  const made: string[] = [];
+  for (let folder = path; folder !== '' && folder !== '.' && disk.stat(folder) === undefined;) {
+    made.push(folder);
+    folder = parentOf(folder);
+  }
+  if (made.length === 0) return;
+  disk.makeDirectory(path);
+  for (const folder of made) disk.syncDirectory(parentOf(folder) || '/');
+}
+
 /** Decodes the lines of a checkpoint. Throws MalformedFileError: such a file was replaced atomically, so this is damage. */
 function linesOf(path: string, bytes: Uint8Array): string[] {
   const lines = Buffer.from(bytes).toString('utf8').split('\n');

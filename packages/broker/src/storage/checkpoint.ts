@@ -2,10 +2,13 @@ import { DiskError } from '../platform/disk.ts';
 import type { PartitionLog } from './log.ts';
 
 /**
- * Syncs all that a log has written, and moves its recovery point to where its end was when this started. Rejects with DiskError: fatal if a sync
- * failed.
+ * Syncs all that a log has written, and moves its recovery point to where its end was when this started. With `isLast`, at a clean
+ * stop, the active segment's indexes are made durable too. Rejects with DiskError: fatal if a sync failed.
  */
-export async function checkpointLog(log: PartitionLog): Promise<void> {
+export async function checkpointLog(
+  log: PartitionLog,
+  options?: { readonly isLast: boolean },
+): Promise<void> {
   const { endOffset, cuts } = log;
   const segments = [...log.segments];
   if (segments.length === 0) return;
@@ -16,7 +19,7 @@ export async function checkpointLog(log: PartitionLog): Promise<void> {
     for (const segment of segments) {
       await segment.sync();
       if (log.cuts !== cuts) return;
-      if (segment === log.active) flushActive(log);
+      if (segment === log.active && options?.isLast !== true) flushActive(log);
       else await segment.syncIndexes();
       if (log.cuts !== cuts) return;
     }

@@ -77,8 +77,6 @@ export function segmentsOf(context: StoreContext, folder: string, clean: CleanLo
     segment.indexesSynced = true;
     return segment;
   });
-  // The last one's indexes grow again.
-  segments.at(-1)!.indexesSynced = false;
   const size = context.disk.stat(segments.at(-1)!.handle.path)?.sizeBytes;
   return size === segments.at(-1)!.sizeBytes ? segments : undefined;
 }

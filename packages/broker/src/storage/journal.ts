@@ -1,6 +1,7 @@
 import { PARTITION_LEADER_EPOCH_AT } from '@polylog/record';
 import { DiskError, type Disk, type DiskFile } from '../platform/disk.ts';
 import type { Logger } from '../platform/log.ts';
+import { makeDirectoryDurably } from './checkpoint-files.ts';
 import { int32At } from './index-file.ts';
 import {
   encodeEntry,
@@ -240,7 +241,7 @@ export class Journal {
 
   #newFile(): JournalFile | undefined {
     if (this.#files >= this.#config.journalFilesMax) return undefined;
-    this.#disk.makeDirectory(this.#directory);
+    makeDirectoryDurably(this.#disk, this.#directory);
     return this.#addFile(`${this.#directory}/${journalFileName(this.#files)}`);
   }
 
@@ -258,7 +259,7 @@ export class Journal {
    */
   startGeneration(): void {
     if (this.#files === 0) return;
-    this.#disk.makeDirectory(this.#directory);
+    makeDirectoryDurably(this.#disk, this.#directory);
     const reused = this.#current ?? this.#free[0] ?? this.#sealed[0]!;
     reused.file ??= this.#disk.open(reused.path, 'create');
     const header = { generation: this.#generation + 1, fileNumber: this.#nextFileNumber };

@@ -1,7 +1,12 @@
 import { type DirectoryLock, DiskError } from '../platform/disk.ts';
 import type { TimerHandle } from '../platform/clock.ts';
 import { checkpointLog } from './checkpoint.ts';
-import { LOG_START_FILE, RECOVERY_POINT_FILE, writeOffsetCheckpoint } from './checkpoint-files.ts';
+import {
+  LOG_START_FILE,
+  makeDirectoryDurably,
+  RECOVERY_POINT_FILE,
+  writeOffsetCheckpoint,
+} from './checkpoint-files.ts';
 import { writeCleanShutdown } from './clean-shutdown.ts';
 import type { StoreContext } from './context.ts';
 import { DescriptorCache } from './descriptor-cache.ts';
@@ -50,7 +55,7 @@ const JOURNAL_FILL_MAX = 0.5;
  */
 export async function openLogStore(options: LogStoreOptions): Promise<LogStore> {
   const { disk, dataDirectory } = options;
-  disk.makeDirectory(dataDirectory);
+  makeDirectoryDurably(disk, dataDirectory);
   const lock = await disk.lock(dataDirectory);
   try {
     options.onLocked?.();
@@ -128,7 +133,7 @@ class DiskLogStore implements LogStore {
       onFatal: (error) => this.#fatal(error),
     });
     // From here on the logs do without the journal and without the marker: first the points, then what they make needless.
-    if (found.report.kind !== 'clean' && found.report.kind !== 'fresh') this.#writeCheckpoints();
+    if (found.report.kind !== 'clean') this.#writeCheckpoints();
     if (!found.journalIsVoid) this.#journal.startGeneration();
     found.removeMarker();
     this.#space.poll();
@@ -142,10 +147,9 @@ class DiskLogStore implements LogStore {
     const again = (): void => {
       const timer = this.#context.timers.after(intervalMs, () => {
         this.#timers.delete(timer);
-        work().then(
-          () => this.#closing || again(),
-          (error: unknown) => this.#fatal(error as Error),
-        );
+        work()
+          .then(() => this.#closing || this.#failed !== undefined || again())
+          .catch((error: unknown) => this.#fatal(error as Error));
       });
       this.#timers.add(timer);
     };
@@ -182,10 +186,21 @@ class DiskLogStore implements LogStore {
   async delete(log: Log): Promise<void> {
     const owned = this.#logs.get(keyOf(log.id.topic, log.id.partition));
     if (owned === undefined || owned !== log) throw new Error('the log does not belong to this store');
-    this.#logs.delete(keyOf(log.id.topic, log.id.partition));
-    owned.closed = true;
+    const key = keyOf(log.id.topic, log.id.partition);
     const { disk } = this.#context;
-    if (disk.stat(owned.folder) === undefined) return;
+    this.#logs.delete(key);
+    if (disk.stat(owned.folder) === undefined) {
+      owned.closed = true;
+      return;
+    }
+    try {
+      // A later log of this name must not find this one's offsets.
+      this.#writeCheckpoints();
+    } catch (error) {
+      this.#logs.set(key, owned);
+      throw error;
+    }
+    owned.closed = true;
     const gone = `${this.dataDirectory}/${log.id.topicId}-${log.id.partition}-delete`;
     disk.removeTree(gone);
     for (const segment of owned.segments) segment.closeFiles();
@@ -273,7 +288,7 @@ class DiskLogStore implements LogStore {
     if (this.#failed !== undefined) return;
     const dirty = [...this.#logs.values()].filter((log) => log.needsCheckpoint);
     try {
-      await inLanes(dirty, CHECKPOINT_LANES, checkpointLog);
+      await inLanes(dirty, CHECKPOINT_LANES, (log) => checkpointLog(log));
       this.#writeCheckpoints();
       this.#journal.recycle();
     } catch (error) {
@@ -298,11 +313,12 @@ class DiskLogStore implements LogStore {
     }
   }
 
-  /** A failed sync is fatal. Others, a full disk above all, may pass. */
+  /** A failed sync is fatal, and so is a bug. Other errors of the disk, a full one above all, may pass. */
   #backgroundError(error: unknown, message: string): void {
-    if (!(error instanceof DiskError)) throw error;
-    if (error.operation === 'datasync' || error.operation === 'syncDirectory') this.#fatal(error);
-    else this.#context.logger.warn({ error }, message);
+    const mayPass =
+      error instanceof DiskError && error.operation !== 'datasync' && error.operation !== 'syncDirectory';
+    if (mayPass) this.#context.logger.warn({ error }, message);
+    else this.#fatal(error as Error);
   }
 
   #writeCheckpoints(): void {
@@ -345,10 +361,9 @@ class DiskLogStore implements LogStore {
 
   /** Files that could not be removed are removed at the next start. */
   #track(work: Promise<void>): void {
-    const ended = work.catch((error: unknown) => {
-      if (!(error instanceof DiskError)) throw error;
-      this.#context.logger.warn({ error }, 'A deleted file could not be removed');
-    });
+    const ended = work.catch((error: unknown) =>
+      this.#backgroundError(error, 'A deleted file could not be removed'),
+    );
     this.#unlinks.add(ended);
     void ended.then(() => this.#unlinks.delete(ended));
   }
@@ -379,7 +394,7 @@ class DiskLogStore implements LogStore {
       await inLanes(
         logs.filter((log) => log.segments.length > 0),
         CHECKPOINT_LANES,
-        checkpointLog,
+        (log) => checkpointLog(log, { isLast: true }),
       );
       this.#writeCheckpoints();
       this.#journal.startGeneration();

@@ -22,7 +22,9 @@ export async function findTimestamp(
   endOffset: number,
 ): Promise<TimestampedOffset | undefined> {
   const { startOffset } = log;
-  for (const segment of [...log.segments]) {
+  // A copy: retention may remove segments while this waits for the disk.
+  const segments = [...log.segments];
+  for (const segment of segments) {
     if (segment.endOffset <= startOffset || segment.maxTimestamp < timestamp) continue;
     if (segment.baseOffset >= endOffset) break;
     // All records up to the one of the entry are older.

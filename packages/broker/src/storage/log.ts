@@ -17,7 +17,7 @@ import { cutSegments, removeSegments } from './log-cut.ts';
 import { LogReader } from './log-reader.ts';
 import { findMaxTimestamp, findTimestamp } from './log-timestamps.ts';
 import { newestSnapshot, removeSnapshots, writeSnapshot } from './producer-snapshot.ts';
-import { Segment, type SegmentMark } from './segment.ts';
+import { LOG_SUFFIX, Segment, type SegmentMark } from './segment.ts';
 import type {
   EpochEntry,
   Log,
@@ -211,8 +211,25 @@ export class PartitionLog implements Log {
   }
 
   #createFolder(): void {
-    this.context.disk.makeDirectory(this.folder);
-    writePartitionMetadata(this.context.disk, this.folder, this.id.topicId);
+    const { disk, dataDirectory, logger } = this.context;
+    const { topicId, partition } = this.id;
+    if (
+      disk.stat(this.folder) !== undefined &&
+      disk.list(this.folder).some((name) => name.endsWith(LOG_SUFFIX))
+    ) {
+      // Recovery left it alone, since nothing says whose it is.
+      let number = 1;
+      while (disk.stat(`${dataDirectory}/${topicId}-${partition}-stray${number}`) !== undefined) number++;
+      const stray = `${dataDirectory}/${topicId}-${partition}-stray${number}`;
+      logger.warn(
+        { folder: this.folder, stray },
+        'A folder of an unknown topic is in the way: it is renamed',
+      );
+      disk.rename(this.folder, stray);
+      disk.syncDirectory(dataDirectory);
+    }
+    disk.makeDirectory(this.folder);
+    writePartitionMetadata(disk, this.folder, topicId);
   }
 
   /** Makes everything as before the append; where a file cannot be cut the log goes offline. */

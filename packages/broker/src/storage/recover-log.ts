@@ -92,13 +92,14 @@ class LogRecovery {
 
   scanAll(): void {
     const bases = this.#findSegments();
+    this.#endOffset = this.#startOffset;
     for (let index = 0; index < bases.length; index++) {
       if (!this.#addSegment(bases[index]!, bases[index + 1])) {
         this.#removeFrom(bases.slice(index + 1));
         break;
       }
     }
-    this.#appendFromJournal();
+    this.#fillFromJournal(Infinity);
     this.#settleStart();
     removeSnapshots(this.#context.disk, this.#log.folder, (offset) => offset > this.#endOffset);
   }
@@ -147,6 +148,7 @@ class LogRecovery {
     const { cache, disk, clock } = this.#context;
     const path = `${folder}/${segmentName(base)}${LOG_SUFFIX}`;
     const stat = disk.stat(path)!;
+    this.#fillFromJournal(base);
     const isGap = this.#segments.length > 0 && base !== this.#endOffset;
     if (isGap) {
       const isTail = base >= recoveryPoint || base < this.#endOffset;
@@ -287,13 +289,12 @@ class LogRecovery {
     );
   }
 
-  /** What was appended after the last batch that the segments have, in segments whose folder entries were lost, say. */
-  #appendFromJournal(): void {
+  /** Appends what the journal has up to an offset, as when the folder entries of segments were lost. */
+  #fillFromJournal(endOffset: number): void {
     const { config, folder } = this.#log;
     const { clock, cache } = this.#context;
     const header = emptyBatchHeader();
-    if (this.#segments.length === 0) this.#endOffset = this.#startOffset;
-    for (;;) {
+    while (this.#endOffset < endOffset) {
       const batch = this.#journal.get(this.#endOffset);
       if (batch === undefined) return;
       readBatchHeaderInto(header, batch);

@@ -165,6 +165,7 @@ export class Segment {
       this.timeIndex.maybeAppend(this.maxTimestamp, this.maxTimestampOffset - this.baseOffset);
       this.bytesSinceIndexEntry = 0;
     }
+    this.indexesSynced = false;
     this.bytesSinceIndexEntry += bytes;
     this.sizeBytes += bytes;
     this.endOffset = lastOffset + 1;
@@ -293,10 +294,12 @@ export class Segment {
   async syncIndexes(): Promise<void> {
     if (this.indexesSynced) return;
     this.finish();
+    const { sizeBytes, cuts } = this;
     await this.offsetIndex.file.handle.pinned((file) => file.datasyncAsync());
     await this.timeIndex.file.handle.pinned((file) => file.datasyncAsync());
     this.handle.disk.syncDirectory(this.folder);
-    this.indexesSynced = true;
+    // A truncation may have made it the active segment again.
+    this.indexesSynced = this.sizeBytes === sizeBytes && this.cuts === cuts;
   }
 
   // Readers and removal
