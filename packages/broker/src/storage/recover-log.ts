@@ -1,4 +1,4 @@
-import { emptyBatchHeader, readBatchHeaderInto, sizeInBytes } from '@polylog/record';
+import { emptyBatchHeader, readBatchHeader, readBatchHeaderInto, sizeInBytes } from '@polylog/record';
 import { BatchCursor, FULL_SCAN_BYTES } from './batch-cursor.ts';
 import {
   MalformedFileError,
@@ -223,7 +223,7 @@ class LogRecovery {
       const isBelow = isBatch
         ? cursor.expectedOffset <= recoveryPoint
         : cursor.expectedOffset < recoveryPoint;
-      if (isBatch && (isBelow || cursor.crcMatches())) {
+      if (isBatch && (isBelow || (this.#isJournaled() && cursor.crcMatches()))) {
         this.#accept(segment, config.indexIntervalBytes);
         continue;
       }
@@ -239,6 +239,22 @@ class LogRecovery {
       if (!isBelow || expected >= recoveryPoint) return this.#cut(segment, fileBytes);
       this.#keepDamage(segment, fileBytes, expected, nextBase);
     }
+  }
+
+  /**
+   * Whether the present batch is the one that the journal has at its offset, if it has one. A failed append that was cut off may have left a valid
+   * batch on the disk that another one, in the journal, has replaced.
+   */
+  #isJournaled(): boolean {
+    const { header } = this.#cursor;
+    const batch = this.#journal.get(header.baseOffset);
+    if (batch === undefined) return true;
+    const { crc, batchLength, partitionLeaderEpoch } = readBatchHeader(batch);
+    return (
+      crc === header.crc &&
+      batchLength === header.batchLength &&
+      partitionLeaderEpoch === header.partitionLeaderEpoch
+    );
   }
 
   #accept(segment: Segment, indexIntervalBytes: number): void {
