@@ -21,6 +21,15 @@ interface PeerDefinition {
 }
 
 const PEERS = {
+  'python3-confluent-kafka': {
+    probe: () =>
+      versionOf(
+        DEBIAN_PYTHON,
+        ['-c', 'import confluent_kafka as c; print(c.version()[0], c.libversion()[0])'],
+        /(\S+) (\S+)/,
+      ),
+    install: () => installDebian(['python3', 'python3-confluent-kafka']),
+  },
   kcat: {
     probe: () => versionOf('kcat', ['-V'], /Version (\S+) .*librdkafka (\S+)/s),
     install: () => installDebian(['kcat']),

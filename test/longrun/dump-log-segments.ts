@@ -1,0 +1,59 @@
+/** Kafka's own reader of segment and index files, as a second opinion about what is on the disk. */
+import { globSync } from 'node:fs';
+import path from 'node:path';
+import { runKafkaTool } from '../peers/kafka.ts';
+
+const FILES_PER_RUN = 500;
+const DEADLINE_MS = 600_000;
+/** What it says about a bad file; it still exits with 0. */
+const COMPLAINTS = /mismatch|isvalid: false|corrupt|not monoton|out of order|invalid|exception|error/i;
+
+export interface DumpReport {
+  readonly logs: number;
+  readonly indexes: number;
+  readonly timeIndexes: number;
+  readonly batches: number;
+  /** Lines of complaint; empty if Kafka finds nothing wrong. */
+  readonly complaints: readonly string[];
+}
+
+/** Reads all segments below a data folder, record by record, and compares every index entry with its log. */
+export async function dumpLogSegments(data: string): Promise<DumpReport> {
+  const files = (ending: string): string[] =>
+    globSync(`*/*.${ending}`, { cwd: data })
+      .filter((file) => /\/\d{20}\.\w+$/.test(file))
+      .toSorted()
+      .map((file) => path.join(data, file));
+  const logs = files('log');
+  const indexes = files('index');
+  const timeIndexes = files('timeindex');
+  const complaints: string[] = [];
+  let batches = 0;
+  for (const chunk of chunks(logs)) {
+    const { stdout, stderr } = await dump(['--deep-iteration', '--files', chunk.join(',')]);
+    for (const line of stdout.split('\n')) {
+      if (line.startsWith('baseOffset:')) batches++;
+      // What a record says about itself is not about its file.
+      if (!line.startsWith('|') && COMPLAINTS.test(line.replace('isvalid: true', ''))) complaints.push(line);
+    }
+    complaints.push(...linesOf(stderr));
+  }
+  for (const chunk of chunks([...indexes, ...timeIndexes])) {
+    const { stdout, stderr } = await dump(['--verify-index-only', '--files', chunk.join(',')]);
+    complaints.push(...linesOf(stderr), ...stdout.split('\n').filter((line) => COMPLAINTS.test(line)));
+  }
+  return { logs: logs.length, indexes: indexes.length, timeIndexes: timeIndexes.length, batches, complaints };
+}
+
+async function dump(args: string[]): Promise<{ stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await runKafkaTool('dumpLogSegments', args, { deadlineMs: DEADLINE_MS });
+  return { stdout, stderr: code === 0 ? stderr : `${stderr}\nDumpLogSegments ended with ${code}` };
+}
+
+function linesOf(text: string): string[] {
+  return text.split('\n').filter((line) => line.trim() !== '');
+}
+
+function* chunks(files: readonly string[]): Generator<readonly string[]> {
+  for (let at = 0; at < files.length; at += FILES_PER_RUN) yield files.slice(at, at + FILES_PER_RUN);
+}
