@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { after, before, beforeEach, describe, test } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { COMMANDS, isInstalled, pickNode } from '../run.mjs';
 
@@ -24,7 +24,7 @@ describe('whether the dependencies are installed', () => {
   beforeEach(() => {
     root = mkdtempSync(path.join(tmpdir(), 'polylog-run-'));
   });
-  after(() => rmSync(root, { recursive: true, force: true }));
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
 
   type Packages = Record<string, object>;
 
