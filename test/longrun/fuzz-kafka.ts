@@ -4,6 +4,16 @@
 import process from 'node:process';
 
 import { parseFuzzOptions } from './fuzz/options.ts';
+import { fuzz } from './fuzz/run.ts';
 
-const options = parseFuzzOptions(process.argv.slice(2));
-console.log(`fuzz:kafka: ${options.frames} frames, seed ${options.seed}`);
+const { frames, seed } = parseFuzzOptions(process.argv.slice(2));
+console.log(`fuzz:kafka: ${frames} frames, seed ${seed}`);
+const result = await fuzz({
+  frames,
+  seed,
+  warmUpFrames: Math.min(200_000, Math.floor(frames / 4)),
+  aloneMs: 5000,
+  print: (line) => console.log(line),
+});
+for (const line of result.errorLines) console.error(`BROKER ${line}`);
+process.exitCode = result.findings.list.length + result.errorLines.length > 0 ? 1 : 0;

@@ -11,16 +11,31 @@ export interface Spanned {
 }
 
 const VARINT_TYPES: ReadonlySet<string> = new Set(['compact length', 'tag count', 'tag', 'tag size']);
+const VALUE_TYPES: ReadonlySet<string> = new Set([
+  'boolean',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'int64big',
+  'float64',
+  'string',
+  'uuid',
+]);
 const GARBAGE_BYTES_MAX = 40;
 
 /** The body with one fault at one of its fields; `other` is a body of any kind to take foreign parts from. */
 export function mutateOnce(body: Spanned, other: Spanned, random: SeededRandom): Uint8Array {
   const { bytes, spans } = body;
   if (spans.length === 0) return random.bytes(random.int(0, GARBAGE_BYTES_MAX));
-  const span = random.pick(spans);
+  const structural = random.chance(0.4);
+  let span = random.pick(spans);
+  // A number or a string at its edge mostly still decodes, and so gets further than a broken length.
+  for (let tries = 0; !structural && !VALUE_TYPES.has(span.type) && tries < 4; tries++)
+    span = random.pick(spans);
   const { start, end } = span;
   const part = bytes.subarray(start, end);
-  if (random.chance(0.5)) return splice(bytes, start, end, replaced(span, part, random));
+  if (!structural || random.chance(0.4)) return splice(bytes, start, end, replaced(span, part, random));
   switch (random.int(0, 7)) {
     case 0:
       return bytes.subarray(0, random.chance(0.5) ? start : end);

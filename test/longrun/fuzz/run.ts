@@ -1,0 +1,164 @@
+import { attack, noCounts, type AttackCounts } from './attacker.ts';
+import { BrokerProcess, type Memory } from './broker-process.ts';
+import { KafkaClient } from './client.ts';
+import { Findings } from './findings.ts';
+import { FrameSource } from './frames.ts';
+import { describeHealth, HealthyClient, type HealthyReport } from './healthy.ts';
+import { createTopics, refreshWorld, schemasOf, servedVersions } from './setup.ts';
+import { newWorld, type World } from './world.ts';
+
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const ATTACKERS = 32;
+/** After so many frames topics that are gone come back. */
+const REFRESH_FRAMES = 10_000;
+const HEALTHY_TOPIC = 'steady';
+/** Long enough for connections to be closed, timers to fire and retention to be checked. */
+const IDLE_MS = 5000;
+const PROGRESS_MS = 15_000;
+
+export interface FuzzResult {
+  readonly counts: AttackCounts;
+  readonly findings: Findings;
+  readonly errorLines: readonly string[];
+  readonly warm: Memory;
+  readonly end: Memory;
+  readonly before: HealthyReport;
+  readonly during: HealthyReport;
+  readonly exit: string | undefined;
+}
+
+export interface FuzzRunOptions {
+  readonly frames: number;
+  readonly warmUpFrames: number;
+  readonly seed: number;
+  /** How long the healthy client is alone first. */
+  readonly aloneMs: number;
+  readonly print: (line: string) => void;
+  /** Runs after the frames, under the same checks. */
+  readonly then?: (session: FuzzSession) => Promise<void>;
+}
+
+/** A broker under attack with its healthy client. */
+export interface FuzzSession {
+  readonly broker: BrokerProcess;
+  readonly healthy: HealthyClient;
+  readonly findings: Findings;
+  readonly print: (line: string) => void;
+}
+
+/** Starts a broker, fuzzes it, and says how it fared. What must not be is in `findings`. */
+export async function fuzz(options: FuzzRunOptions): Promise<FuzzResult> {
+  const { print } = options;
+  const broker = await BrokerProcess.start({
+    collectable: true,
+    settings: { 'log.retention.check.interval.ms': 5000 },
+  });
+  const client = await KafkaClient.open(broker.port);
+  const findings = new Findings();
+  const world = newWorld();
+  try {
+    await createTopics(client, [{ name: HEALTHY_TOPIC }]);
+    await refreshWorld(client, world);
+    const served = await servedVersions(client);
+    const source = new FrameSource({ seed: options.seed, world, served, apis: schemasOf(served) });
+    print(`${source.targetCount} APIs x versions, seed ${options.seed}, broker pid ${broker.child.pid}`);
+    const healthy = new HealthyClient(broker.port, HEALTHY_TOPIC);
+    await sleep(options.aloneMs);
+    const before = await healthy.report();
+    print(describeHealth('alone', before));
+    const counts = noCounts();
+    const shared = { broker, client, source, findings, counts, world, print };
+    await sendFrames({ ...shared, frames: options.warmUpFrames });
+    const warm = await idleMemory(broker);
+    print(`after ${counts.frames} frames of warm-up: ${describeMemory(warm)}`);
+    await healthy.report();
+    await sendFrames({ ...shared, frames: options.frames - options.warmUpFrames });
+    const during = await healthy.report();
+    print(describeHealth('beside the frames', during));
+    const end = await idleMemory(broker);
+    print(`after ${counts.frames} frames: ${describeMemory(end)}`);
+    await crossCheck(broker, counts, findings, print);
+    printCounts(source, counts, print);
+    await healthy.report();
+    await options.then?.({ broker, healthy, findings, print });
+    const last = await healthy.stop();
+    print(describeHealth('at the end', last));
+    for (const fault of last.faults) findings.add({ what: 'healthy client', title: fault, hex: '' });
+    return { counts, findings, errorLines: broker.errors, warm, end, before, during, exit: broker.exit };
+  } finally {
+    client.close();
+    await broker.remove();
+  }
+}
+
+async function sendFrames(options: {
+  readonly broker: BrokerProcess;
+  readonly client: KafkaClient;
+  readonly source: FrameSource;
+  readonly findings: Findings;
+  readonly counts: AttackCounts;
+  readonly world: World;
+  readonly frames: number;
+  readonly print: (line: string) => void;
+}): Promise<void> {
+  const { broker, client, source, findings, counts, world, print } = options;
+  const startedMs = performance.now();
+  const progress = setInterval(() => {
+    const perSecond = Math.round(sent / ((performance.now() - startedMs) / 1000));
+    void broker.resident().then(({ rssMib }) => {
+      print(`  ${counts.frames} frames, ${perSecond}/s, ${rssMib.toFixed(0)} MiB resident`);
+    });
+  }, PROGRESS_MS);
+  let sent = 0;
+  try {
+    while (sent < options.frames && broker.exit === undefined) {
+      const until = Math.min(options.frames, sent + REFRESH_FRAMES);
+      const take = (wanted: number): number => {
+        const granted = broker.exit === undefined ? Math.min(wanted, until - sent) : 0;
+        sent += granted;
+        return granted;
+      };
+      const attacking = { port: broker.port, source, findings, counts, take };
+      await Promise.all(Array.from({ length: ATTACKERS }, () => attack(attacking)));
+      await refreshWorld(client, world);
+    }
+  } finally {
+    clearInterval(progress);
+  }
+}
+
+async function idleMemory(broker: BrokerProcess): Promise<Memory> {
+  await sleep(IDLE_MS);
+  await broker.memory();
+  await sleep(1000);
+  return broker.memory();
+}
+
+function describeMemory({ rssMib, heapUsedMib, externalMib }: Memory): string {
+  return `${rssMib.toFixed(1)} MiB resident, ${heapUsedMib.toFixed(1)} heap, ${externalMib.toFixed(1)} external`;
+}
+
+/** The broker counts the requests that it answered, so those that decoded: it must not have seen fewer than came back. */
+async function crossCheck(
+  broker: BrokerProcess,
+  counts: AttackCounts,
+  findings: Findings,
+  print: (line: string) => void,
+): Promise<void> {
+  const answered = await broker.answeredRequests();
+  print(`answers: ${counts.answers} received; ${answered} by the broker's count, with the healthy client's`);
+  if (answered < counts.answers) {
+    findings.add({ what: 'the broker counts fewer answers than came', title: String(answered), hex: '' });
+  }
+}
+
+function printCounts(source: FrameSource, counts: AttackCounts, print: (line: string) => void): void {
+  const share = ((counts.reachedBody / counts.frames) * 100).toFixed(1);
+  print(
+    `${counts.frames} frames, ${counts.reachedBody} (${share} %) to a body decoder, ${counts.connections} connections, ` +
+      `${counts.closes} closed by the broker; ${source.strayTopics} topics under mutated names`,
+  );
+  const perTarget = [...source.counts].filter(([title]) => title !== '').map(([, count]) => count);
+  print(`frames per API and version: ${Math.min(...perTarget)} to ${Math.max(...perTarget)}`);
+}
