@@ -17,6 +17,7 @@ interface Layer {
 const GROUND = ['errors', 'platform', 'metrics'];
 const CLUSTER = [...GROUND, 'config', 'storage', 'metadata', 'cluster', 'peer'];
 const DOMAIN = ['topics', 'groups', 'queues', 'transactions', 'security', 'quotas'];
+const FRONTENDS = ['kafka', 'amqp', 'rocketmq', 'stomp', 'mqtt', 'amqp10'].map((name) => `frontends/${name}`);
 /** Front ends and the admin API see topics and what stands beside them, never logs or replicas. */
 const EDGE = [...GROUND, 'config', 'cluster', 'peer', ...DOMAIN];
 
@@ -50,6 +51,8 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   'frontends/mqtt': { layers: EDGE, packages: ['@polylog/mqtt-protocol'] },
   'frontends/amqp10': { layers: EDGE, packages: ['@polylog/amqp10-protocol'] },
   admin: { layers: EDGE, packages: ['fastify'] },
+  /** Puts the parts together over any platform, the simulated one too: all layers, but no real I/O. */
+  engine: { layers: [...EDGE, 'storage', 'metadata', 'metadata/local', 'replication', ...FRONTENDS] },
 };
 
 /** Files directly in packages/broker/src that put the parts together: they import everything, platform/node included. */
@@ -74,6 +77,8 @@ const REAL_WORLD = [
   'packages/broker/src/broker.ts',
   'packages/cli/src/**',
   'sim/main.ts',
+  'sim/run.ts',
+  'sim/run-seeds.ts',
   'sim/mutants/**',
 ];
 
@@ -199,7 +204,7 @@ function checkOutsideImport(file: string, { specifier }: Import): string | undef
   const top = file.split('/')[0];
   if (top === 'sim' && !isRealWorld(file) && !file.endsWith('.test.ts')) {
     if (specifier.startsWith('node:'))
-      return `${specifier} would break replay: only sim/main.ts sees the real world`;
+      return `${specifier} would break replay: only sim/main.ts and its runners see the real world`;
     if (target?.startsWith('packages/broker/src/platform/node/')) return 'the simulator has its own platform';
   }
   if (top === 'bench' && target?.startsWith('sim/')) return 'only tests import sim/';

@@ -15,14 +15,14 @@ const CONDITIONS = '--conditions=@polylog/source';
 
 /** Tests of a folder run as one invocation of Node's runner, so that its closing lines are the result of `npm test`. */
 const TEST_FLAGS = ['--test', '--test-concurrency=2', '--test-timeout=600000'];
-const TEST_FILES = ['packages', 'scripts', 'sim', 'test'].map((folder) => `${folder}/**/*.test.ts`);
+const TEST_FILES = ['packages', 'scripts', 'sim', 'test', 'bench'].map((folder) => `${folder}/**/*.test.ts`);
 
 /** What each command runs: arguments for Node, relative to the repository's root; the user's own arguments follow. */
 export const COMMANDS = {
   start: [CONDITIONS, 'packages/broker/src/main.ts'],
   test: [CONDITIONS, ...TEST_FLAGS],
   check: [CONDITIONS, 'scripts/check.ts'],
-  format: ['node_modules/oxfmt/bin/oxfmt', '--write', '.'],
+  format: ['scripts/format.ts'],
   sim: [CONDITIONS, 'sim/main.ts'],
   'sim:mutants': [CONDITIONS, 'sim/mutants/main.ts'],
   bench: [CONDITIONS, 'bench/main.ts'],

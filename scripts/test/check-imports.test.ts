@@ -55,6 +55,13 @@ const FORBIDDEN: [rule: string, file: string, source: string][] = [
     `import '../platform/node/disk.ts';`,
   ],
   ['only the composition root sees etcd', `${SRC}/cluster/a.ts`, `import '../metadata/etcd/store.ts';`],
+  [
+    'the engine runs in the simulator, without real I/O',
+    `${SRC}/engine.ts`,
+    `import './platform/node/disk.ts';`,
+  ],
+  ['the engine runs in the simulator, without Node', `${SRC}/engine.ts`, `import 'node:fs';`],
+  ['nobody imports the engine but the composition root', `${SRC}/topics/a.ts`, `import '../engine.ts';`],
   ['nobody imports main', `${SRC}/topics/a.ts`, `import '../main.ts';`],
   ['Node modules stay in platform/node', `${SRC}/storage/a.ts`, `import { open } from 'node:fs';`],
   ['Node modules are not for the package entry', `${SRC}/index.ts`, `import 'node:fs';`],
@@ -105,6 +112,7 @@ const ALLOWED: [rule: string, file: string, source: string][] = [
     `import './platform/node/disk.ts';\nimport process from 'node:process';`,
   ],
   ['broker.ts builds everything', `${SRC}/broker.ts`, `import './storage/log.ts';\nimport 'node:os';`],
+  ['the engine puts all parts together', `${SRC}/engine.ts`, `import './frontends/kafka/server.ts';`],
   ['a front end serves topics', `${SRC}/frontends/kafka/a.ts`, `import '../../topics/types.ts';`],
   ['within a layer all is free', `${SRC}/frontends/kafka/handlers/a.ts`, `import '../session.ts';`],
   [
