@@ -18,6 +18,7 @@ import { PartitionLog } from './log.ts';
 import { recover } from './recovery.ts';
 import { expireVerification, retain } from './retention.ts';
 import type { Segment } from './segment.ts';
+import { guardSyncs } from './sync-guard.ts';
 import {
   DEFAULT_STORAGE_CONFIG,
   type Log,
@@ -91,7 +92,8 @@ class DiskLogStore implements LogStore {
   #writtenOs: PartitionLog[] = [];
 
   constructor(options: LogStoreOptions, config: StorageConfig, lock: DirectoryLock) {
-    const { disk, clock, timers, logger, dataDirectory } = options;
+    const { clock, timers, logger, dataDirectory } = options;
+    const disk = guardSyncs(options.disk, (error) => this.#fatal(error));
     this.dataDirectory = dataDirectory;
     this.#lock = lock;
     this.recovery = {

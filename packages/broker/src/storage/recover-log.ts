@@ -39,7 +39,8 @@ export interface LogToRecover {
   readonly folder: string;
   /** Below it everything was synced, segments that end below it with their indexes. */
   readonly recoveryPoint: number;
-  readonly startOffset: number;
+  /** Undefined: where the first segment begins. */
+  readonly startOffset: number | undefined;
   /** What the journal has for this log, in order. */
   readonly entries: readonly JournalEntry[];
   /** The page cache survived: index files are as they were written. */
@@ -48,6 +49,7 @@ export interface LogToRecover {
 }
 
 const NAME = /^(\d{20})\.log$/;
+const REWRITE_BYTES = 1024 * 1024;
 
 /** Recovers one log; what it changed is synced when it resolves. Rejects with DiskError. */
 export async function recoverLog(context: StoreContext, log: LogToRecover): Promise<LogState> {
@@ -65,6 +67,8 @@ class LogRecovery {
   /** Batches of the journal by base offset; a later one replaces an earlier one. */
   readonly #journal: ReadonlyMap<number, Uint8Array>;
   readonly #touched = new Set<Segment>();
+  /** Where the bytes of a segment start that no sync is known to have brought to the disk. */
+  readonly #unsureFrom = new Map<Segment, number>();
   readonly #cursor = new BatchCursor(FULL_SCAN_BYTES);
   #startOffset: number;
   #endOffset: number;
@@ -72,7 +76,7 @@ class LogRecovery {
   constructor(context: StoreContext, log: LogToRecover) {
     this.#context = context;
     this.#log = log;
-    this.#startOffset = log.startOffset;
+    this.#startOffset = log.startOffset ?? 0;
     this.#endOffset = 0;
     this.#journal = batchesByOffset(log.entries);
     this.#epochs = new LeaderEpochList(this.#readEpochs());
@@ -92,6 +96,7 @@ class LogRecovery {
 
   scanAll(): void {
     const bases = this.#findSegments();
+    if (this.#log.startOffset === undefined) this.#startOffset = bases[0] ?? 0;
     this.#endOffset = this.#startOffset;
     for (let index = 0; index < bases.length; index++) {
       if (!this.#addSegment(bases[index]!, bases[index + 1])) {
@@ -149,7 +154,8 @@ class LogRecovery {
     const path = `${folder}/${segmentName(base)}${LOG_SUFFIX}`;
     const stat = disk.stat(path)!;
     this.#fillFromJournal(base);
-    const isGap = this.#segments.length > 0 && base !== this.#endOffset;
+    // The first one may begin below the start offset.
+    const isGap = this.#segments.length > 0 ? base !== this.#endOffset : base > this.#endOffset;
     if (isGap) {
       const isTail = base >= recoveryPoint || base < this.#endOffset;
       if (isTail) {
@@ -224,6 +230,7 @@ class LogRecovery {
         ? cursor.expectedOffset <= recoveryPoint
         : cursor.expectedOffset < recoveryPoint;
       if (isBatch && (isBelow || (this.#isJournaled() && cursor.crcMatches()))) {
+        if (!isBelow && !this.#unsureFrom.has(segment)) this.#unsureFrom.set(segment, cursor.position);
         this.#accept(segment, config.indexIntervalBytes);
         continue;
       }
@@ -366,9 +373,16 @@ class LogRecovery {
       if (segment.endOffset > this.#log.recoveryPoint || this.#touched.has(segment)) segment.syncedBytes = -1;
       else segment.syncedBytes = segment.sizeBytes;
       segment.entryDurable = true;
+      await this.#writeAnew(segment);
       await segment.sync();
       if (!isActive) await segment.syncIndexes();
     }
+    if (
+      this.#log.recoveryPoint > 0 &&
+      this.#touched.size === 0 &&
+      this.#endOffset === this.#log.recoveryPoint
+    )
+      return;
     writePartitionMetadata(disk, folder, id.topicId);
     const file = disk.open(`${folder}/partition.metadata`, 'write');
     try {
@@ -378,7 +392,21 @@ class LogRecovery {
     }
     if (this.#epochs.dirty) writeLeaderEpochs(disk, folder, this.#epochs.entries);
     disk.syncDirectory(folder);
-    disk.syncDirectory(this.#context.dataDirectory);
+  }
+
+  /**
+   * Writes again what lies above the recovery point. It was read from the page cache, and may be nowhere else: after a failed sync, which ended the
+   * last process, the kernel counts pages as clean that never came to the disk, and a sync of them would succeed and do nothing.
+   */
+  async #writeAnew(segment: Segment): Promise<void> {
+    const from = this.#unsureFrom.get(segment);
+    if (from === undefined) return;
+    const buffer = new Uint8Array(Math.min(REWRITE_BYTES, segment.sizeBytes - from));
+    for (let position = from; position < segment.sizeBytes; position += buffer.length) {
+      const chunk = buffer.subarray(0, Math.min(buffer.length, segment.sizeBytes - position));
+      await segment.handle.pinned((file) => file.readAsync(chunk, position));
+      await segment.handle.pinned((file) => file.writeAsync([chunk], position));
+    }
   }
 
   state(): LogState {
