@@ -30,8 +30,8 @@ const USAGE = `Usage: npm run bench -- [options]
 
 const GIB = 1024 ** 3;
 const ROUNDS_MAX = 100;
-const FULL: RunLimits = { warmupMs: 1000, measureMs: 2000, requestsMax: 10_000_000, bytesMax: 4 * GIB };
-const QUICK: RunLimits = { warmupMs: 500, measureMs: 700, requestsMax: 1_000_000, bytesMax: GIB };
+const FULL: RunLimits = { warmupMs: 1000, measureMs: 2000, requestsMax: 10_000_000, bytesMax: GIB };
+const QUICK: RunLimits = { warmupMs: 500, measureMs: 700, requestsMax: 1_000_000, bytesMax: GIB / 2 };
 
 interface Settings extends Omit<MeasureOptions, 'profileFolder'> {
   readonly workloads: readonly Workload[];

@@ -31,7 +31,8 @@ export function describeProfile(folder: string, rounds: readonly Figures[]): str
   if (busiest === undefined) return 'The broker has left no profile.';
   const { busyUs } = busiest;
   return [
-    `${(busyUs / 1e6).toFixed(1)} s of busy time on the main thread.`,
+    `${(busyUs / 1e6).toFixed(1)} s in JavaScript and what it called on the main thread, of ${cpuText(rounds)}; the rest is`,
+    "Node's event loop (reads of sockets are there), other threads and garbage collection.",
     'Self time by function:',
     ...top(busiest.self, busyUs),
     'Self time by file:',
@@ -41,6 +42,11 @@ export function describeProfile(folder: string, rounds: readonly Figures[]): str
     'Time with all that it called:',
     ...top(busiest.total, busyUs),
   ].join('\n');
+}
+
+function cpuText(rounds: readonly Figures[]): string {
+  const seconds = rounds.reduce((sum, { brokerCpuSeconds = 0 }) => sum + brokerCpuSeconds, 0);
+  return `${seconds.toFixed(1)} s of CPU time in all`;
 }
 
 class Analysis {

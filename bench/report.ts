@@ -33,6 +33,8 @@ export interface Summary {
   readonly p99Ms: Spread;
   readonly p999Ms: Spread;
   readonly brokerCpuShare: Spread | undefined;
+  /** The part of the broker's CPU time that was spent in the kernel. */
+  readonly brokerSystemShare: Spread | undefined;
   readonly brokerCpuSecondsPerGigabyte: Spread | undefined;
   readonly brokerCpuSecondsPerMillionRequests: Spread | undefined;
   readonly generatorCpuShare: Spread;
@@ -65,6 +67,7 @@ export function summarise({ workload, rounds, peakResidentBytes, disk }: Row): S
     ...metrics,
     p999Ms: of(({ p999Ms }) => p999Ms),
     brokerCpuShare,
+    brokerSystemShare: cpu(({ brokerSystemSeconds = 0 }, cpuSeconds) => brokerSystemSeconds / cpuSeconds),
     brokerCpuSecondsPerGigabyte: cpu(({ bytes }, cpuSeconds) => (cpuSeconds * 1e9) / bytes),
     brokerCpuSecondsPerMillionRequests: cpu(({ requests }, cpuSeconds) => (cpuSeconds * 1e6) / requests),
     generatorCpuShare,
@@ -135,6 +138,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'CPU s/GB', width: 8, cell: (row) => decimals(row.brokerCpuSecondsPerGigabyte?.median) },
   { title: 's/Mreq', width: 7, cell: (row) => decimals(row.brokerCpuSecondsPerMillionRequests?.median) },
   { title: 'broker', width: 6, cell: (row) => percent(row.brokerCpuShare?.median) },
+  { title: 'kernel', width: 6, cell: (row) => percent(row.brokerSystemShare?.median) },
   { title: 'gen.', width: 5, cell: (row) => percent(row.generatorCpuShare.median) },
   { title: 'other', width: 5, cell: (row) => percent(row.otherCpuShare?.median) },
   { title: 'RSS MiB', width: 7, cell: (row) => whole(row.peakResidentMib) },
@@ -146,9 +150,10 @@ const NAME_WIDTH = 21;
 /** Explains the columns, which have no room for it. */
 export function heading(): string {
   return [
-    'Medians of the rounds. CPU s: of the broker, per GB of record batches and per million requests. broker, gen., other: CPU',
-    "time of the broker, the generator and all else per second. limit: whose core was busy. Last: the prototype's figure, how",
-    'many times as good this is (below 0.70 it is marked BEHIND), and in brackets what it would be with a core of its own.',
+    'Medians of the rounds; rounds that other processes disturbed are repeated, and the quietest are kept. CPU s: of the broker,',
+    'per GB of record batches and per million requests. broker (kernel: its part spent there), gen., other: CPU time per second of',
+    "the broker, the generator and all else. limit: whose core was busy. Last: the prototype's figure, how many times as good this",
+    'is (below 0.70 it is marked BEHIND), and in brackets what it would be with a core of its own.',
     '',
     'workload'.padEnd(NAME_WIDTH) +
       COLUMNS.map(({ title, width }) => title.padStart(width)).join(' ') +

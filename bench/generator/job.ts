@@ -61,6 +61,8 @@ export interface Figures {
   readonly p999Ms: number;
   /** CPU time of all threads, user and system; undefined without a pid. */
   readonly brokerCpuSeconds: number | undefined;
+  /** The part of it that was spent in the kernel. */
+  readonly brokerSystemSeconds: number | undefined;
   readonly generatorCpuSeconds: number;
   /** CPU time that other processes of the machine took meanwhile: noise in the other figures. */
   readonly otherCpuSeconds: number | undefined;

@@ -3,13 +3,19 @@ import { readFileSync } from 'node:fs';
 /** Linux reports times to programs in this unit on every architecture (USER_HZ). */
 const TICKS_PER_SECOND = 100;
 
-/** CPU time of a process, its threads included, in seconds; undefined where /proc does not tell. */
-export function cpuSecondsOf(pid: number): number | undefined {
+/** CPU time in seconds. */
+export interface CpuSeconds {
+  readonly user: number;
+  readonly system: number;
+}
+
+/** CPU time of a process, its threads included; undefined where /proc does not tell. */
+export function cpuSecondsOf(pid: number): CpuSeconds | undefined {
   const stat = readProc(`/proc/${pid}/stat`);
   if (stat === undefined) return undefined;
   // The second field, the program's name, may hold spaces: count from behind its parenthesis (field 3 is the first there).
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  return { user: Number(fields[11]) / TICKS_PER_SECOND, system: Number(fields[12]) / TICKS_PER_SECOND };
 }
 
 /** CPU time that all processes have used together, in seconds. */

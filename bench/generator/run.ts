@@ -2,7 +2,7 @@ import process from 'node:process';
 
 import { Histogram } from './histogram.ts';
 import type { Figures, RunLimits } from './job.ts';
-import { busySecondsOfMachine, cpuSecondsOf } from './process-stats.ts';
+import { busySecondsOfMachine, cpuSecondsOf, type CpuSeconds } from './process-stats.ts';
 
 /** Without any answer for so long, or with requests open so long after the end, a run has failed. */
 const SILENCE_MS_MAX = 15_000;
@@ -10,7 +10,7 @@ const WATCH_MS = 1_000;
 
 interface Marks {
   readonly atUs: number;
-  readonly brokerCpuSeconds: number | undefined;
+  readonly brokerCpu: CpuSeconds | undefined;
   readonly generatorCpuSeconds: number;
   readonly busySeconds: number | undefined;
 }
@@ -86,7 +86,12 @@ export class Run {
     const begin = this.#begin;
     if (begin === undefined || this.#figures !== undefined) return;
     const end = this.#marks();
-    const brokerCpuSeconds = difference(begin.brokerCpuSeconds, end.brokerCpuSeconds);
+    const brokerSystemSeconds = difference(begin.brokerCpu?.system, end.brokerCpu?.system);
+    const brokerUserSeconds = difference(begin.brokerCpu?.user, end.brokerCpu?.user);
+    const brokerCpuSeconds =
+      brokerUserSeconds === undefined || brokerSystemSeconds === undefined
+        ? undefined
+        : brokerUserSeconds + brokerSystemSeconds;
     const generatorCpuSeconds = end.generatorCpuSeconds - begin.generatorCpuSeconds;
     const busySeconds = difference(begin.busySeconds, end.busySeconds);
     this.#figures = {
@@ -98,6 +103,7 @@ export class Run {
       p99Ms: this.#latency.quantileUs(0.99) / 1000,
       p999Ms: this.#latency.quantileUs(0.999) / 1000,
       brokerCpuSeconds,
+      brokerSystemSeconds,
       generatorCpuSeconds,
       otherCpuSeconds:
         busySeconds === undefined || brokerCpuSeconds === undefined
@@ -127,7 +133,7 @@ export class Run {
     const { user, system } = process.cpuUsage();
     return {
       atUs: Number(process.hrtime.bigint() / 1000n),
-      brokerCpuSeconds: this.#pid === undefined ? undefined : cpuSecondsOf(this.#pid),
+      brokerCpu: this.#pid === undefined ? undefined : cpuSecondsOf(this.#pid),
       generatorCpuSeconds: (user + system) / 1e6,
       busySeconds: busySecondsOfMachine(),
     };
@@ -143,6 +149,7 @@ const NO_FIGURES: Figures = {
   p99Ms: 0,
   p999Ms: 0,
   brokerCpuSeconds: undefined,
+  brokerSystemSeconds: undefined,
   generatorCpuSeconds: 0,
   otherCpuSeconds: undefined,
 };
