@@ -339,6 +339,7 @@ class StorageScenario {
     this.#note(log, 'delete');
     this.world.count('delete');
     // Until it resolves the log may come back, as a whole or in part; then never again.
+    const { durableOffset, startOffset } = model;
     model.durableOffset = 0;
     model.startOffset = 0;
     try {
@@ -346,7 +347,8 @@ class StorageScenario {
     } catch (error) {
       // No room for the checkpoint.
       if (!(error instanceof Error) || error.name !== 'DiskError') throw error;
-      model.startOffset = log.startOffset;
+      model.startOffset = startOffset;
+      model.durableOffset = Math.max(model.durableOffset, durableOffset);
       return;
     }
     if (!this.#node.isUp) {

@@ -123,11 +123,11 @@ export function writeOffsetCheckpoint(
   replaceFileDurably(disk, path, textOf(lines));
 }
 
-/** Offsets by folder name `<topic>-<partition>`; empty if there is no file. Throws DiskError, MalformedFileError. */
-export function readOffsetCheckpoint(disk: Disk, path: string): Map<string, number> {
+/** Offsets by folder name `<topic>-<partition>`; undefined if there is no file. Throws DiskError, MalformedFileError. */
+export function readOffsetCheckpoint(disk: Disk, path: string): Map<string, number> | undefined {
   const offsets = new Map<string, number>();
   const bytes = readWholeFile(disk, path);
-  if (bytes === undefined) return offsets;
+  if (bytes === undefined) return undefined;
   for (const line of linesOf(path, bytes)) {
     const [topic, partition, offset] = line.split(' ');
     offsets.set(`${topic}-${numberIn(path, partition)}`, numberIn(path, offset));

@@ -27,6 +27,8 @@ const PADDING = new Uint8Array(JOURNAL_BLOCK_BYTES);
 interface JournalFile {
   readonly path: string;
   file: DiskFile | undefined;
+  /** Preallocated, and its directory entry durable. */
+  ready: boolean;
   /** Where the next round goes. */
   position: number;
   /** The end of what each log has in this file. */
@@ -80,7 +82,7 @@ export class Journal {
   }
 
   #addFile(path: string): JournalFile {
-    const added = { path, file: undefined, position: JOURNAL_BLOCK_BYTES, coverage: new Map() };
+    const added = { path, file: undefined, ready: false, position: JOURNAL_BLOCK_BYTES, coverage: new Map() };
     this.#free.push(added);
     this.#files++;
     return added;
@@ -226,10 +228,11 @@ export class Journal {
     if (current !== undefined && current.position + bytes <= this.#config.journalFileBytes) return current;
     const next = this.#free[0] ?? this.#newFile();
     if (next === undefined) return undefined;
-    if (next.file === undefined) {
-      next.file = this.#disk.open(next.path, 'create');
+    if (!next.ready) {
+      next.file ??= this.#disk.open(next.path, 'create');
       next.file.preallocate(this.#config.journalFileBytes);
       this.#disk.syncDirectory(this.#directory);
+      next.ready = true;
     }
     next.position = JOURNAL_BLOCK_BYTES;
     next.coverage.clear();

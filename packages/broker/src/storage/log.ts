@@ -295,6 +295,7 @@ export class PartitionLog implements Log {
     this.syncFolder();
     segment.entryDurable = true;
     this.#writeEpochs();
+    this.recoveryPoint = offset;
     this.context.writeCheckpoints();
   }
 

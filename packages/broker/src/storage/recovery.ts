@@ -57,6 +57,8 @@ export async function recover(
   const recovery = new Recovery(context, logConfigOf, journal, clean);
   for (const folder of folders) await recovery.addFolder(folder);
   for (const entry of journal.entries) await recovery.addLostFolder(entry);
+  // The folders that were found, and those that were made.
+  if (clean === undefined) disk.syncDirectory(dataDirectory);
   const isFresh = folders.length === 0 && journal.fileNames.length === 0;
   const kind = clean !== undefined ? 'clean' : isFresh ? 'fresh' : recovery.crashKind;
   const report = { ...recovery.counts, kind, logs: recovery.logs.length } as const;
@@ -99,8 +101,8 @@ class Recovery {
   readonly #logConfigOf: (id: LogId) => LogConfig;
   readonly #journal: JournalContents;
   readonly #clean: ReadonlyMap<string, CleanLog> | undefined;
-  readonly #recoveryPoints: ReadonlyMap<string, number>;
-  readonly #startOffsets: ReadonlyMap<string, number>;
+  readonly #recoveryPoints: ReadonlyMap<string, number> | undefined;
+  readonly #startOffsets: ReadonlyMap<string, number> | undefined;
   readonly #entries = new Map<string, JournalEntry[]>();
   readonly #known = new Set<string>();
 
@@ -126,14 +128,14 @@ class Recovery {
   }
 
   /** A damaged checkpoint file costs a longer scan. */
-  #readOffsets(name: string): Map<string, number> {
+  #readOffsets(name: string): Map<string, number> | undefined {
     const { disk, dataDirectory, logger } = this.#context;
     try {
       return readOffsetCheckpoint(disk, `${dataDirectory}/${name}`);
     } catch (error) {
       if (!(error instanceof MalformedFileError)) throw error;
       logger.error({ error }, 'A checkpoint file is damaged: the logs are scanned from their starts');
-      return new Map();
+      return undefined;
     }
   }
 
@@ -214,8 +216,9 @@ class Recovery {
       id,
       config,
       folder: path,
-      recoveryPoint: this.#recoveryPoints.get(name) ?? 0,
-      startOffset: this.#startOffsets.get(name) ?? 0,
+      recoveryPoint: this.#recoveryPoints?.get(name) ?? 0,
+      // A log that was never checkpointed starts at 0; but if nothing is known of any, it starts where its files do.
+      startOffset: this.#startOffsets === undefined ? undefined : (this.#startOffsets.get(name) ?? 0),
       entries,
       trustIndexes: this.crashKind === 'process-crash',
       counts: this.counts,
