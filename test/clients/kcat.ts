@@ -37,6 +37,13 @@ export async function kcatProduce(
   await runOk('kcat', args, { input: lines.map((line) => `${line}\n`).join('') });
 }
 
+export interface KcatReadOptions {
+  readonly partition?: number;
+  readonly from?: string;
+  /** librdkafka's settings. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 const FIELD = '\u001f';
 const RECORD = '\u001e';
 
@@ -44,7 +51,7 @@ const RECORD = '\u001e';
 export async function kcatRead(
   address: string,
   topic: string,
-  { partition = 0, from = 'beginning', settings = {} as Readonly<Record<string, string>> } = {},
+  { partition = 0, from = 'beginning', settings = {} }: KcatReadOptions = {},
 ): Promise<ReadRecord[]> {
   // %K and %S are the lengths of key and value, -1 for null; %h joins name=value by commas.
   const format = ['%o', '%K', '%k', '%S', '%s', '%T', '%h'].join(FIELD) + RECORD;

@@ -18,7 +18,7 @@ const LOG_CHARACTERS_KEPT = 100_000;
 export interface BrokerProcessOptions {
   readonly data: string;
   /** Settings as the command line names them, such as `log.segment.bytes`. */
-  readonly settings?: Readonly<Record<string, string | number>>;
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 /** Keeps its ports over restarts, so that clients find it again. */
@@ -26,7 +26,7 @@ export class BrokerProcess {
   readonly data: string;
   readonly kafkaAddress: string;
   readonly httpAddress: string;
-  readonly #settings: Readonly<Record<string, string | number>>;
+  readonly #settings: Readonly<Record<string, string>>;
   #child: ReturnType<typeof start> | undefined;
   #output = '';
 
@@ -64,7 +64,7 @@ export class BrokerProcess {
     const args = [
       '--conditions=@polylog/source',
       MAIN,
-      ...flags.flatMap(([name, value]) => [`--${name}`, String(value)]),
+      ...flags.flatMap(([name, value]) => [`--${name}`, value]),
     ];
     this.#output = '';
     const child = start(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });

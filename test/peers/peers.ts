@@ -90,7 +90,7 @@ async function findOrInstall(name: PeerName): Promise<string> {
   const { probe, install }: PeerDefinition = PEERS[name];
   const found = await probe();
   if (found !== undefined) return found;
-  return await withInstallLock(name, async () => {
+  return withInstallLock(name, async () => {
     const meanwhile = await probe();
     if (meanwhile !== undefined) return meanwhile;
     await install();
