@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { attack, noCounts, type AttackCounts } from './attacker.ts';
 import { BrokerProcess, type Memory } from './broker-process.ts';
 import { KafkaClient } from './client.ts';
@@ -7,8 +9,8 @@ import { describeHealth, HealthyClient, type HealthyReport } from './healthy.ts'
 import { createTopics, refreshWorld, schemasOf, servedVersions } from './setup.ts';
 import { newWorld, type World } from './world.ts';
 
-import { setTimeout as sleep } from 'node:timers/promises';
-
+/** Low, so that a flood that exceeds it needs few descriptors. */
+export const CONNECTIONS_PER_ADDRESS_MAX = 1500;
 const ATTACKERS = 32;
 /** After so many frames topics that are gone come back. */
 const REFRESH_FRAMES = 10_000;
@@ -52,7 +54,10 @@ export async function fuzz(options: FuzzRunOptions): Promise<FuzzResult> {
   const { print } = options;
   const broker = await BrokerProcess.start({
     collectable: true,
-    settings: { 'log.retention.check.interval.ms': 5000 },
+    settings: {
+      'log.retention.check.interval.ms': 5000,
+      'max.connections.per.ip': CONNECTIONS_PER_ADDRESS_MAX,
+    },
   });
   const client = await KafkaClient.open(broker.port);
   const findings = new Findings();
@@ -85,6 +90,8 @@ export async function fuzz(options: FuzzRunOptions): Promise<FuzzResult> {
     const last = await healthy.stop();
     print(describeHealth('at the end', last));
     for (const fault of last.faults) findings.add({ what: 'healthy client', title: fault, hex: '' });
+    if (broker.exit !== undefined) findings.add({ what: 'the broker is gone', title: broker.exit, hex: '' });
+    for (const line of broker.errors) findings.add({ what: "the broker's log", title: line, hex: '' });
     return { counts, findings, errorLines: broker.errors, warm, end, before, during, exit: broker.exit };
   } finally {
     client.close();
