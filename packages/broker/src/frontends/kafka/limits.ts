@@ -57,3 +57,7 @@ export const DEFAULT_KAFKA_LIMITS: KafkaLimits = {
 
 /** Below it a frame in progress counts as stalled. */
 export const FRAME_BYTES_PER_SECOND_MIN = 1 * KIB;
+/** The same while others wait for the memory that such a frame holds: a slow link manages it, a peer that only holds on does not. */
+export const FRAME_UNDER_PRESSURE_BYTES_PER_SECOND_MIN = 64 * KIB;
+/** For so long a frame must have been too slow before it is given up for the others. */
+export const FRAME_UNDER_PRESSURE_MS = 2000;

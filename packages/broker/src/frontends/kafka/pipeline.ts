@@ -4,6 +4,7 @@ import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { ByteBudget } from './byte-budget.ts';
+import { FrameMemory } from './frame-assembly.ts';
 import type { KafkaHandler } from './handler.ts';
 import type { KafkaLimits } from './limits.ts';
 import { LogLimiter } from './log-limiter.ts';
@@ -19,7 +20,7 @@ export class Pipeline {
   readonly logger: Logger;
   readonly limitedLog: LogLimiter;
   readonly limits: KafkaLimits;
-  readonly requestBudget: ByteBudget;
+  readonly frames: FrameMemory;
   readonly responseBudget: ByteBudget;
   readonly pool = new BufferPool({ retainedBytesMax: POOL_RETAINED_BYTES_MAX });
   readonly sessions = new Set<Session>();
@@ -41,7 +42,7 @@ export class Pipeline {
     this.logger = options.logger;
     this.limits = options.limits;
     this.limitedLog = new LogLimiter(options.clock, options.logger);
-    this.requestBudget = new ByteBudget(options.limits.requestBytesInFlightMax);
+    this.frames = new FrameMemory(new ByteBudget(options.limits.requestBytesInFlightMax), this.pool);
     this.responseBudget = new ByteBudget(options.limits.responseBytesInFlightMax);
   }
 
@@ -67,11 +68,6 @@ export class Pipeline {
     this.#turn++;
     this.#turnEnds = false;
   };
-
-  freeFrame(buffer: Buffer, frameBytes: number): void {
-    this.pool.give(buffer);
-    this.requestBudget.give(frameBytes);
-  }
 
   sessionClosed(session: Session): void {
     if (this.sessions.delete(session)) this.metrics.open--;

@@ -4,9 +4,10 @@ import { decodeRequestHeader, FRAME_LENGTH_BYTES } from '@polylog/kafka-protocol
 import type { Connection, ConnectionHandler } from '../../platform/network.ts';
 import { PendingExchange, type ExchangeOwner } from './exchange.ts';
 import type { ConnectionFacts } from './handler.ts';
-import { FRAME_BYTES_PER_SECOND_MIN } from './limits.ts';
+import type { FrameAssembly } from './frame-assembly.ts';
 import type { Pipeline } from './pipeline.ts';
 import { ResponseStream, type UnsentBuffer } from './response-stream.ts';
+import { SessionDeadlines } from './session-deadlines.ts';
 
 /** Bytes that requests are parsed from. */
 interface Lent {
@@ -25,14 +26,6 @@ interface Chunk extends Lent {
   at: number;
 }
 
-/** A frame that spans chunks, copied together. */
-interface Assembly {
-  readonly frameBytes: number;
-  /** Undefined until the budget has granted its bytes. */
-  buffer: Buffer | undefined;
-  filled: number;
-}
-
 /** Why a session does not parse on; several at once. */
 const WAITS_FOR_SERVE = 1;
 const WAITS_FOR_BUDGET = 2;
@@ -41,6 +34,8 @@ const WAITS_FOR_HOLD = 8;
 const WAITS_FOR_RESPONSES = 16;
 const WAITS_FOR_DRAIN = 32;
 const WAITS_FOR_EARLIER = 64;
+/** Those that a peer causes by not taking its responses. */
+const WAITS_FOR_PEER = WAITS_FOR_DRAIN | WAITS_FOR_EARLIER;
 
 /**
  * One client connection: cuts its bytes into frames, runs them through the pipeline, and sends the responses in the order of
@@ -51,7 +46,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   readonly #pipeline: Pipeline;
   readonly #connection: Connection;
   readonly #chunks: Chunk[] = [];
-  #assembly: Assembly | undefined;
+  #assembly: FrameAssembly | undefined;
+  /** Of the frames that spanned chunks: a steady producer's next one will hardly be larger. */
+  #largestFrameBytes = 0;
   /** The length prefix, as far as it has come, when it spans chunks. */
   #prefix = 0;
   #prefixFilled = 0;
@@ -61,7 +58,6 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #parsing = false;
   /** What the request that is being handled was parsed from. */
   #dispatching: Lent | undefined;
-  #leaveBudgetLine: (() => void) | undefined;
   /** Which turn #parsedBytes belongs to. */
   #turn = -1;
   #parsedBytes = 0;
@@ -73,24 +69,13 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #unsent: UnsentBuffer[] = [];
   #closed = false;
 
-  readonly #openedMs: number;
-  #activeMs: number;
-  #sawRequest = false;
-  /** The frame in progress had this much at that time. */
-  #progressMs: number;
-  #progressBytes = 0;
-  #receivedBytes = 0;
-  /** Since when the socket has not taken what was written. */
-  #unsentSinceMs: number | undefined;
+  readonly #deadlines: SessionDeadlines;
 
   constructor(pipeline: Pipeline, connection: Connection, facts: ConnectionFacts) {
     this.#pipeline = pipeline;
     this.#connection = connection;
     this.facts = facts;
-    const nowMs = pipeline.clock.monotonicMs();
-    this.#openedMs = nowMs;
-    this.#activeMs = nowMs;
-    this.#progressMs = nowMs;
+    this.#deadlines = new SessionDeadlines(pipeline.limits, pipeline.clock.monotonicMs());
   }
 
   /** Starts delivery. */
@@ -114,16 +99,14 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       release();
       return;
     }
-    this.#receivedBytes += bytes.length;
     this.#pipeline.metrics.bytesReceived += bytes.length;
-    this.#activeMs = this.#pipeline.clock.monotonicMs();
+    this.#deadlines.received(bytes.length, this.#pipeline.clock.monotonicMs());
     this.#chunks.push({ bytes, release, at: 0, kept: false, holds: 0, parsed: false });
     if (this.#waits === 0 && !this.#parsing) this.#parse();
   }
 
   drained(): void {
-    this.#unsentSinceMs = undefined;
-    this.#activeMs = this.#pipeline.clock.monotonicMs();
+    this.#deadlines.drained(this.#pipeline.clock.monotonicMs());
     this.#freeUnsent();
     this.#stream?.drained();
     this.#unblock(WAITS_FOR_DRAIN);
@@ -147,11 +130,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   #teardown(): void {
     this.#closed = true;
-    this.#leaveBudgetLine?.();
-    this.#leaveBudgetLine = undefined;
-    if (this.#assembly?.buffer !== undefined) {
-      this.#pipeline.freeFrame(this.#assembly.buffer, this.#assembly.frameBytes);
-    }
+    this.#assembly?.release();
     this.#assembly = undefined;
     // The chunk that is being parsed is still in use further up the stack.
     for (const chunk of this.#chunks.splice(this.#parsing ? 1 : 0)) this.#giveBack(chunk);
@@ -206,46 +185,19 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   /** Closes the connection if one of its deadlines has passed. Called about once a second. */
   sweep(nowMs: number): void {
-    const { limits } = this.#pipeline;
-    if ((this.#waits & WAITS_FOR_SERVE) !== 0) {
-      this.#progressMs = nowMs;
-      this.#activeMs = nowMs;
-      return;
-    }
-    if (this.#unsentSinceMs !== undefined) {
-      if (nowMs - this.#unsentSinceMs >= limits.drainMs) this.#expire('the peer does not read its responses');
-      return;
-    }
-    if (this.#pending.length > 0 || this.#waits !== 0) {
-      // The broker owes something: the peer is not to blame for the silence.
-      this.#noteProgress(nowMs);
-      return;
-    }
-    if (!this.#sawRequest && nowMs - this.#openedMs >= limits.handshakeMs) {
-      this.#expire('no complete request since it was opened');
-      return;
-    }
-    if (this.#assembly === undefined && this.#prefixFilled === 0) {
-      this.#noteProgress(nowMs);
-      if (nowMs - this.#activeMs >= limits.idleMs) this.#expire('idle');
-      return;
-    }
-    if (nowMs - this.#progressMs < limits.frameProgressMs) return;
-    const expectedBytes = ((nowMs - this.#progressMs) / 1000) * FRAME_BYTES_PER_SECOND_MIN;
-    if (this.#receivedBytes - this.#progressBytes < expectedBytes) {
-      this.#expire('a request stalled half-way');
-      return;
-    }
-    this.#noteProgress(nowMs);
-  }
-
-  #noteProgress(nowMs: number): void {
-    this.#progressMs = nowMs;
-    this.#progressBytes = this.#receivedBytes;
-  }
-
-  #expire(reason: string): void {
-    this.#pipeline.logger.debug({ ...this.#fields(), reason }, 'closed a connection past its deadline');
+    const overdue = this.#deadlines.overdue(nowMs, {
+      isServed: (this.#waits & WAITS_FOR_SERVE) === 0,
+      paused: this.#waits === 0 ? 'no' : (this.#waits & ~WAITS_FOR_PEER) === 0 ? 'by-peer' : 'by-broker',
+      owesResponses: this.#pending.length > 0,
+      frame: this.#assembly !== undefined || this.#prefixFilled > 0,
+      holdsMemory: this.#assembly !== undefined && this.#assembly.heldBytes > 0,
+      underPressure: this.#pipeline.frames.underPressure,
+    });
+    if (overdue === undefined) return;
+    this.#pipeline.logger.debug(
+      { ...this.#fields(), reason: overdue },
+      'closed a connection past its deadline',
+    );
     this.close('now');
   }
 
@@ -279,7 +231,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     if (this.#readingPaused && this.#waits === 0 && !this.#closed) {
       this.#readingPaused = false;
       // The silence so far was the broker's doing.
-      this.#noteProgress(this.#pipeline.clock.monotonicMs());
+      this.#deadlines.readingResumed(this.#pipeline.clock.monotonicMs());
       this.#connection.resumeReading();
     }
   }
@@ -358,43 +310,31 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#dispatch(bytes, at, at + frameBytes, chunk);
       return;
     }
-    this.#beginAssembly(frameBytes);
+    this.#assembly = this.#pipeline.frames.begin(frameBytes, this.#largestFrameBytes);
+    this.#deadlines.frameBegins(this.#pipeline.clock.monotonicMs());
   }
 
-  #beginAssembly(frameBytes: number): void {
-    const assembly: Assembly = { frameBytes, buffer: undefined, filled: 0 };
-    this.#assembly = assembly;
-    const { requestBudget, pool } = this.#pipeline;
-    if (requestBudget.tryTake(frameBytes)) {
-      assembly.buffer = pool.take(frameBytes);
+  readonly #roomCame = (): void => {
+    this.#unblock(WAITS_FOR_BUDGET);
+  };
+
+  #assemble(assembly: FrameAssembly, chunk: Chunk): void {
+    if (!assembly.hasRoom(this.#roomCame)) {
+      this.#block(WAITS_FOR_BUDGET);
       return;
     }
-    this.#block(WAITS_FOR_BUDGET);
-    this.#leaveBudgetLine = requestBudget.wait(frameBytes, () => {
-      this.#leaveBudgetLine = undefined;
-      assembly.buffer = pool.take(frameBytes);
-      this.#unblock(WAITS_FOR_BUDGET);
-    });
-  }
-
-  #assemble(assembly: Assembly, chunk: Chunk): void {
-    const { buffer, frameBytes } = assembly;
-    if (buffer === undefined) throw new Error('a frame is assembled without a buffer');
-    const bytes = Math.min(frameBytes - assembly.filled, chunk.bytes.length - chunk.at);
-    buffer.set(chunk.bytes.subarray(chunk.at, chunk.at + bytes), assembly.filled);
-    assembly.filled += bytes;
-    chunk.at += bytes;
-    if (assembly.filled < frameBytes) return;
+    chunk.at += assembly.fill(chunk.bytes, chunk.at);
+    if (!assembly.isWhole) return;
     this.#assembly = undefined;
-    const release = (): void => this.#pipeline.freeFrame(buffer, frameBytes);
-    const whole: Lent = { kept: false, holds: 0, parsed: false, release };
-    this.#dispatch(buffer, 0, frameBytes, whole);
+    this.#largestFrameBytes = Math.max(this.#largestFrameBytes, assembly.frameBytes);
+    const whole: Lent = { kept: false, holds: 0, parsed: false, release: () => assembly.release() };
+    this.#dispatch(assembly.bytes, 0, assembly.frameBytes, whole);
     this.#giveBack(whole);
   }
 
   /** Runs one request, and marks its bytes if they are needed to the end of the turn. */
   #dispatch(bytes: Uint8Array, start: number, end: number, lent: Lent): void {
-    this.#sawRequest = true;
+    this.#deadlines.sawRequest = true;
     let exchange: PendingExchange;
     let request: unknown;
     try {
@@ -414,7 +354,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
         version: header.apiVersion,
         correlationId: header.correlationId,
         clientId,
-        receivedMs: this.#activeMs,
+        receivedMs: this.#deadlines.activeMs,
       });
       if (header.apiVersion < handler.versionMin || header.apiVersion > handler.versionMax) {
         this.#unsupported(exchange);
@@ -496,7 +436,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   #write(chunks: readonly Uint8Array[], nowMs: number): void {
     if (chunks.length === 0) return;
-    this.#unsentSinceMs ??= nowMs;
+    this.#deadlines.wrote(nowMs);
     this.#countSent(chunks);
     const bufferedBytes = this.#connection.write(chunks);
     if (bufferedBytes > this.#pipeline.limits.unsentBytesPerConnectionMax) this.#block(WAITS_FOR_DRAIN);
@@ -519,7 +459,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       chunks,
       holes,
       unsent: (buffer) => {
-        this.#unsentSinceMs ??= this.#pipeline.clock.monotonicMs();
+        this.#deadlines.wrote(this.#pipeline.clock.monotonicMs());
         this.#unsent.push(buffer);
         if (this.#closed) this.#freeUnsent();
       },

@@ -31,6 +31,35 @@ test('small requests do not overtake a large one that waits, and go on when it l
   assert.deepEqual(granted, [10]);
 });
 
+test('a lower rank goes ahead of a higher one, and of those without', () => {
+  const budget = new ByteBudget(100);
+  assert.equal(budget.tryTake(100), true);
+  const granted: string[] = [];
+  budget.wait(50, () => void granted.push('last'));
+  budget.wait(50, () => void granted.push('second'), 2);
+  budget.wait(50, () => void granted.push('first'), 1);
+  assert.equal(budget.tryTake(0, 1), false);
+  assert.equal(budget.tryTake(0, 0), true);
+  budget.give(100);
+  assert.deepEqual(granted, ['first', 'second']);
+  budget.give(50);
+  assert.deepEqual(granted, ['first', 'second', 'last']);
+});
+
+test('who gives back as soon as it is granted does not deepen the stack', () => {
+  const budget = new ByteBudget(1);
+  assert.equal(budget.tryTake(1), true);
+  let granted = 0;
+  for (let index = 0; index < 20_000; index++) {
+    budget.wait(1, () => {
+      granted++;
+      budget.give(1);
+    });
+  }
+  budget.give(1);
+  assert.deepEqual([granted, budget.usedBytes], [20_000, 0]);
+});
+
 test('giving back more than was taken is a bug', () => {
   assert.throws(() => new ByteBudget(10).give(1), /more bytes/);
 });

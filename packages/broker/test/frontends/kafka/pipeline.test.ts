@@ -180,22 +180,73 @@ test('frames wait in line for the byte budget, and all get their turn', async ()
   for (const log of broker.topics.get('t')!.logs) assert.equal(log.endOffset, 3);
 });
 
-test('a frame that holds the budget and stalls is closed, and the next in line goes on', async () => {
-  const { sim, connect, broker } = await world({
-    limits: { requestBytesInFlightMax: 300_000, frameProgressMs: 1000 },
-  });
+/** The first bytes of a frame that says it is this large. */
+function beginningOf(frameBytes: number, bytes: number): Buffer {
+  const beginning = Buffer.alloc(4 + bytes);
+  beginning.writeInt32BE(frameBytes);
+  return beginning;
+}
+
+test('frames that are announced, and hardly come, keep nobody waiting', async () => {
+  const { sim, connect, broker } = await world({ limits: { requestBytesInFlightMax: 1_000_000 } });
+  broker.add('t');
+  for (let peer = 0; peer < 5; peer++) (await connect()).raw(beginningOf(100_000_000, 6));
+  await sim.advance(10);
+  const client = await connect();
+  const records = batchOf(['x'.repeat(200_000)]);
+  await sim.settle(client.send(apis.produce, 9, produceBody('t', records)), 200);
+});
+
+test('a frame that holds memory for which others wait is closed within seconds if it stalls, and they go on', async () => {
+  const { sim, connect, broker } = await world({ limits: { requestBytesInFlightMax: 300_000 } });
   broker.add('t');
   const stalled = await connect();
-  const prefix = Buffer.alloc(10);
-  prefix.writeInt32BE(250_000);
-  stalled.raw(prefix);
+  stalled.raw(beginningOf(250_000, 100_000));
   await sim.advance(10);
   const client = await connect();
   const produced = client.send(apis.produce, 9, produceBody('t', batchOf(['x'.repeat(200_000)])));
-  await sim.advance(500);
-  assert.equal(client.unanswered, 1);
-  await sim.settle(produced, 5000);
-  await sim.runUntil(() => stalled.isClosed, 100);
+  const other = await connect();
+  const next = other.send(apis.produce, 9, produceBody('t', batchOf(['x'.repeat(200_000)])));
+  await sim.settle(Promise.all([produced, next]), 5000);
+  assert.equal(stalled.isClosed, true);
+});
+
+test('a slow frame keeps its connection while nobody waits for its memory', async () => {
+  const { sim, connect } = await world({ limits: { requestBytesInFlightMax: 300_000 } });
+  const slow = await connect();
+  slow.raw(beginningOf(250_000, 100_000));
+  await sim.advance(10_000);
+  assert.equal(slow.isClosed, false);
+});
+
+test('a frame that stalls is closed also while another request of its connection is open', async () => {
+  const { open, handlers } = openRequests();
+  const { sim, connect } = await world({ handlers, limits: { frameProgressMs: 1000 } });
+  const client = await connect();
+  const answer = client.send(apis.metadata, 9, ASK);
+  await sim.runUntil(() => open.length === 1);
+  client.raw(beginningOf(250_000, 10));
+  await sim.runUntil(() => client.isClosed, 5000);
+  await assert.rejects(answer);
+});
+
+test('frames that together hold the whole budget, and all want more, all become whole', async () => {
+  const { sim, connect, broker } = await world({ limits: { requestBytesInFlightMax: 300_000 } });
+  broker.add('t', { partitions: 6, configs: { 'max.message.bytes': '10000000' } });
+  const rest: (() => void)[] = [];
+  for (let partition = 0; partition < 6; partition++) {
+    const client = await connect();
+    client.takesAnything = true;
+    const records = batchOf([String(partition).repeat(500_000)]);
+    const body = produceBody('t', records, { partition, timeoutMs: 60_000 });
+    const bytes = Buffer.concat(encodeRequest(apis.produce as never, 9, 1, 'c', body as never));
+    client.raw(bytes.subarray(0, 70_000));
+    rest.push(() => client.raw(bytes.subarray(70_000)));
+  }
+  await sim.advance(100);
+  for (const send of rest) send();
+  const { logs } = broker.topics.get('t')!;
+  await sim.runUntil(() => logs.every((log) => log.endOffset === 1), 5000);
 });
 
 test('a slow frame that keeps its rate is not closed', async () => {
