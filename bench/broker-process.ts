@@ -72,12 +72,15 @@ export async function startBroker({ settings, pin, profileFolder }: BrokerOption
     pin ? BROKER_CORE : undefined,
   );
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const killWithUs = (): void => void child.kill('SIGKILL');
-  process.once('exit', killWithUs);
   const removeAll = (): void => {
-    process.off('exit', killWithUs);
+    process.off('exit', abandon);
     rmSync(folder, { recursive: true, force: true });
   };
+  const abandon = (): void => {
+    child.kill('SIGKILL');
+    removeAll();
+  };
+  process.once('exit', abandon);
   try {
     const target = { ...(await listening(child)), pid: child.pid };
     return {
@@ -87,8 +90,7 @@ export async function startBroker({ settings, pin, profileFolder }: BrokerOption
       stop: () => stopped(child).finally(removeAll),
     };
   } catch (error) {
-    child.kill('SIGKILL');
-    removeAll();
+    abandon();
     throw error;
   }
 }

@@ -154,6 +154,13 @@ function say(text: string): 0 {
   return 0;
 }
 
+// An interrupted run leaves no broker and no data behind: they go with the process's 'exit'.
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)
+  process.once(signal, () => process.exit(code));
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

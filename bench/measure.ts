@@ -12,7 +12,7 @@ const PREFILL_WINDOW = 64;
 /** Other processes' CPU time per second above which a round counts as disturbed, */
 const DISTURBED_SHARE = 0.2;
 /** and is repeated while so many times the wanted rounds have not been tried. */
-const ATTEMPTS_PER_ROUND = 3;
+const ATTEMPTS_PER_ROUND = 2;
 /** Of memory touched before a round: the bytes that it measures, and some for its warm-up. */
 const TOUCHED_PER_MEASURED = 1.5;
 
