@@ -1,3 +1,4 @@
+import { readBatchHeader } from '../../packages/record/src/index.ts';
 import type { Log, LogConfig } from '../../packages/broker/src/storage/types.ts';
 import { Violation } from '../invariants/history.ts';
 
@@ -96,7 +97,10 @@ export class ModelLog {
       const bytes = readOne(log, offset, log.endOffset);
       this.#expect(bytes !== undefined, `does not serve ${offset}`);
       const known = this.batches.find((one) => one.baseOffset <= offset && offset < one.endOffset);
-      const candidates = [known, ...(offset < this.durableOffset ? [] : (this.attempts.get(offset) ?? []))];
+      const candidates = [
+        known,
+        ...(offset < this.durableOffset ? [] : (this.attempts.get(readBatchHeader(bytes!).baseOffset) ?? [])),
+      ];
       const match = candidates.find((one) => one !== undefined && Buffer.compare(one.bytes, bytes!) === 0);
       this.#expect(match !== undefined, `has bytes at ${offset} that were not written there`);
       found.push(match!);

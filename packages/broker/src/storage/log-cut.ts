@@ -33,8 +33,7 @@ function cutSegment(log: PartitionLog, segment: Segment, position: number): void
   segment.damage = segment.damage.filter((range) => range.fromPosition < position);
   segment.writtenFrom = Math.min(segment.writtenFrom, position);
   rebuildSegment(segment, log.config.indexIntervalBytes);
-  segment.handle.file().datasync();
-  segment.syncedBytes = segment.sizeBytes;
+  segment.syncNow();
 }
 
 /** Renames the files of the segments from number `first` on away, and has them unlinked later. Durable when it returns. Throws DiskError. */

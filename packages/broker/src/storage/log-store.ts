@@ -259,7 +259,8 @@ class DiskLogStore implements LogStore {
       log.recoveryPoint = endOffset;
       this.#writeCheckpoints();
     }
-    if (disk.stat(log.folder) === undefined) return;
+    // Without files of its own it has nothing in the journal either.
+    if (log.segments.length === 0 && !log.folderDurable) return;
     // Below the cut the segments must do without the journal too.
     for (const segment of log.segments) segment.syncNow();
     writeJournalFloor(disk, log.folder, {

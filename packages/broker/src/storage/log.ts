@@ -296,6 +296,7 @@ export class PartitionLog implements Log {
     segment.entryDurable = true;
     this.#writeEpochs();
     this.recoveryPoint = offset;
+    this.durableOffset = offset;
     this.context.writeCheckpoints();
   }
 

@@ -77,6 +77,8 @@ export class Segment {
   indexesSynced = false;
   /** Grows with each cut, so that a sync that started before it does not count for what was written after it. */
   cuts = 0;
+  /** The file was cut and not synced since: a loss of power may bring back what was cut off. */
+  #cutUnsynced = false;
   damage: DamagedRange[] = [];
 
   /** This process wrote, and so checked, the bytes from here to the end. */
@@ -234,6 +236,7 @@ export class Segment {
   /** Cuts the file itself. Throws DiskError. */
   cutFile(sizeBytes: number): void {
     this.cuts++;
+    this.#cutUnsynced = true;
     this.syncedBytes = Math.min(this.syncedBytes, sizeBytes);
     this.checkedTo = Math.min(this.checkedTo, sizeBytes);
     this.handle.file().truncate(sizeBytes);
@@ -266,7 +269,11 @@ export class Segment {
   // Durability
 
   get isSynced(): boolean {
-    return this.syncedBytes >= this.sizeBytes && this.entryDurable;
+    return this.#bytesSynced && this.entryDurable;
+  }
+
+  get #bytesSynced(): boolean {
+    return this.syncedBytes >= this.sizeBytes && !this.#cutUnsynced;
   }
 
   /** Makes what is written now durable, and its directory entry. Rejects with DiskError: fatal. */
@@ -275,19 +282,22 @@ export class Segment {
       this.handle.disk.syncDirectory(this.folder);
       this.entryDurable = true;
     }
-    if (this.syncedBytes >= this.sizeBytes) return;
+    if (this.#bytesSynced) return;
     const { sizeBytes, cuts } = this;
     await this.handle.pinned((file) => file.datasyncAsync());
-    if (this.cuts === cuts) this.syncedBytes = Math.max(this.syncedBytes, sizeBytes);
+    if (this.cuts !== cuts) return;
+    this.syncedBytes = Math.max(this.syncedBytes, sizeBytes);
+    this.#cutUnsynced = false;
   }
 
   /** The same at once. Throws DiskError: fatal. */
   syncNow(): void {
     if (!this.entryDurable) this.handle.disk.syncDirectory(this.folder);
     this.entryDurable = true;
-    if (this.syncedBytes >= this.sizeBytes) return;
+    if (this.#bytesSynced) return;
     this.handle.file().datasync();
     this.syncedBytes = this.sizeBytes;
+    this.#cutUnsynced = false;
   }
 
   /** For a finished segment: makes its index files durable. Rejects with DiskError: fatal. */
