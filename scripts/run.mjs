@@ -47,8 +47,13 @@ export function isInstalled(root) {
 
 /** The program that runs the sources: the pinned Node, else the current one if it is new enough, else undefined. */
 export function pickNode(root, current = { path: process.execPath, version: process.versions.node }) {
-  const pinned = path.join(root, 'node_modules/.bin/node');
-  if (existsSync(pinned)) return pinned;
+  const { platform, arch } = process;
+  // npm 10 installs the package but makes no link in .bin to a program that is called node.
+  const places = ['.bin/node', `node-${platform}-${arch}/bin/node`, `node-bin-${platform}-${arch}/bin/node`];
+  const pinned = places
+    .map((place) => path.join(root, 'node_modules', place))
+    .find((file) => existsSync(file));
+  if (pinned !== undefined) return pinned;
   return Number.parseInt(current.version, 10) >= SOURCE_NODE_MAJOR_MIN ? current.path : undefined;
 }
 

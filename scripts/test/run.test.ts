@@ -81,6 +81,13 @@ describe('the Node that runs the sources', () => {
   test('is the current one from 24 on, nothing before, and the pinned one where there is one', () => {
     assert.equal(pickNode(root, { path: '/bin/node', version: '24.0.0' }), '/bin/node');
     assert.equal(pickNode(root, { path: '/bin/node', version: '20.19.1' }), undefined);
+    const { platform, arch } = process;
+    for (const name of [`node-bin-${platform}-${arch}`, `node-${platform}-${arch}`]) {
+      const inPackage = path.join(root, 'node_modules', name, 'bin/node');
+      mkdirSync(path.dirname(inPackage), { recursive: true });
+      writeFileSync(inPackage, '');
+      assert.equal(pickNode(root, { path: '/bin/node', version: '20.19.1' }), inPackage);
+    }
     mkdirSync(path.join(root, 'node_modules/.bin'), { recursive: true });
     writeFileSync(path.join(root, 'node_modules/.bin/node'), '');
     const pinned = path.join(root, 'node_modules/.bin/node');
