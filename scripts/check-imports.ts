@@ -31,7 +31,7 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   'platform/node': { layers: ['errors', 'platform'], packages: ['pino'] },
   metrics: { layers: ['errors', 'platform'], packages: ['@prometheus-io/client'] },
   storage: { layers: GROUND },
-  config: { layers: [...GROUND, 'storage'], packages: ['yaml', 'zod'] },
+  config: { layers: [...GROUND, 'storage'], packages: ['yaml'] },
   metadata: { layers: [...GROUND, 'config', 'storage'] },
   'metadata/local': { layers: [...GROUND, 'config', 'storage', 'metadata'] },
   'metadata/etcd': { layers: [...GROUND, 'config', 'metadata'], packages: ['@grpc/grpc-js'] },
