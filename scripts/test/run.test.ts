@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -96,24 +87,21 @@ describe('the Node that runs the sources', () => {
   });
 });
 
-describe(
-  'npm commands',
-  { skip: !existsSync(path.join(repository, 'node_modules/.bin/node')) && 'not installed' },
-  () => {
-    let root: string;
-    before(() => {
-      root = mkdtempSync(path.join(tmpdir(), 'polylog-npm-'));
-      for (const name of ['package.json', 'package-lock.json', 'scripts/run.mjs']) {
-        cpSync(path.join(repository, name), path.join(root, name), { recursive: true });
-      }
-      symlinkSync(path.join(repository, 'node_modules'), path.join(root, 'node_modules'));
-      mkdirSync(path.join(root, 'packages/broker/src'), { recursive: true });
-      writeFileSync(path.join(root, 'packages/broker/src/main.ts'), FAKE_BROKER);
-    });
-    after(() => rmSync(root, { recursive: true, force: true }));
+describe('npm commands', () => {
+  let root: string;
+  before(() => {
+    root = mkdtempSync(path.join(tmpdir(), 'polylog-npm-'));
+    for (const name of ['package.json', 'package-lock.json', 'scripts/run.mjs']) {
+      cpSync(path.join(repository, name), path.join(root, name), { recursive: true });
+    }
+    symlinkSync(path.join(repository, 'node_modules'), path.join(root, 'node_modules'));
+    mkdirSync(path.join(root, 'packages/broker/src'), { recursive: true });
+    writeFileSync(path.join(root, 'packages/broker/src/main.ts'), FAKE_BROKER);
+  });
+  after(() => rmSync(root, { recursive: true, force: true }));
 
-    /** Takes its time to stop, as a broker does, and says how often it was asked to. */
-    const FAKE_BROKER = `
+  /** Takes its time to stop, as a broker does, and says how often it was asked to. */
+  const FAKE_BROKER = `
     const [, , ...flags] = process.argv as string[];
     if (flags.includes('--exit')) process.exit(7);
     let asked = 0;
@@ -126,55 +114,54 @@ describe(
     console.log('pid=' + process.pid, 'flags=' + flags.join(','), process.execArgv.join(','));
   `;
 
-    const OLD_NODE = '--import=data:text/javascript,delete process.execve';
-    const RUNNERS: [how: string, command: string, args: string[]][] = [
-      ['npm start', 'npm', ['start', '--silent', '--']],
-      ['a Node that can replace its process', process.execPath, ['scripts/run.mjs', 'start']],
-      ['a Node that cannot', process.execPath, [OLD_NODE, 'scripts/run.mjs', 'start']],
-    ];
+  const OLD_NODE = '--import=data:text/javascript,delete process.execve';
+  const RUNNERS: [how: string, command: string, args: string[]][] = [
+    ['npm start', 'npm', ['start', '--silent', '--']],
+    ['a Node that can replace its process', process.execPath, ['scripts/run.mjs', 'start']],
+    ['a Node that cannot', process.execPath, [OLD_NODE, 'scripts/run.mjs', 'start']],
+  ];
 
-    for (const [how, command, args] of RUNNERS) {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-        test(`${how}: ${signal} stops the broker cleanly and leaves no process`, async () => {
-          const child = spawn(command, [...args, '--data', 'a b'], {
-            cwd: root,
-            stdio: ['ignore', 'pipe', 'inherit'],
-          });
-          let output = '';
-          const { promise: closed, resolve } = Promise.withResolvers<number | null>();
-          child.once('close', resolve);
-          await new Promise<void>((listening) => {
-            child.stdout.setEncoding('utf8').on('data', (text: string) => {
-              output += text;
-              if (output.includes('pid=')) listening();
-            });
-          });
-          child.kill(signal);
-          const code = await closed;
-          assert.match(output, /flags=--data,a b --conditions=@polylog\/source/);
-          assert.match(output, new RegExp(`stopped by ${signal}`));
-          assert.equal(code, 0);
-          const pid = Number(/pid=(\d+)/.exec(output)?.[1]);
-          assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
+  for (const [how, command, args] of RUNNERS) {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      test(`${how}: ${signal} stops the broker cleanly and leaves no process`, async () => {
+        const child = spawn(command, [...args, '--data', 'a b'], {
+          cwd: root,
+          stdio: ['ignore', 'pipe', 'inherit'],
         });
-      }
-
-      test(`${how}: the exit code is passed on`, async () => {
-        const child = spawn(command, [...args, '--exit'], { cwd: root, stdio: 'ignore' });
-        const code = await new Promise((resolve) => child.once('close', resolve));
-        assert.equal(code, 7);
+        let output = '';
+        const { promise: closed, resolve } = Promise.withResolvers<number | null>();
+        child.once('close', resolve);
+        await new Promise<void>((listening) => {
+          child.stdout.setEncoding('utf8').on('data', (text: string) => {
+            output += text;
+            if (output.includes('pid=')) listening();
+          });
+        });
+        child.kill(signal);
+        const code = await closed;
+        assert.match(output, /flags=--data,a b --conditions=@polylog\/source/);
+        assert.match(output, new RegExp(`stopped by ${signal}`));
+        assert.equal(code, 0);
+        const pid = Number(/pid=(\d+)/.exec(output)?.[1]);
+        assert.throws(() => process.kill(pid, 0), { code: 'ESRCH' });
       });
     }
 
-    test('every npm script of the repository has a command', () => {
-      const { scripts } = JSON.parse(readFileSync(path.join(repository, 'package.json'), 'utf8')) as {
-        scripts: Record<string, string>;
-      };
-      assert.deepEqual(Object.keys(scripts).toSorted(), Object.keys(COMMANDS).toSorted());
-      for (const [name, script] of Object.entries(scripts)) {
-        // Without exec the shell stays between npm and the command, and signals end it instead of the command.
-        assert.equal(script, `exec node scripts/run.mjs ${name}`);
-      }
+    test(`${how}: the exit code is passed on`, async () => {
+      const child = spawn(command, [...args, '--exit'], { cwd: root, stdio: 'ignore' });
+      const code = await new Promise((resolve) => child.once('close', resolve));
+      assert.equal(code, 7);
     });
-  },
-);
+  }
+
+  test('every npm script of the repository has a command', () => {
+    const { scripts } = JSON.parse(readFileSync(path.join(repository, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    assert.deepEqual(Object.keys(scripts).toSorted(), Object.keys(COMMANDS).toSorted());
+    for (const [name, script] of Object.entries(scripts)) {
+      // Without exec the shell stays between npm and the command, and signals end it instead of the command.
+      assert.equal(script, `exec node scripts/run.mjs ${name}`);
+    }
+  });
+});
