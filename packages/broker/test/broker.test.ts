@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { Kafka, logLevel } from 'kafkajs';
+import kafkajs, { Kafka, logLevel } from 'kafkajs';
 import { Broker } from 'polylog';
 
 function clientOf(broker: Broker): Kafka {
@@ -71,7 +71,9 @@ describe('An embedded broker', () => {
         const { topics } = await admin.fetchTopicMetadata({ topics: ['orders'] });
         const { resources } = await admin.describeConfigs({
           includeSynonyms: false,
-          resources: [{ type: 2, name: 'orders', configNames: ['retention.ms'] }],
+          resources: [
+            { type: kafkajs.ConfigResourceTypes.TOPIC, name: 'orders', configNames: ['retention.ms'] },
+          ],
         });
         assert.equal(`${brokers[0]!.host}:${brokers[0]!.port}`, broker.kafkaAddress);
         const leaders = topics[0]!.partitions.map(({ leader }) => leader);

@@ -206,7 +206,7 @@ test('lz4: a block keeps to the frame: no larger than it says, no reaching into 
   });
   assert.throws(() => decompress('lz4', frame(stored(0)), { maxBytes: MIB }), { message: /block size 0/ });
   // One literal, then a match two bytes back: into the block before.
-  const reaching = Buffer.from('06000000' + '116202001063', 'hex');
+  const reaching = Buffer.from('06000000116202001063', 'hex');
   assert.throws(() => decompress('lz4', frame(stored(1), reaching), { maxBytes: MIB }), {
     message: /distance 2/,
   });
@@ -267,8 +267,8 @@ test('snappy: every kind of element', () => {
 });
 
 test('snappy: a chunk may not reach into the chunk before it', () => {
-  const header = '82534e4150505900' + '0000000100000001';
-  const abc = '00000005' + '0308616263';
+  const header = '82534e41505059000000000100000001';
+  const abc = '000000050308616263';
   const decode = (hex: string) =>
     Buffer.from(decompress('snappy', Buffer.from(hex, 'hex'), { maxBytes: 1000 })).toString();
   assert.equal(decode(`${header}${abc}${abc}`), 'abcabc');

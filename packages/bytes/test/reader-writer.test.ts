@@ -15,7 +15,7 @@ function kind<T>(
   write: (writer: Writer, value: T) => void,
   read: (reader: Reader, value: T) => T,
 ): Kind {
-  return { values, write, read } as unknown as Kind;
+  return { values, write, read };
 }
 
 const int32s = fc.oneof(fc.integer(), fc.constantFrom(0, -1, 63, 64, -64, -65, 0x7fff_ffff, -0x8000_0000));

@@ -160,7 +160,10 @@ describe('The embedded metadata store', () => {
           }
         }
         const { entries } = await store.range('');
-        assert.deepEqual(new Map(entries.map(({ key, value }) => [key, value])), new Map([...model].sort()));
+        assert.deepEqual(
+          new Map(entries.map(({ key, value }) => [key, value])),
+          new Map([...model].toSorted(([a], [b]) => (a < b ? -1 : 1))),
+        );
       }),
       { numRuns: 50 },
     );

@@ -115,7 +115,7 @@ export interface HandlerDefinition<Q, S> {
 
 /** A handler with its types erased, as the pipeline sees it. */
 export interface KafkaHandler {
-  readonly api: Api<unknown, never, unknown, never>;
+  readonly api: Api<unknown>;
   readonly versionMin: number;
   readonly versionMax: number;
   readonly advertisedMin: number;
@@ -135,13 +135,13 @@ export function defineHandler<Q, S>(definition: HandlerDefinition<Q, S>): KafkaH
     throw new Error(`${api.name}: versions ${versions.join('-')} exceed the schema's`);
   }
   return {
-    api: api as unknown as KafkaHandler['api'],
+    api,
     versionMin: versions[0],
     versionMax: versions[1],
     advertisedMin: definition.advertisedMin ?? versions[0],
     keepsBytes: definition.keepsBytes ?? false,
     // The pipeline passes what `api` decoded, and encodes what comes back with the same `api`.
-    handle: (request, exchange) => definition.handle(request as Q, exchange as Exchange<S>),
+    handle: (request, exchange) => definition.handle(request as Q, exchange),
     failure: (request, errorCode, message, version) =>
       definition.failure(request as Q, errorCode, message, version),
     unsupportedVersion: definition.unsupportedVersion?.bind(definition),

@@ -84,7 +84,7 @@ export class NodeCompute implements Compute {
     }
     const worker = (this.#worker ??= this.#startWorker());
     const batch = new Uint8Array(job.batch);
-    const request: JobRequest = { id: ++this.#lastId, job: { ...job, batch } as Job };
+    const request: JobRequest = { id: ++this.#lastId, job: { ...job, batch } };
     return new Promise((resolve, reject) => {
       this.#waiting.set(request.id, { bytes, resolve, reject });
       this.#waitingBytes += bytes;

@@ -6,7 +6,7 @@ import { NodeLogger, type LoggerOptions } from './logger.ts';
 import { NodeLoop } from './loop.ts';
 import { NodeNetwork } from './network.ts';
 
-export type { LoggerOptions, LogLevel } from './logger.ts';
+export type { LoggerOptions } from './logger.ts';
 
 /** The real world. Its `compute` wants to be closed; nothing else of it keeps a process alive. */
 export function createNodePlatform(options: { readonly logger: LoggerOptions }): Platform {

@@ -75,7 +75,7 @@ export class Receiver {
   readonly onread: OnReadOpts = {
     buffer: () => this.#nextBuffer(),
     callback: (bytes, buffer) => {
-      this.#received(buffer as Uint8Array, bytes);
+      this.#received(buffer, bytes);
       return true;
     },
   };

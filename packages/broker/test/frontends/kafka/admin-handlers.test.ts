@@ -279,7 +279,7 @@ describe('Configs', () => {
       const { results } = await client.call(describeConfigs, version, {
         resources: [{ resourceType: 2, resourceName: 'a', configurationKeys: ['retention.ms', 'none'] }],
         ...(version >= 3 ? { includeDocumentation: false } : {}),
-      } as never);
+      });
       assert.equal(results[0]!.configs.length, 1);
       assert.deepEqual(results[0]!.configs[0]!.synonyms, []);
     }
@@ -290,7 +290,7 @@ describe('Configs', () => {
     const describe_ = (resourceType: number, resourceName: string) =>
       client.call(describeConfigs, 1, {
         resources: [{ resourceType, resourceName, configurationKeys: [] }],
-      } as never);
+      });
     const { results } = await describe_(4, '1');
     const partitions = results[0]!.configs.find(({ name }) => name === 'num.partitions')!;
     assert.deepEqual([partitions.value, partitions.configSource, partitions.readOnly], ['3', 4, true]);
@@ -354,7 +354,7 @@ describe('The cluster', () => {
       const body = await client.call(describeCluster, version, {
         includeClusterAuthorizedOperations: false,
         ...(version >= 2 ? { includeFencedBrokers: true } : {}),
-      } as never);
+      });
       assert.equal(body.controllerId, 1);
       assert.equal(body.clusterId, client.bench.tracker.image.clusterId);
       assert.deepEqual(
@@ -369,7 +369,7 @@ describe('The cluster', () => {
       const body = await client.call(describeCluster, 1, {
         includeClusterAuthorizedOperations: false,
         endpointType,
-      } as never);
+      });
       assert.equal(body.errorCode, code);
     }
   });

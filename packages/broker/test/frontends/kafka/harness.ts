@@ -330,7 +330,7 @@ export function backend(broker: TestBroker, metrics: Metrics): KafkaBackend {
 }
 
 interface Waiting {
-  readonly api: Api<unknown, never, unknown, never>;
+  readonly api: Api<unknown>;
   readonly version: number;
   readonly correlationId: number;
   readonly resolve: (body: unknown) => void;
@@ -389,7 +389,7 @@ export class TestClient {
     const chunks = encodeRequest(api as never, version, correlationId, clientId, body as never);
     this.connection.write(chunks.map((chunk) => Buffer.from(chunk)));
     const response = new Promise<unknown>((resolve, reject) => {
-      this.#waiting.push({ api: api as never, version, correlationId, resolve, reject });
+      this.#waiting.push({ api, version, correlationId, resolve, reject });
     });
     response.catch(() => undefined);
     return response as Promise<MessageOf<A['response']>>;
