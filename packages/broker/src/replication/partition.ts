@@ -342,6 +342,10 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     return this.#core.endOffsetForEpoch(epoch);
   }
 
+  epochAt(offset: number): number | undefined {
+    return this.#log.epochs.epochAt(offset);
+  }
+
   async offsetForTimestamp(timestamp: number, isolation: Isolation): Promise<TimestampedOffset | undefined> {
     this.#requireCurrentHighWatermark();
     return this.#log.offsetForTimestamp(timestamp, this.#bound(isolation));

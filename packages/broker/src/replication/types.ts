@@ -14,6 +14,8 @@ export interface Partition {
   readonly logEndOffset: number;
   readonly highWatermark: number;
   readonly lastStableOffset: number;
+  /** KIP-207: false while a new leader's HW may lie below what clients were told before; then nobody is told it. */
+  readonly highWatermarkIsCurrent: boolean;
   readonly isr: readonly number[];
 
   /**
@@ -32,6 +34,8 @@ export interface Partition {
   /** KIP-320 check of a consumer's or follower's view; undefined if it is in order. `leaderEpoch` -1 skips it. */
   checkLeaderEpoch(leaderEpoch: number): ErrorName | undefined;
   endOffsetForEpoch(epoch: number): { readonly epoch: number; readonly endOffset: number } | undefined;
+  /** The leader epoch of the record at the offset, or of the one before it where the log ends; undefined if no epoch is known there. */
+  epochAt(offset: number): number | undefined;
   offsetForTimestamp(timestamp: number, isolation: Isolation): Promise<TimestampedOffset | undefined>;
   offsetOfMaxTimestamp(isolation: Isolation): Promise<TimestampedOffset | undefined>;
   /** -1 means the HW. Resolves with the new log start offset once the followers know it, or rejects with BrokerError. */

@@ -34,14 +34,15 @@ export function findOffset(
   if (epochError !== undefined) return { error: epochError };
   switch (wanted.kind) {
     case 'latest': {
+      if (!partition.highWatermarkIsCurrent) return { error: 'OFFSET_NOT_AVAILABLE' };
       const committed = options.isolation === 'read_committed';
       const offset = committed ? partition.lastStableOffset : partition.highWatermark;
-      // Of the records that exist: a new leader may not have written any in its own epoch.
-      const leaderEpoch = partition.endOffsetForEpoch(partition.leaderEpoch)?.epoch ?? -1;
-      return { error: undefined, offset, timestamp: -1, leaderEpoch };
+      return { error: undefined, offset, timestamp: -1, leaderEpoch: partition.leaderEpoch };
     }
-    case 'earliest':
-      return { error: undefined, offset: partition.logStartOffset, timestamp: -1, leaderEpoch: -1 };
+    case 'earliest': {
+      const offset = partition.logStartOffset;
+      return { error: undefined, offset, timestamp: -1, leaderEpoch: partition.epochAt(offset) ?? -1 };
+    }
     case 'max-timestamp':
       return partition.offsetOfMaxTimestamp(options.isolation).then(foundOrNot);
     case 'timestamp':

@@ -703,6 +703,39 @@ test('ListOffsets: the special timestamps, each from its version on', async () =
   assert.deepEqual(await ask(11, -1, 'nowhere'), [3, -1, -1]);
 });
 
+test('ListOffsets names the leader epochs of what it found', async () => {
+  const { client, topic, log } = await withRecords(['a', 'b']);
+  const ask = async (version: number, timestamp: number) => {
+    const { topics } = await client.call(apis.listOffsets, version, {
+      topics: [{ name: 't', partitions: [{ partitionIndex: 0, timestamp }] }],
+    });
+    const { errorCode, offset, leaderEpoch } = topics[0]!.partitions[0]!;
+    return [errorCode, offset, leaderEpoch];
+  };
+  assert.deepEqual(await ask(4, -2), [0, 0, LEADER_EPOCH]);
+  assert.deepEqual(await ask(4, -1), [0, 4, LEADER_EPOCH]);
+  assert.deepEqual(await ask(3, -2), [0, 0, -1]);
+  const epochs = { ...log.epochs, epochAt: (offset: number) => (offset < 2 ? 1 : 2) };
+  Object.defineProperty(log, 'epochs', { value: epochs });
+  assert.deepEqual(await ask(9, -2), [0, 0, 1]);
+  await topic.partitions[0]!.deleteRecords(2);
+  assert.deepEqual(await ask(9, -2), [0, 2, 2]);
+});
+
+test('ListOffsets of a new leader that does not know its high watermark yet is error 78, and 5 before v5; the start is known', async () => {
+  const { client, topic } = await withRecords(['a']);
+  Object.defineProperty(topic.partitions[0]!, 'highWatermarkIsCurrent', { value: false });
+  const ask = async (version: number, timestamp: number) => {
+    const { topics } = await client.call(apis.listOffsets, version, {
+      topics: [{ name: 't', partitions: [{ partitionIndex: 0, timestamp }] }],
+    });
+    return topics[0]!.partitions[0]!.errorCode;
+  };
+  for (const timestamp of [-1, -3, 5]) assert.equal(await ask(7, timestamp), 78);
+  for (const timestamp of [-1, 5]) assert.equal(await ask(4, timestamp), 5);
+  assert.equal(await ask(7, -2), 0);
+});
+
 test('OffsetForLeaderEpoch: the end of an epoch, -1/-1 for an unknown one, 74 and 75 for a wrong view', async () => {
   const { client } = await withRecords(['a', 'b']);
   const ask = async (leaderEpoch: number, currentLeaderEpoch = -1) => {

@@ -29,6 +29,8 @@ import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler
  * - By timestamp: the first record at or after it; without one, offset -1 and no error.
  * - -1 the high watermark, or with read_committed the last stable offset; -2 the log start; -3 the record with the largest timestamp
  *   (v7, KIP-734); -4 the log start on this disk (v8, KIP-405). Earlier versions get UNSUPPORTED_VERSION for those.
+ * - A new leader that does not know its high watermark yet answers OFFSET_NOT_AVAILABLE (v5, KIP-207), before that LEADER_NOT_AVAILABLE; the log
+ *   start is told nevertheless.
  * - Without tiered storage -5 (v9, KIP-1005) and -6 (v11, KIP-1023) are offset -1.
  *
  * Gaps: `timeoutMs` (v10) is for reads from tiered storage, and ignored. Followers do not ask this way: replicaId is ignored.
@@ -74,9 +76,13 @@ async function ask(
   version: number,
 ): Promise<Answer> {
   const { partitionIndex, timestamp } = asked;
-  if ((SINCE.get(timestamp) ?? 0) > version) return refused(partitionIndex, 'UNSUPPORTED_VERSION');
+  const refuse = (error: ErrorName): Answer => {
+    const unknownBefore5 = error === 'OFFSET_NOT_AVAILABLE' && version < 5;
+    return { partitionIndex, errorCode: errorCodeOf(unknownBefore5 ? 'LEADER_NOT_AVAILABLE' : error) };
+  };
+  if ((SINCE.get(timestamp) ?? 0) > version) return refuse('UNSUPPORTED_VERSION');
   const { partition, error } = lookUpByName(services.partitions, topic, partitionIndex);
-  if (partition === undefined) return refused(partitionIndex, error);
+  if (partition === undefined) return refuse(error);
   let found: OffsetFound;
   try {
     found = await findOffset(partition, wantedOf(timestamp), {
@@ -84,11 +90,11 @@ async function ask(
       leaderEpoch: asked.currentLeaderEpoch,
     });
   } catch (failure) {
-    if (failure instanceof BrokerError) return refused(partitionIndex, failure.code);
-    if (failure instanceof DiskError) return refused(partitionIndex, 'KAFKA_STORAGE_ERROR');
+    if (failure instanceof BrokerError) return refuse(failure.code);
+    if (failure instanceof DiskError) return refuse('KAFKA_STORAGE_ERROR');
     throw failure;
   }
-  if (found.error !== undefined) return refused(partitionIndex, found.error);
+  if (found.error !== undefined) return refuse(found.error);
   const tiered = timestamp === OFFSET_LATEST_TIERED || timestamp === OFFSET_EARLIEST_PENDING_UPLOAD;
   if (tiered) return { partitionIndex, errorCode: NONE };
   const answer: Answer = {
@@ -99,10 +105,6 @@ async function ask(
   };
   if (version >= 4) answer.leaderEpoch = found.leaderEpoch;
   return answer;
-}
-
-function refused(partitionIndex: number, error: ErrorName): Answer {
-  return { partitionIndex, errorCode: errorCodeOf(error) };
 }
 
 function wantedOf(timestamp: number): OffsetWanted {
