@@ -11,6 +11,8 @@ import { slowSenders } from './fuzz/slow-senders.ts';
 
 const WARM_UP_FRAMES_MAX = 200_000;
 const ALONE_MS = 10_000;
+const IDLE_MS = 6000;
+const BOMB_CLIENTS = 8;
 const BOMB_ROUNDS = 2;
 const HOLD_MS = 15_000;
 const RSS_GROWTH_MAX = 0.05;
@@ -27,9 +29,10 @@ const { findings, counts, warm, end, during } = await fuzz({
   seed,
   warmUpFrames: Math.min(WARM_UP_FRAMES_MAX, Math.floor(frames / 4)),
   aloneMs: ALONE_MS,
+  idleMs: IDLE_MS,
   print: (line) => console.log(line),
   then: async (session) => {
-    await bombs(session, BOMB_ROUNDS);
+    await bombs(session, { clients: BOMB_CLIENTS, rounds: BOMB_ROUNDS });
     await slowSenders(session, {
       holdMs: HOLD_MS,
       connectionsPerAddressMax: CONNECTIONS_PER_ADDRESS_MAX,

@@ -113,7 +113,7 @@ function faultOf(bytes: Buffer, expectation: Expectation): string | undefined {
 /** Sends frames of the source over one connection after another until `take` says that there are enough. */
 export async function attack(options: {
   readonly port: number;
-  readonly source: FrameSource;
+  readonly source: Pick<FrameSource, 'next'>;
   readonly findings: Findings;
   readonly counts: AttackCounts;
   /** Asks for so many frames; returns how many may be sent. */
@@ -138,7 +138,7 @@ export async function attack(options: {
 }
 
 /** Frames that are all answered, but for the last one. */
-function nextBurst(source: FrameSource, max: number): Frame[] {
+function nextBurst(source: Pick<FrameSource, 'next'>, max: number): Frame[] {
   const burst: Frame[] = [];
   while (burst.length < max) {
     const frame = source.next();

@@ -22,7 +22,6 @@ const MIB = 1024 * 1024;
 const BOMB_BYTES_MAX = MIB - BATCH_HEADER_BYTES;
 /** What is packed at once; members of it are then repeated, which all codecs allow. */
 const PIECE_BYTES = 32 * MIB;
-const CLIENTS = 8;
 const PRODUCE_VERSION = 9;
 /** MESSAGE_TOO_LARGE, INVALID_RECORD, REQUEST_TIMED_OUT when too many wait. */
 const RIGHT_ERRORS: ReadonlySet<number> = new Set([10, 87, 7]);
@@ -120,7 +119,7 @@ const TOPICS = [
 /** Sends each bomb `rounds` times over each of several connections at once, to topics whose batches the broker has to unpack. */
 export async function bombs(
   { broker, healthy, findings, print }: FuzzSession,
-  rounds: number,
+  { clients, rounds }: { readonly clients: number; readonly rounds: number },
 ): Promise<void> {
   const client = await KafkaClient.open(broker.port);
   await createTopics(client, TOPICS);
@@ -153,7 +152,7 @@ export async function bombs(
       }
       attacker.close();
     };
-    await Promise.all(Array.from({ length: CLIENTS }, throwOne));
+    await Promise.all(Array.from({ length: clients }, throwOne));
     const { rssMib, peakMib } = await broker.resident();
     const codes = [...outcomes].map(([code, count]) => `${count} x ${code}`).join(', ');
     print(

@@ -15,11 +15,16 @@ export interface Finding {
 /** What a run found to be wrong. */
 export class Findings {
   readonly list: Finding[] = [];
+  readonly #print: (line: string) => void;
+
+  constructor(print: (line: string) => void = (line) => console.error(line)) {
+    this.#print = print;
+  }
 
   add(finding: Finding): void {
     if (this.list.length < PRINTED_MAX) {
-      console.error(`FINDING ${finding.what}: ${finding.title}\n  ${finding.hex}`);
-      if (finding.answer !== undefined) console.error(`  answer ${finding.answer}`);
+      this.#print(`FINDING ${finding.what}: ${finding.title}\n  ${finding.hex}`);
+      if (finding.answer !== undefined) this.#print(`  answer ${finding.answer}`);
     }
     this.list.push(finding);
   }

@@ -15,8 +15,6 @@ const ATTACKERS = 32;
 /** After so many frames topics that are gone come back. */
 const REFRESH_FRAMES = 10_000;
 const HEALTHY_TOPIC = 'steady';
-/** Long enough for connections to be closed, timers to fire and retention to be checked. */
-const IDLE_MS = 5000;
 const PROGRESS_MS = 15_000;
 
 export interface FuzzResult {
@@ -36,6 +34,8 @@ export interface FuzzRunOptions {
   readonly seed: number;
   /** How long the healthy client is alone first. */
   readonly aloneMs: number;
+  /** How long the broker is left alone before its memory is measured: connections close, timers fire, retention runs. */
+  readonly idleMs: number;
   readonly print: (line: string) => void;
   /** Runs after the frames, under the same checks. */
   readonly then?: (session: FuzzSession) => Promise<void>;
@@ -75,13 +75,13 @@ export async function fuzz(options: FuzzRunOptions): Promise<FuzzResult> {
     const counts = noCounts();
     const shared = { broker, client, source, findings, counts, world, print };
     await sendFrames({ ...shared, frames: options.warmUpFrames });
-    const warm = await idleMemory(broker);
+    const warm = await idleMemory(broker, options.idleMs);
     print(`after ${counts.frames} frames of warm-up: ${describeMemory(warm)}`);
     await healthy.report();
     await sendFrames({ ...shared, frames: options.frames - options.warmUpFrames });
     const during = await healthy.report();
     print(describeHealth('beside the frames', during));
-    const end = await idleMemory(broker);
+    const end = await idleMemory(broker, options.idleMs);
     print(`after ${counts.frames} frames: ${describeMemory(end)}`);
     await crossCheck(broker, counts, findings, print);
     printCounts(source, counts, print);
@@ -135,10 +135,10 @@ async function sendFrames(options: {
   }
 }
 
-async function idleMemory(broker: BrokerProcess): Promise<Memory> {
-  await sleep(IDLE_MS);
+async function idleMemory(broker: BrokerProcess, idleMs: number): Promise<Memory> {
+  await sleep(idleMs);
   await broker.memory();
-  await sleep(1000);
+  await sleep(idleMs / 4);
   return broker.memory();
 }
 

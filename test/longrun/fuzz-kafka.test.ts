@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { test } from 'node:test';
+
+import { apis, type Api } from '@polylog/kafka-protocol';
+
+import { attack, noCounts } from './fuzz/attacker.ts';
+import { bombs } from './fuzz/bombs.ts';
+import type { Served } from './fuzz/expectation.ts';
+import { Findings } from './fuzz/findings.ts';
+import { FrameSource, type Frame } from './fuzz/frames.ts';
+import { fuzz } from './fuzz/run.ts';
+import { newWorld } from './fuzz/world.ts';
+
+const FRAMES = 20_000;
+
+const everyApi = Object.values(apis) as Api[];
+const everyVersion: Served = new Map(
+  everyApi.map(({ key, versionMin, versionMax }) => [key, { min: versionMin, max: versionMax }]),
+);
+
+function framesOf(seed: number, count: number): Frame[] {
+  const source = new FrameSource({ seed, world: newWorld(), served: everyVersion, apis: everyApi });
+  return Array.from({ length: count }, () => source.next());
+}
+
+test('the frames follow from the seed', () => {
+  const hex = (seed: number): string[] =>
+    framesOf(seed, 500).map(({ bytes }) => Buffer.from(bytes).toString('hex'));
+  assert.deepEqual(hex(1), hex(1));
+  assert.notDeepEqual(hex(1), hex(2));
+});
+
+test('every API and version comes, and each kind of outcome', () => {
+  const frames = framesOf(3, 20_000);
+  const titles = new Set(frames.map(({ title }) => title));
+  for (const { name, versionMin, versionMax } of everyApi) {
+    for (let version = versionMin; version <= versionMax; version++) {
+      assert.ok(titles.has(`${name} v${version}`), `${name} v${version}`);
+    }
+  }
+  const kinds = new Set(frames.map(({ expectation }) => expectation.kind));
+  assert.deepEqual([...kinds].sort(), ['answer', 'close', 'silence', 'wait']);
+});
+
+test('a server that answers wrongly is found out', async () => {
+  const server = createServer((socket) => {
+    // An answer of four bytes, with one and the same correlation id, to whatever comes.
+    socket.on('data', () => socket.write(Uint8Array.of(0, 0, 0, 4, 9, 9, 9, 9)));
+    socket.on('error', () => socket.destroy());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const findings = new Findings(() => undefined);
+  // Frames that are answered only: to wait for a server that does not close takes too long for a test.
+  const source = new FrameSource({ seed: 1, world: newWorld(), served: everyVersion, apis: everyApi });
+  const answered = {
+    next: (): Frame => {
+      for (;;) {
+        const frame = source.next();
+        if (frame.expectation.kind === 'answer') return frame;
+      }
+    },
+  };
+  let left = 1;
+  await attack({ port, source: answered, findings, counts: noCounts(), take: () => left-- });
+  server.close();
+  assert.ok(findings.list.length > 0);
+});
+
+test(`${FRAMES} mutated frames and a bomb of each kind leave the broker and a healthy client unharmed`, async () => {
+  const { findings, counts, exit } = await fuzz({
+    frames: FRAMES,
+    warmUpFrames: FRAMES / 4,
+    seed: 1,
+    aloneMs: 500,
+    idleMs: 200,
+    print: () => undefined,
+    then: async (session) => bombs(session, { clients: 1, rounds: 1 }),
+  });
+  assert.deepEqual(findings.list, []);
+  assert.equal(exit, undefined);
+  assert.equal(counts.frames, FRAMES);
+  assert.ok(counts.reachedBody > FRAMES / 2, `${counts.reachedBody} frames reached a body decoder`);
+  assert.ok(counts.answers > FRAMES / 4, `${counts.answers} answers`);
+});
