@@ -1,10 +1,11 @@
-import type {
-  Clock,
-  Logger,
-  LogFields,
-  Loop,
-  TimerHandle,
-  Timers,
+import {
+  checkDelay,
+  type Clock,
+  type Logger,
+  type LogFields,
+  type Loop,
+  type TimerHandle,
+  type Timers,
 } from '../../packages/broker/src/platform/index.ts';
 import { assertAlive, type SimProcess } from './process.ts';
 import type { SimWorld } from './world.ts';
@@ -38,6 +39,7 @@ export class SimTimers implements Timers {
 
   after(delayMs: number, callback: () => void): TimerHandle {
     assertAlive(this.#process);
+    checkDelay(delayMs);
     return this.#world.after(delayMs, callback, this.#process);
   }
 }

@@ -11,9 +11,17 @@ export interface TimerHandle {
   cancel(): void;
 }
 
-/** Deadlines. A callback runs at or after its deadline, never synchronously inside `after`, and never keeps a process alive. */
+/**
+ * Deadlines. A callback runs at or after its deadline, never synchronously inside `after`, and never keeps a process alive. A delay below
+ * zero, or that is no number, is a bug (such as a wall-clock time beside a monotonic one), and throws RangeError.
+ */
 export interface Timers {
   after(delayMs: number, callback: () => void): TimerHandle;
+}
+
+/** For implementations of {@link Timers}. */
+export function checkDelay(delayMs: number): void {
+  if (!(delayMs >= 0)) throw new RangeError(`a timer cannot wait for ${delayMs} ms`);
 }
 
 /** Uniform randomness. Not for secrets: those come from Compute. */

@@ -1,4 +1,4 @@
-export type * from './clock.ts';
+export * from './clock.ts';
 export * from './compute.ts';
 export * from './disk.ts';
 export type * from './log.ts';

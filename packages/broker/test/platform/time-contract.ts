@@ -30,12 +30,18 @@ export function testTime(name: string, make: () => TimeUnderTest): void {
       const { clock, timers } = under;
       const start = clock.monotonicMs();
       const ran: [number, number][] = [];
-      for (const delayMs of [0, -5, 1, 7.5, 20])
+      for (const delayMs of [0, -0, 1, 7.5, 20])
         timers.after(delayMs, () => ran.push([delayMs, clock.monotonicMs()]));
       const ranWithin = ran.length;
       await under.pass(60);
       assert.deepEqual([ranWithin, ran.length], [0, 5]);
       for (const [delayMs, atMs] of ran) assert.ok(atMs - start >= delayMs, `${delayMs}: ${atMs - start}`);
+    });
+
+    it('refuses a delay that is negative or no number', () => {
+      for (const delayMs of [-1, -1_795_442_886_194, Number.NaN, Number.NEGATIVE_INFINITY]) {
+        assert.throws(() => under.timers.after(delayMs, () => assert.fail()), RangeError);
+      }
     });
 
     it('does not run what was cancelled, nor what is due in months', async () => {

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto';
-import type { Clock, Random, TimerHandle, Timers } from '../clock.ts';
+import { checkDelay, type Clock, type Random, type TimerHandle, type Timers } from '../clock.ts';
 import { UUID_BYTES, uuidOf } from '../uuid.ts';
 
 export class NodeClock implements Clock {
@@ -17,7 +17,8 @@ const TIMEOUT_MS_MAX = 0x7fffffff;
 
 export class NodeTimers implements Timers {
   after(delayMs: number, callback: () => void): TimerHandle {
-    const deadlineMs = performance.now() + Math.max(0, delayMs);
+    checkDelay(delayMs);
+    const deadlineMs = performance.now() + delayMs;
     let timeout: NodeJS.Timeout | undefined;
     const arm = (): void => {
       const restMs = Math.ceil(deadlineMs - performance.now());
