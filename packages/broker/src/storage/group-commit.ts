@@ -51,8 +51,9 @@ export class GroupCommit {
     else this.#startRound();
   }
 
-  /** Resolves when a round that starts now or later has ended. */
+  /** Resolves when a round that starts now or later has ended; also when storage has failed, so that a stop does not wait for ever. */
   nextRound(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
       this.flush();
@@ -84,6 +85,7 @@ export class GroupCommit {
     const fail = (error: unknown): void => {
       this.#stopped = true;
       this.#onFatal(error as Error);
+      for (const resolve of [...waiting, ...this.#waiting]) resolve();
     };
     try {
       this.#sync(logs).then(() => this.#finish(logs, waiting), fail);

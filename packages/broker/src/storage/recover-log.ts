@@ -217,8 +217,8 @@ class LogRecovery {
     return segment;
   }
 
-  /** Walks a segment from its start: see the rules in recovery.ts. */
-  #scan(segment: Segment, fileBytes: number, nextBase: number | undefined): void {
+  /** Walks a segment from its start: see the rules in recovery.ts. With `checkAll` it checks CRCs below the recovery point too. */
+  #scan(segment: Segment, fileBytes: number, nextBase: number | undefined, checkAll = false): void {
     const { recoveryPoint, config, counts } = this.#log;
     const cursor = this.#cursor;
     resetSegment(segment);
@@ -229,7 +229,8 @@ class LogRecovery {
       const isBelow = isBatch
         ? cursor.expectedOffset <= recoveryPoint
         : cursor.expectedOffset < recoveryPoint;
-      if (isBatch && (isBelow || (this.#isJournaled() && cursor.crcMatches()))) {
+      const isTaken = isBelow && !checkAll;
+      if (isBatch && (isTaken || ((isBelow || this.#isCurrent()) && cursor.crcMatches()))) {
         if (!isBelow && !this.#unsureFrom.has(segment)) this.#unsureFrom.set(segment, cursor.position);
         this.#accept(segment, config.indexIntervalBytes);
         continue;
@@ -244,16 +245,22 @@ class LogRecovery {
       }
       if (!isBatch && !cursor.fault) return;
       if (!isBelow || expected >= recoveryPoint) return this.#cut(segment, fileBytes);
+      // The batch before may have led here by a damaged length.
+      if (!checkAll) return this.#scan(segment, fileBytes, nextBase, true);
       this.#keepDamage(segment, fileBytes, expected, nextBase);
     }
   }
 
   /**
-   * Whether the present batch is the one that the journal has at its offset, if it has one. A failed append that was cut off may have left a valid
-   * batch on the disk that another one, in the journal, has replaced.
+   * Whether the present batch is the one that was written last at its offset, as far as that can be told: a failed append that was cut off may
+   * have left a valid batch on the disk, that another one, in the journal or of a newer epoch, has replaced.
    */
-  #isJournaled(): boolean {
+  #isCurrent(): boolean {
     const { header } = this.#cursor;
+    // Epochs never fall within a log.
+    const { latest } = this.#epochs;
+    if (latest !== undefined && header.partitionLeaderEpoch >= 0 && header.partitionLeaderEpoch < latest)
+      return false;
     const batch = this.#journal.get(header.baseOffset);
     if (batch === undefined) return true;
     const { crc, batchLength, partitionLeaderEpoch } = readBatchHeader(batch);
@@ -341,6 +348,7 @@ class LogRecovery {
     const first = this.#segments[0];
     if (first === undefined) {
       this.#endOffset = this.#startOffset;
+      this.#epochs.truncate(this.#endOffset);
       return;
     }
     this.#startOffset = Math.max(this.#startOffset, first.baseOffset);
@@ -370,6 +378,8 @@ class LogRecovery {
     const { folder, id } = this.#log;
     for (const [index, segment] of this.#segments.entries()) {
       const isActive = index === this.#segments.length - 1;
+      // Reads check what this scan has not.
+      segment.writtenFrom = segment.sizeBytes;
       if (segment.endOffset > this.#log.recoveryPoint || this.#touched.has(segment)) segment.syncedBytes = -1;
       else segment.syncedBytes = segment.sizeBytes;
       segment.entryDurable = true;

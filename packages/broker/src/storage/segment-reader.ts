@@ -110,12 +110,9 @@ export function check(segment: Segment, from: number, to: number): void {
     if (range !== undefined) checker.skipTo(range.toPosition, range.toOffset);
     else if (!checker.next()) break;
     else if (!checker.crcMatches()) {
-      addDamage(segment, {
-        fromPosition: checker.position,
-        toPosition: checker.nextPosition,
-        fromOffset: checker.header.baseOffset,
-        toOffset: checker.expectedOffset,
-      });
+      const range = rangeOfBatch(segment, checker);
+      addDamage(segment, range);
+      checker.skipTo(range.toPosition, range.toOffset);
     }
   }
   if (checker.fault) return examine(segment);
@@ -125,25 +122,41 @@ export function check(segment: Segment, from: number, to: number): void {
 }
 
 /**
- * Walks the headers of the whole segment and notes each range that is no batch. Where the structure is in order, an index entry had led
+ * Walks the whole segment and notes each range that is no valid batch: CRCs too, since a batch whose length is damaged leads to a place that
+ * is no batch either. Where all is in order, an index entry had led
  * astray, and the indexes are dropped: without entries they are merely slow.
  */
 export function examine(segment: Segment): void {
   const before = segment.damage.length;
-  headers.seek(segment.handle, 0, segment.sizeBytes, segment.baseOffset);
+  checker.seek(segment.handle, 0, segment.sizeBytes, segment.baseOffset);
   for (;;) {
-    const range = damageAt(segment, headers.nextPosition);
-    if (range !== undefined) {
-      headers.skipTo(range.toPosition, range.toOffset);
-      continue;
+    const range = damageAt(segment, checker.nextPosition);
+    if (range !== undefined) checker.skipTo(range.toPosition, range.toOffset);
+    else if (checker.next() ? checker.crcMatches() : !checker.fault) {
+      if (checker.position >= segment.sizeBytes) break;
+    } else {
+      const found = checker.fault
+        ? rangeOfDamage(segment, checker.position, checker.expectedOffset)
+        : rangeOfBatch(segment, checker);
+      addDamage(segment, found);
+      checker.skipTo(found.toPosition, found.toOffset);
     }
-    if (headers.next()) continue;
-    if (!headers.fault) break;
-    const found = rangeOfDamage(segment, headers.position, headers.expectedOffset);
-    addDamage(segment, found);
-    headers.skipTo(found.toPosition, found.toOffset);
   }
   if (segment.damage.length === before) segment.dropIndexes();
+}
+
+/** The damage of a batch whose CRC does not match; its length and last offset count only if another batch follows there. */
+function rangeOfBatch(segment: Segment, cursor: BatchCursor): DamagedRange {
+  const { position, nextPosition, expectedOffset, header } = cursor;
+  headers.seek(segment.handle, nextPosition, segment.sizeBytes, expectedOffset);
+  const leadsOn = nextPosition === segment.sizeBytes ? expectedOffset === segment.endOffset : headers.next();
+  if (!leadsOn) return rangeOfDamage(segment, position, header.baseOffset);
+  return {
+    fromPosition: position,
+    toPosition: nextPosition,
+    fromOffset: header.baseOffset,
+    toOffset: expectedOffset,
+  };
 }
 
 /** How far the damage at a position reaches: to the next batch that is valid beyond doubt. */

@@ -13,7 +13,6 @@ import {
 describe('a log on the real disk', () => {
   it('gives back what was appended, before and after a clean stop', async (t) => {
     const folder = temporaryFolder();
-    t.after(folder.remove);
     const { store } = await openStore(folder.path);
     const log = newLog(store, { segmentBytes: 20_000 });
     const written: Uint8Array[] = [];
@@ -25,7 +24,10 @@ describe('a log on the real disk', () => {
     await store.close();
 
     const again = await openStore(folder.path);
-    t.after(() => again.store.close());
+    t.after(async () => {
+      await again.store.close();
+      folder.remove();
+    });
     const reopened = again.store.get('orders', 0)!;
     assert.equal(again.store.recovery.kind, 'clean');
     assert.equal(again.store.recovery.scannedBytes, 0);
