@@ -25,7 +25,7 @@ import { BrokerError } from '../../../src/errors.ts';
 import type { Exchange, KafkaHandler, KafkaServices } from '../../../src/frontends/kafka/handler.ts';
 import { errorCodeOf } from '../../../src/frontends/kafka/errors.ts';
 import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
-import { DEFAULT_KAFKA_LIMITS } from '../../../src/frontends/kafka/limits.ts';
+import { kafkaLimitsOf } from '../../../src/frontends/kafka/limits.ts';
 import { BrokerMetrics } from '../../../src/metrics/registry.ts';
 import { ManualClock, SILENT } from '../../replication/helpers.ts';
 import { openCluster, type ClusterBench } from '../../support/cluster-bench.ts';
@@ -66,7 +66,7 @@ class Client {
       random: { fraction: () => 0, uuid: () => ZERO_UUID },
       compute: undefined as unknown as KafkaServices['compute'],
       logger: SILENT,
-      limits: DEFAULT_KAFKA_LIMITS,
+      limits: kafkaLimitsOf(resolveConfig([]).settings),
       autoCreateTopics: true,
       config,
       dataFolder: {
@@ -283,6 +283,21 @@ describe('Configs', () => {
       assert.equal(results[0]!.configs.length, 1);
       assert.deepEqual(results[0]!.configs[0]!.synonyms, []);
     }
+  });
+
+  it('of a resource that comes many times are shown once: the answer would not fit the memory', async () => {
+    const client = await Client.connect();
+    await client.create('a');
+    const resource = { resourceType: 2, resourceName: 'a', configurationKeys: null };
+    const { results } = await client.call(describeConfigs, 4, {
+      resources: [...Array.from({ length: 20_000 }, () => resource), { ...resource, resourceName: 'none' }],
+      includeSynonyms: true,
+      includeDocumentation: true,
+    });
+    assert.deepEqual(
+      results.map(({ resourceName, errorCode }) => `${resourceName} ${errorCode}`),
+      ['a 0', 'none 3'],
+    );
   });
 
   it('of this broker are shown, and refuse to change while it runs', async () => {

@@ -703,6 +703,29 @@ test('ListOffsets: the special timestamps, each from its version on', async () =
   assert.deepEqual(await ask(11, -1, 'nowhere'), [3, -1, -1]);
 });
 
+test('ListOffsets refuses partitions that come more than once, without looking for their offsets', async () => {
+  const { client, log } = await withRecords(['a', 'b']);
+  let lookUps = 0;
+  Object.assign(log, {
+    offsetForTimestamp: async () => {
+      lookUps++;
+      return undefined;
+    },
+  });
+  const asked = { partitionIndex: 0, timestamp: 500 };
+  const { topics } = await client.call(apis.listOffsets, 11, {
+    topics: [
+      { name: 't', partitions: [asked, asked, { ...asked, partitionIndex: 7 }] },
+      { name: 't', partitions: [asked] },
+    ],
+  });
+  assert.deepEqual(
+    topics.map(({ partitions }) => partitions.map(({ errorCode }) => errorCode)),
+    [[42, 42, 3], [42]],
+  );
+  assert.equal(lookUps, 0);
+});
+
 test('ListOffsets names the leader epochs of what it found', async () => {
   const { client, topic, log } = await withRecords(['a', 'b']);
   const ask = async (version: number, timestamp: number) => {

@@ -1,4 +1,8 @@
-import { describeConfigs, type DescribeConfigsResponseInit } from '@polylog/kafka-protocol';
+import {
+  describeConfigs,
+  type DescribeConfigsRequest,
+  type DescribeConfigsResponseInit,
+} from '@polylog/kafka-protocol';
 
 import { validateTopicName } from '../../../cluster/topic-names.ts';
 import { BrokerError } from '../../../errors.ts';
@@ -15,6 +19,7 @@ export const RESOURCE_BROKER = 4;
  *
  * - Topics (resource type 2) and this broker (4), each config with value, source and synonyms (KIP-226), from v3 on with type and
  *   documentation (KIP-569). No or an empty list of keys asks for all; unknown keys are left out.
+ * - A resource that comes more than once is answered once: its configs are a thousand times as long as its name.
  * - A broker with an empty name stands for the cluster-wide dynamic defaults, of which there are none.
  *
  * Gaps: broker loggers, client metrics and groups are answered 42; sensitive configs, whose values would be null, do not exist yet.
@@ -25,7 +30,7 @@ export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
     versions: [1, 4],
     handle(request) {
       const { includeSynonyms, includeDocumentation } = request;
-      const results = request.resources.map(({ resourceType, resourceName, configurationKeys }) => {
+      const results = distinct(request.resources).map(({ resourceType, resourceName, configurationKeys }) => {
         try {
           const keys = configurationKeys ?? [];
           const configs = entriesOf(services, resourceType, resourceName)
@@ -47,6 +52,16 @@ export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
         configs: [],
       })),
     }),
+  });
+}
+
+function distinct(resources: DescribeConfigsRequest['resources']): DescribeConfigsRequest['resources'] {
+  const seen = new Set<string>();
+  return resources.filter(({ resourceType, resourceName }) => {
+    const key = `${resourceType} ${resourceName}`;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
   });
 }
 

@@ -22,6 +22,7 @@ import {
 import { lookUpByName } from '../../../topics/lookup.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
+import { duplicatesOf } from './admin-requests.ts';
 
 /**
  * ListOffsets v1-v11.
@@ -32,6 +33,7 @@ import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler
  * - A new leader that does not know its high watermark yet answers OFFSET_NOT_AVAILABLE (v5, KIP-207), before that LEADER_NOT_AVAILABLE; the log
  *   start is told nevertheless.
  * - Without tiered storage -5 (v9, KIP-1005) and -6 (v11, KIP-1023) are offset -1.
+ * - A partition that comes more than once is INVALID_REQUEST in all its places: each look-up may cost a read.
  *
  * Gaps: `timeoutMs` (v10) is for reads from tiered storage, and ignored. Followers do not ask this way: replicaId is ignored.
  */
@@ -41,9 +43,19 @@ export function listOffsetsHandler(services: KafkaServices): KafkaHandler {
     versions: [1, 11],
     async handle(request, exchange) {
       const isolation = request.isolationLevel === 1 ? 'read_committed' : 'read_uncommitted';
+      const duplicates = duplicatesOf(
+        request.topics.flatMap(({ name, partitions }) =>
+          partitions.map(({ partitionIndex }) => keyOf(name, partitionIndex)),
+        ),
+      );
       const topics = [];
       for (const { name, partitions } of request.topics) {
-        const answers = partitions.map((asked) => ask(services, name, asked, isolation, exchange.version));
+        const answers = partitions.map((asked) => {
+          const { partitionIndex } = asked;
+          return duplicates.has(keyOf(name, partitionIndex))
+            ? { partitionIndex, errorCode: errorCodeOf('INVALID_REQUEST') }
+            : ask(services, name, asked, isolation, exchange.version);
+        });
         // A request for many topics shall not start all of its reads at once
         topics.push({ name, partitions: await Promise.all(answers) });
       }
@@ -56,6 +68,10 @@ export function listOffsetsHandler(services: KafkaServices): KafkaHandler {
       })),
     }),
   });
+}
+
+function keyOf(topic: string, partition: number): string {
+  return `${partition} ${topic}`;
 }
 
 type Asked = ListOffsetsRequest['topics'][number]['partitions'][number];
