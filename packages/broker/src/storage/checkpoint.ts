@@ -11,7 +11,7 @@ export async function checkpointLog(
 ): Promise<void> {
   const { endOffset, cuts } = log;
   const segments = [...log.segments];
-  if (segments.length === 0) return;
+  if (segments.length === 0 || log.cutFailed) return;
   for (const segment of segments) segment.retain();
   try {
     if (!log.folderDurable) log.syncFolder();

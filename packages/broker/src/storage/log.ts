@@ -73,6 +73,8 @@ export class PartitionLog implements Log {
   /** Grows when records are cut off. */
   cuts = 0;
   closed = false;
+  /** A cut failed half-way: its fields say nothing about its files, and no checkpoint may vouch for them. */
+  cutFailed = false;
   /** As it stands in the checkpoint file. */
   savedStartOffset: number;
 
@@ -255,7 +257,7 @@ export class PartitionLog implements Log {
     if (!this.#offline && !this.closed) return;
     const detail = this.closed
       ? 'the log is closed'
-      : 'the log is offline since a partial write could not be cut';
+      : 'the log is offline since a write or a cut of it failed';
     throw new DiskError({ code: 'EIO', operation, path: this.folder, detail });
   }
 
@@ -277,15 +279,36 @@ export class PartitionLog implements Log {
     this.#assertWritable('truncate');
     const endOffset = Math.max(offset, this.#startOffset);
     this.context.forgetJournalOf(this, endOffset);
-    const newEnd = cutSegments(this, endOffset);
-    this.#afterCut(newEnd);
-    this.epochs.truncate(newEnd);
-    if (this.epochs.dirty) this.#writeEpochs();
+    this.#cut(() => {
+      const newEnd = cutSegments(this, endOffset);
+      this.#afterCut(newEnd);
+      this.epochs.truncate(newEnd);
+      if (this.epochs.dirty) this.#writeEpochs();
+    });
+  }
+
+  /** A cut that fails half-way leaves files and fields that do not fit: recovery at the next start puts them right. */
+  #cut(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#offline = true;
+      this.cutFailed = true;
+      this.context.logger.error(
+        { folder: this.folder, error },
+        'Records could not be cut off: the log is offline',
+      );
+      throw error;
+    }
   }
 
   reset(offset: number): void {
     this.#assertWritable('reset');
     this.context.forgetJournalOf(this, offset);
+    this.#cut(() => this.#resetTo(offset));
+  }
+
+  #resetTo(offset: number): void {
     removeSegments(this, 0);
     this.#afterCut(offset);
     this.#startOffset = offset;
@@ -374,7 +397,7 @@ export class PartitionLog implements Log {
   // For the store
 
   get needsCheckpoint(): boolean {
-    if (this.closed || this.segments.length === 0) return false;
+    if (this.closed || this.cutFailed || this.segments.length === 0) return false;
     return this.recoveryPoint < this.#endOffset || this.epochs.dirty || !this.folderDurable;
   }
 
