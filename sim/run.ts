@@ -1,9 +1,10 @@
+import { brokerScenario } from './broker/scenario.ts';
 import { clusterScenario } from './cluster/scenario.ts';
 import { isProcessDead, SimWorld } from './platform/world.ts';
 import type { Scenario, SeedReport } from './report.ts';
 import { singleScenario } from './single/scenario.ts';
 
-export const SCENARIOS: readonly Scenario[] = [singleScenario, clusterScenario];
+export const SCENARIOS: readonly Scenario[] = [singleScenario, clusterScenario, brokerScenario];
 
 const TRACE_TAIL_LINES = 200;
 

@@ -20,7 +20,7 @@ interface Send {
 }
 
 export class PartitionHistory {
-  readonly #name: string;
+  readonly name: string;
   readonly #sends = new Map<number, Send>();
   /** By offset: what somebody read there. */
   readonly #reads = new Map<number, number>();
@@ -29,11 +29,15 @@ export class PartitionHistory {
   #highestRead = -1;
 
   constructor(name: string) {
-    this.#name = name;
+    this.name = name;
   }
 
   get sends(): number {
     return this.#sends.size;
+  }
+
+  knows(value: number): boolean {
+    return this.#sends.has(value);
   }
 
   sent(value: number): void {
@@ -46,13 +50,13 @@ export class PartitionHistory {
     if (send.outcome === 'ok' && send.offset !== offset) {
       throw new Violation(
         'inconsistent-ack',
-        `${this.#name}: value ${value} acknowledged at ${send.offset} and ${offset}`,
+        `${this.name}: value ${value} acknowledged at ${send.offset} and ${offset}`,
       );
     }
     if (send.outcome === 'fail') {
       throw new Violation(
         'inconsistent-ack',
-        `${this.#name}: value ${value} acknowledged after a certain failure`,
+        `${this.name}: value ${value} acknowledged after a certain failure`,
       );
     }
     send.outcome = 'ok';
@@ -62,7 +66,7 @@ export class PartitionHistory {
     if (binding && seen !== undefined && seen !== value) {
       throw new Violation(
         'inconsistent-offsets',
-        `${this.#name}: ${offset} acknowledged for ${value}, but ${seen} was read there`,
+        `${this.name}: ${offset} acknowledged for ${value}, but ${seen} was read there`,
       );
     }
   }
@@ -72,7 +76,7 @@ export class PartitionHistory {
     const send = this.#send(value);
     if (send.outcome === 'pending') send.outcome = 'fail';
     if (this.#offsetOfValue.has(value)) {
-      throw new Violation('G1a', `${this.#name}: value ${value} failed for certain and was read`);
+      throw new Violation('G1a', `${this.name}: value ${value} failed for certain and was read`);
     }
   }
 
@@ -95,24 +99,24 @@ export class PartitionHistory {
   read(offset: number, value: number): void {
     const before = this.#reads.get(offset);
     if (before !== undefined && before !== value) {
-      throw new Violation('inconsistent-offsets', `${this.#name}: ${offset} held ${before}, then ${value}`);
+      throw new Violation('inconsistent-offsets', `${this.name}: ${offset} held ${before}, then ${value}`);
     }
     const elsewhere = this.#offsetOfValue.get(value);
     if (elsewhere !== undefined && elsewhere !== offset) {
-      throw new Violation('duplicate', `${this.#name}: value ${value} stands at ${elsewhere} and ${offset}`);
+      throw new Violation('duplicate', `${this.name}: value ${value} stands at ${elsewhere} and ${offset}`);
     }
     const send = this.#sends.get(value);
-    if (send === undefined) throw new Violation('phantom', `${this.#name}: value ${value} was never sent`);
+    if (send === undefined) throw new Violation('phantom', `${this.name}: value ${value} was never sent`);
     if (send.outcome === 'fail') {
       throw new Violation(
         'G1a',
-        `${this.#name}: value ${value} failed for certain and was read at ${offset}`,
+        `${this.name}: value ${value} failed for certain and was read at ${offset}`,
       );
     }
     if (send.outcome === 'ok' && send.binding && send.offset !== offset) {
       throw new Violation(
         'inconsistent-offsets',
-        `${this.#name}: value ${value} acknowledged at ${send.offset}, read at ${offset}`,
+        `${this.name}: value ${value} acknowledged at ${send.offset}, read at ${offset}`,
       );
     }
     this.#reads.set(offset, value);
@@ -141,7 +145,7 @@ export class PartitionHistory {
         const rule = send.offset <= this.#highestRead ? 'lost-write' : 'unseen';
         throw new Violation(
           rule,
-          `${this.#name}: value ${value} was acknowledged at ${send.offset}, the log holds [${startOffset}, ${endOffset})`,
+          `${this.name}: value ${value} was acknowledged at ${send.offset}, the log holds [${startOffset}, ${endOffset})`,
         );
       }
     }
@@ -149,7 +153,7 @@ export class PartitionHistory {
       if (offset >= endOffset)
         throw new Violation(
           'lost-read',
-          `${this.#name}: ${offset} was read, but the log ends at ${endOffset}`,
+          `${this.name}: ${offset} was read, but the log ends at ${endOffset}`,
         );
     }
   }
@@ -157,7 +161,7 @@ export class PartitionHistory {
   #send(value: number): Send {
     const send = this.#sends.get(value);
     if (send === undefined)
-      throw new Violation('phantom', `${this.#name}: outcome for value ${value}, which was never sent`);
+      throw new Violation('phantom', `${this.name}: outcome for value ${value}, which was never sent`);
     return send;
   }
 }

@@ -175,7 +175,10 @@ export interface LogStore {
   logs(): Iterable<Log>;
   /** Creates it in memory; files come with the first append. Throws if a log of that name and partition exists. */
   create(id: LogId, config: LogConfig): Log;
-  /** Renames the folder away (durable before it resolves) and removes it after the config's delay. */
+  /**
+   * Renames the folder away (durable before it resolves) and removes it after the config's delay. When it rejects with DiskError the log is still
+   * there, and a log of that name must not be created before a repetition has succeeded.
+   */
   delete(log: Log): Promise<void>;
   /**
    * The end of a turn: everything that was appended since the last call to logs with flush=fsync goes to the journal (or, if large, to a sync

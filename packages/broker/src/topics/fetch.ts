@@ -1,6 +1,7 @@
 import type { ErrorName } from '../errors.ts';
 import type { TimerHandle, Timers } from '../platform/clock.ts';
-import type { Isolation, Partition } from '../replication/types.ts';
+import { DiskError } from '../platform/disk.ts';
+import type { Isolation, Partition, PartitionReadOptions } from '../replication/types.ts';
 import type { LogSlice } from '../storage/types.ts';
 
 /** One partition of a fetch. */
@@ -70,7 +71,7 @@ function prepareFetch(targets: readonly FetchTarget[], options: FetchOptions): P
   let bytesLeft = options.bytesMax;
   for (const { partition, offset, bytesMax } of targets) {
     if (partition === undefined) continue;
-    const load = partition.prepareRead({
+    const load = prepareRead(partition, {
       offset,
       bytesMax: Math.max(0, Math.min(bytesMax, bytesLeft)),
       atLeastOneBatch: loading.length === 0,
@@ -83,6 +84,19 @@ function prepareFetch(targets: readonly FetchTarget[], options: FetchOptions): P
     if (bytesLeft <= 0) break;
   }
   return loading.length === 0 ? undefined : Promise.all(loading);
+}
+
+/** What the disk refuses here it refuses to the read that follows, which has an answer for it. */
+function prepareRead(partition: Partition, options: PartitionReadOptions): Promise<void> | undefined {
+  const giveUp = (error: unknown): undefined => {
+    if (!(error instanceof DiskError)) throw error;
+    return undefined;
+  };
+  try {
+    return partition.prepareRead(options)?.catch(giveUp);
+  } catch (error) {
+    return giveUp(error);
+  }
 }
 
 function readTarget(

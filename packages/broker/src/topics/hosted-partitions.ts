@@ -3,7 +3,7 @@ import type { ClusterImage, PartitionImage, TopicImage } from '../cluster/image.
 import type { PartitionRecord } from '../cluster/partition-record.core.ts';
 import type { ImageTracker } from '../cluster/tracker.ts';
 import { parseTopicSettings, type TopicDefaults, type TopicSettings } from '../config/topic-config.ts';
-import type { Logger } from '../platform/index.ts';
+import type { Logger, Timers } from '../platform/index.ts';
 import type { Partition } from '../replication/types.ts';
 import type { Log, LogStore } from '../storage/types.ts';
 import type { HostedPartitions } from './types.ts';
@@ -22,6 +22,8 @@ export type PartitionFactory = (options: {
   readonly settings: TopicSettings;
 }) => ManagedPartition;
 
+const REMOVAL_RETRY_MS = 1000;
+
 export interface PartitionRegistryOptions {
   readonly brokerId: number;
   readonly logs: LogStore;
@@ -29,6 +31,7 @@ export interface PartitionRegistryOptions {
   readonly topicDefaults: TopicDefaults;
   readonly makePartition: PartitionFactory;
   readonly logger: Logger;
+  readonly timers: Timers;
   /** Names of logs that are no topics' and stay. */
   readonly reservedLogs: ReadonlySet<string>;
   readonly onTopicRemoved?: (kafkaName: string) => void;
@@ -50,6 +53,7 @@ export class PartitionRegistry implements HostedPartitions {
   readonly #byId = new Map<string, HostedTopic>();
   /** Removals of logs under way, by topic name: a new topic of that name waits for its folders. */
   readonly #removals = new Map<string, Promise<void>>();
+  readonly #pauses = new Set<() => void>();
   #image: ClusterImage;
   #hostedCount = 0;
   #closed = false;
@@ -95,6 +99,7 @@ export class PartitionRegistry implements HostedPartitions {
   /** Ends all partitions; the logs stay open. */
   async close(): Promise<void> {
     this.#closed = true;
+    for (const end of this.#pauses) end();
     await Promise.all(this.#removals.values());
     for (const topic of this.#byName.values()) for (const partition of topic.partitions) partition?.close();
     this.#byName.clear();
@@ -210,19 +215,41 @@ export class PartitionRegistry implements HostedPartitions {
 
   #removeLogs(kafkaName: string, logs: readonly Log[]): void {
     if (logs.length === 0) return;
-    const removal = Promise.all(logs.map((log) => this.#options.logs.delete(log))).then(
-      () => undefined,
-      (error: unknown) => {
-        // The next start finds them again and removes them.
-        this.#options.logger.error(
-          { error, topic: kafkaName },
-          'Logs of a deleted topic could not be removed',
-        );
-      },
-    );
+    const removal = this.#removeUntilGone(kafkaName, logs);
     this.#removals.set(kafkaName, removal);
     void removal.then(() => {
       if (this.#removals.get(kafkaName) === removal) this.#removals.delete(kafkaName);
+    });
+  }
+
+  /** On a full disk, say, it goes on trying: until then the name is not free, or its next topic would find these records. */
+  async #removeUntilGone(kafkaName: string, logs: readonly Log[]): Promise<void> {
+    let left = logs;
+    while (!this.#closed) {
+      const outcomes = await Promise.allSettled(left.map((log) => this.#options.logs.delete(log)));
+      left = left.filter((_, index) => outcomes[index]!.status === 'rejected');
+      const failure = outcomes.find((outcome) => outcome.status === 'rejected');
+      if (failure === undefined) return;
+      // After a stop the next start finds them again.
+      this.#options.logger.error(
+        { error: failure.reason as unknown, topic: kafkaName },
+        'Logs of a deleted topic could not be removed; it will be tried again',
+      );
+      await this.#pause();
+    }
+  }
+
+  /** Ends early when the registry closes. */
+  #pause(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const timer = this.#options.timers.after(REMOVAL_RETRY_MS, end);
+      this.#pauses.add(end);
     });
   }
 }

@@ -66,6 +66,7 @@ export async function openCluster(
     tracker,
     topicDefaults,
     logger: SILENT,
+    timers: clock,
     reservedLogs: new Set(['__cluster']),
     makePartition: ({ log, settings: { minInsyncReplicas } }): ManagedPartition => {
       const partition = new LocalPartition({
