@@ -6,6 +6,7 @@ import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
 import { claimDataFolder } from './config/meta-properties.ts';
 import { parseTopicSettings } from './config/topic-config.ts';
+import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
 import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
@@ -110,17 +111,7 @@ async function listen(platform: Platform, { settings }: BrokerConfig): Promise<K
     connectionsMax: settings['max.connections'],
     connectionsPerAddressMax: settings['max.connections.per.ip'],
     platform,
-    limits: {
-      requestBytesMax: settings['socket.request.max.bytes'],
-      requestBytesInFlightMax: settings['queued.max.request.bytes'],
-      requestsInFlightPerConnectionMax: settings['connection.requests.max'],
-      responseBytesInFlightMax: settings['queued.max.response.bytes'],
-      parseBytesPerTurnMax: settings['connection.turn.bytes'],
-      idleMs: settings['connections.max.idle.ms'],
-      handshakeMs: settings['connection.handshake.timeout.ms'],
-      fetchResponseBytesMax: settings['fetch.max.bytes'],
-      fetchSessionsMax: settings['max.incremental.fetch.session.cache.slots'],
-    },
+    limits: kafkaLimitsOf(settings),
   });
 }
 
@@ -232,6 +223,7 @@ function hostPartitions(
     tracker,
     topicDefaults,
     logger,
+    timers,
     reservedLogs: new Set([CLUSTER_LOG_ID.topic]),
     makePartition: ({ log, settings: { minInsyncReplicas } }) =>
       new LocalPartition({

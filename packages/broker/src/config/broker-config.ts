@@ -100,7 +100,7 @@ export const BROKER_CONFIGS = {
     default: String(256 * MIB),
     min: 1024,
     documentation:
-      'Bytes of requests that all connections together may have in flight before reading pauses.',
+      'Bytes of requests that all connections together may have in flight before reading pauses. Without a bound, as by default in Kafka, peers could fill the memory.',
   }),
   'queued.max.response.bytes': integer('queued.max.response.bytes', {
     type: 'long',
@@ -154,8 +154,20 @@ export const BROKER_CONFIGS = {
     type: 'long',
     default: '30000',
     min: 100,
+    documentation: 'A connection whose first request is not complete in time is closed.',
+  }),
+  'connection.stall.timeout.ms': integer('connection.stall.timeout.ms', {
+    type: 'long',
+    default: '30000',
+    min: 100,
     documentation:
-      'A connection whose first request, or any request once begun, is not complete in time is closed.',
+      'A connection that sends less than 1 KiB per second of a request that it has begun, for so long, is closed; within seconds when others wait for the memory that the request holds.',
+  }),
+  'connection.drain.timeout.ms': integer('connection.drain.timeout.ms', {
+    type: 'long',
+    default: '60000',
+    min: 100,
+    documentation: 'A connection that does not read its responses for so long is closed.',
   }),
   'log.retention.check.interval.ms': integer('log.retention.check.interval.ms', {
     type: 'long',

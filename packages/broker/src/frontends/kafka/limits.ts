@@ -1,28 +1,31 @@
-/** Bounds of the Kafka front end. Every field names its unit; a config key that sets it is named where there is one. */
+import type { BrokerSettings } from '../../config/broker-config.ts';
+
+/** Bounds of the Kafka front end. Every field names its unit; the setting behind it is named where there is one. */
 export interface KafkaLimits {
   /** `socket.request.max.bytes`: a frame that claims more closes the connection before anything is allocated. */
   readonly requestBytesMax: number;
   /** `queued.max.request.bytes`: frames being assembled, and copies that wait for Compute, of all connections together. */
   readonly requestBytesInFlightMax: number;
-  /** Requests of one connection without a response yet; more stay in the socket. */
+  /** `connection.requests.max`: requests of one connection without a response yet; more stay in the socket. */
   readonly requestsInFlightPerConnectionMax: number;
-  /** Record bytes read into memory for responses that the sockets have not taken yet, of all connections together. */
+  /** `queued.max.response.bytes`: record bytes read into memory for responses that the sockets have not taken yet, of all connections together. */
   readonly responseBytesInFlightMax: number;
   /** Bytes not yet taken by one connection's socket, above which its further requests wait. */
   readonly unsentBytesPerConnectionMax: number;
-  /** What of one connection is parsed in one turn; the rest waits for the next, so that no connection keeps the others waiting. */
+  /** `connection.turn.bytes`: what of one connection is parsed in one turn; the rest waits for the next, so that no connection keeps the others waiting. */
   readonly parseBytesPerTurnMax: number;
   /** `connections.max.idle.ms`. */
   readonly idleMs: number;
-  /** From the connection's start to its first complete request. */
+  /** `connection.handshake.timeout.ms`: from the connection's start to its first complete request. */
   readonly handshakeMs: number;
-  /** A frame of which a part has arrived must grow at the least rate within each such time. */
+  /** `connection.stall.timeout.ms`: a frame of which a part has arrived must grow at the least rate within each such time. */
   readonly frameProgressMs: number;
-  /** What was written must be taken by the peer within it. */
+  /** `connection.drain.timeout.ms`: what was written must be taken by the peer within it. */
   readonly drainMs: number;
-  readonly clientIdBytesMax: number;
-  /** Topics and partitions in one request, each. */
-  readonly entriesPerRequestMax: number;
+  /** UTF-16 units. */
+  readonly clientIdLengthMax: number;
+  /** Topics that one Metadata request may name. */
+  readonly metadataTopicsMax: number;
   /** `fetch.max.bytes`: the most one Fetch response carries, but for a first batch that is larger. */
   readonly fetchResponseBytesMax: number;
   /** `max.incremental.fetch.session.cache.slots`. */
@@ -36,24 +39,37 @@ export interface KafkaLimits {
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-export const DEFAULT_KAFKA_LIMITS: KafkaLimits = {
-  requestBytesMax: 100 * MIB,
-  requestBytesInFlightMax: 256 * MIB,
-  requestsInFlightPerConnectionMax: 1000,
-  responseBytesInFlightMax: 64 * MIB,
+/** Those that have no setting. */
+const FIXED_LIMITS = {
+  // Below it a socket is kept busy; above it, only memory fills. What a peer reads no faster than that does not depend on its size.
   unsentBytesPerConnectionMax: 4 * MIB,
-  parseBytesPerTurnMax: 1 * MIB,
-  idleMs: 600_000,
-  handshakeMs: 30_000,
-  frameProgressMs: 30_000,
-  drainMs: 60_000,
-  clientIdBytesMax: 1024,
-  entriesPerRequestMax: 100_000,
-  fetchResponseBytesMax: 55 * MIB,
-  fetchSessionsMax: 1000,
+  // Names for logs and metrics; Kafka takes up to 32767 characters, but its clients send some tens.
+  clientIdLengthMax: 1024,
+  // More topics than a cluster has; the decoder bounds arrays as well, for all APIs together.
+  metadataTopicsMax: 100_000,
+  // Some 200 bytes each: what max.incremental.fetch.session.cache.slots sessions take is bounded whatever they hold.
   fetchSessionPartitionsMax: 1_000_000,
+  // As in Kafka, where it is no setting either.
   fetchSessionEvictionMs: 120_000,
-};
+} as const;
+
+/** What the broker's settings say; those that have Kafka's name have Kafka's default. */
+export function kafkaLimitsOf(settings: BrokerSettings): KafkaLimits {
+  return {
+    ...FIXED_LIMITS,
+    requestBytesMax: settings['socket.request.max.bytes'],
+    requestBytesInFlightMax: settings['queued.max.request.bytes'],
+    requestsInFlightPerConnectionMax: settings['connection.requests.max'],
+    responseBytesInFlightMax: settings['queued.max.response.bytes'],
+    parseBytesPerTurnMax: settings['connection.turn.bytes'],
+    idleMs: settings['connections.max.idle.ms'],
+    handshakeMs: settings['connection.handshake.timeout.ms'],
+    frameProgressMs: settings['connection.stall.timeout.ms'],
+    drainMs: settings['connection.drain.timeout.ms'],
+    fetchResponseBytesMax: settings['fetch.max.bytes'],
+    fetchSessionsMax: settings['max.incremental.fetch.session.cache.slots'],
+  };
+}
 
 /** Below it a frame in progress counts as stalled. */
 export const FRAME_BYTES_PER_SECOND_MIN = 1 * KIB;

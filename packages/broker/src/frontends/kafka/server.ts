@@ -5,7 +5,7 @@ import type { Loop } from '../../platform/loop.ts';
 import type { Connection, Listener, Network } from '../../platform/network.ts';
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
-import { DEFAULT_KAFKA_LIMITS, type KafkaLimits } from './limits.ts';
+import type { KafkaLimits } from './limits.ts';
 import { Pipeline } from './pipeline.ts';
 import { Session } from './session.ts';
 
@@ -26,8 +26,7 @@ export interface KafkaFrontendOptions {
     readonly compute: Compute;
     readonly logger: Logger;
   };
-  /** What is left out has its default; see limits.ts. */
-  readonly limits?: Partial<KafkaLimits>;
+  readonly limits: KafkaLimits;
 }
 
 /** What the front end needs of the broker once it is ready to serve. */
@@ -71,7 +70,7 @@ class KafkaServer implements KafkaFrontend {
 
   constructor(options: KafkaFrontendOptions) {
     this.#options = options;
-    this.#limits = { ...DEFAULT_KAFKA_LIMITS, ...options.limits };
+    this.#limits = options.limits;
     const { clock, loop, logger } = options.platform;
     this.#pipeline = new Pipeline({
       clock,

@@ -341,7 +341,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       const reader = new Reader(bytes, start, end);
       const header = decodeRequestHeader(reader);
       const clientId = header.clientId ?? '';
-      if (clientId.length > this.#pipeline.limits.clientIdBytesMax) {
+      if (clientId.length > this.#pipeline.limits.clientIdLengthMax) {
         this.refuse('the client id is too long', { clientIdLength: clientId.length });
         return;
       }

@@ -10,10 +10,11 @@ import {
 import { buildBatch, type BatchOptions } from '@polylog/record';
 
 import type { ClusterImage, TopicImage } from '../../../src/cluster/image.ts';
+import { resolveConfig } from '../../../src/config/load.ts';
 import { parseTopicSettings, type TopicSettings } from '../../../src/config/topic-config.ts';
 import { BrokerError } from '../../../src/errors.ts';
 import type { KafkaHandler } from '../../../src/frontends/kafka/handler.ts';
-import type { KafkaLimits } from '../../../src/frontends/kafka/limits.ts';
+import { kafkaLimitsOf, type KafkaLimits } from '../../../src/frontends/kafka/limits.ts';
 import {
   startKafkaFrontend,
   type KafkaBackend,
@@ -308,7 +309,7 @@ export async function world(
       connectionsMax: 100,
       connectionsPerAddressMax: 100,
       platform,
-      ...(options.limits === undefined ? {} : { limits: options.limits }),
+      limits: { ...kafkaLimitsOf(resolveConfig([]).settings), ...options.limits },
     }),
   );
   if (options.serve !== false) frontend.serve(backend(broker, metrics), options.handlers);

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 
 import { apis } from '@polylog/kafka-protocol';
 
+import { resolveConfig } from '../../../src/config/load.ts';
+import { kafkaLimitsOf } from '../../../src/frontends/kafka/limits.ts';
 import { startKafkaFrontend } from '../../../src/frontends/kafka/server.ts';
 import { NodeNetwork } from '../../../src/platform/node/network.ts';
 import { ReceivePool } from '../../../src/platform/node/receive-buffer.ts';
@@ -25,6 +27,7 @@ for (const receive of ['pooled', 'plain'] as const) {
       port: 0,
       connectionsMax: 10,
       connectionsPerAddressMax: 10,
+      limits: kafkaLimitsOf(resolveConfig([]).settings),
       platform,
     });
     frontend.serve(backend(broker, new TestMetrics()));

@@ -31,8 +31,8 @@ export function metadataHandler(services: KafkaServices): KafkaHandler {
     handle(request, exchange) {
       const { version } = exchange;
       const wanted = request.topics;
-      if (wanted !== null && wanted.length > limits.entriesPerRequestMax) {
-        throw new BrokerError('INVALID_REQUEST', `more than ${limits.entriesPerRequestMax} topics`);
+      if (wanted !== null && wanted.length > limits.metadataTopicsMax) {
+        throw new BrokerError('INVALID_REQUEST', `more than ${limits.metadataTopicsMax} topics`);
       }
       if (wanted === null || (version === 0 && wanted.length === 0)) {
         const all: TopicEntry[] = [];
