@@ -1,6 +1,11 @@
 import type { Disk } from '../platform/disk.ts';
 import type { Logger } from '../platform/log.ts';
-import { readWholeFile, replaceFileDurably } from './checkpoint-files.ts';
+import {
+  makeDirectoryDurably,
+  MalformedFileError,
+  readWholeFile,
+  replaceFileDurably,
+} from './checkpoint-files.ts';
 import {
   decodeEntries,
   decodeFileHeader,
@@ -16,6 +21,28 @@ export const JOURNAL_DIRECTORY = 'journal';
 const NUMBER_DIGITS = 4;
 const NAME = /^\d{4}\.journal$/;
 
+/*
+ * `journal/generation`: the number in decimal, replaced as a whole. Files of any other generation are void. It stands apart from the
+ * files, whose headers are written in place and may be torn.
+ */
+const GENERATION_FILE = 'generation';
+
+/** Durable when it returns. Throws DiskError. */
+export function writeGeneration(disk: Disk, directory: string, generation: number): void {
+  makeDirectoryDurably(disk, directory);
+  replaceFileDurably(disk, `${directory}/${GENERATION_FILE}`, `${generation}\n`);
+}
+
+/** 0 if there is none yet. Throws DiskError, MalformedFileError. */
+function readGeneration(disk: Disk, directory: string): number {
+  const path = `${directory}/${GENERATION_FILE}`;
+  const bytes = readWholeFile(disk, path);
+  if (bytes === undefined) return 0;
+  const match = /^(\d+)\n$/.exec(Buffer.from(bytes).toString('latin1'));
+  if (match === null) throw new MalformedFileError(path, 'not a number');
+  return Number(match[1]);
+}
+
 export function journalFileName(index: number): string {
   return `${String(index).padStart(NUMBER_DIGITS, '0')}.journal`;
 }
@@ -28,7 +55,7 @@ export interface JournalContents {
   readonly entries: readonly JournalEntry[];
 }
 
-/** Reads the names and headers, and, if asked, the entries of the newest generation. Throws DiskError. */
+/** Reads the names and headers, and, if asked, the entries of the present generation. Throws DiskError, MalformedFileError. */
 export function scanJournal(
   disk: Disk,
   dataDirectory: string,
@@ -49,7 +76,7 @@ export function scanJournal(
     const header = readHeader(disk, path);
     if (header !== undefined) files.push({ path, header });
   }
-  const generation = Math.max(0, ...files.map(({ header }) => header.generation));
+  const generation = readGeneration(disk, directory);
   const fileNumberMax = Math.max(0, ...files.map(({ header }) => header.fileNumber));
   const entries: JournalEntry[] = [];
   if (options.withEntries) {

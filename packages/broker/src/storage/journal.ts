@@ -13,7 +13,7 @@ import {
   JOURNAL_BLOCK_BYTES,
   ROUND_HEADER_BYTES,
 } from './journal-format.ts';
-import { JOURNAL_DIRECTORY, journalFileName, type JournalContents } from './journal-scan.ts';
+import { JOURNAL_DIRECTORY, journalFileName, type JournalContents, writeGeneration } from './journal-scan.ts';
 import type { PartitionLog } from './log.ts';
 import type { LogId, StorageConfig } from './types.ts';
 
@@ -262,15 +262,8 @@ export class Journal {
    */
   startGeneration(): void {
     if (this.#files === 0) return;
-    makeDirectoryDurably(this.#disk, this.#directory);
-    const reused = this.#current ?? this.#free[0] ?? this.#sealed[0]!;
-    reused.file ??= this.#disk.open(reused.path, 'create');
-    const header = { generation: this.#generation + 1, fileNumber: this.#nextFileNumber };
-    reused.file.write([encodeFileHeader(header)], 0);
-    reused.file.datasync();
-    this.#disk.syncDirectory(this.#directory);
+    writeGeneration(this.#disk, this.#directory, this.#generation + 1);
     this.#generation++;
-    this.#nextFileNumber++;
     this.#nextSequence = 1;
     this.#nextRound = 1;
     this.#free = [...this.#free, ...this.#sealed, ...(this.#current === undefined ? [] : [this.#current])];
@@ -286,7 +279,8 @@ export class Journal {
 
 function isCovered({ coverage }: JournalFile): boolean {
   for (const [log, endOffset] of coverage) {
-    if (!log.closed && log.recoveryPoint < Math.min(endOffset, log.endOffset)) return false;
+    // After a cut, or one that failed, what the journal has of the log is void.
+    if (!log.closed && !log.cutFailed && log.recoveryPoint < Math.min(endOffset, log.endOffset)) return false;
   }
   return true;
 }

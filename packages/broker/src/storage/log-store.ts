@@ -195,18 +195,19 @@ class DiskLogStore implements LogStore {
       owned.closed = true;
       return;
     }
+    const gone = `${this.dataDirectory}/${log.id.topicId}-${log.id.partition}-delete`;
     try {
       // A later log of this name must not find this one's offsets.
       this.#writeCheckpoints();
+      disk.removeTree(gone);
+      disk.rename(owned.folder, gone);
     } catch (error) {
+      // Its folder is still where a later log of this name would look.
       this.#logs.set(key, owned);
       throw error;
     }
     owned.closed = true;
-    const gone = `${this.dataDirectory}/${log.id.topicId}-${log.id.partition}-delete`;
-    disk.removeTree(gone);
     for (const segment of owned.segments) segment.closeFiles();
-    disk.rename(owned.folder, gone);
     disk.syncDirectory(this.dataDirectory);
     for (const segment of owned.segments) segment.movedTo(gone);
     this.#journal.stageDeletion(log.id);
@@ -326,7 +327,7 @@ class DiskLogStore implements LogStore {
 
   #writeCheckpoints(): void {
     const { disk } = this.#context;
-    const logs = [...this.#logs.values()].filter((log) => log.segments.length > 0);
+    const logs = [...this.#logs.values()].filter((log) => log.segments.length > 0 || log.startOffset > 0);
     const entriesOf = (offsetOf: (log: PartitionLog) => number) =>
       logs.map((log) => ({ topic: log.id.topic, partition: log.id.partition, offset: offsetOf(log) }));
     writeOffsetCheckpoint(
