@@ -77,7 +77,7 @@ test(`${FRAMES} mutated frames and a bomb of each kind leave the broker and a he
     aloneMs: 500,
     idleMs: 200,
     print: () => undefined,
-    then: async (session) => bombs(session, { clients: 1, rounds: 1 }),
+    afterFrames: async (session) => bombs(session, { clients: 1, rounds: 1 }),
   });
   assert.deepEqual(findings.list, []);
   assert.equal(exit, undefined);

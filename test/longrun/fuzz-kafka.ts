@@ -31,7 +31,7 @@ const { findings, counts, warm, end, during } = await fuzz({
   aloneMs: ALONE_MS,
   idleMs: IDLE_MS,
   print: (line) => console.log(line),
-  then: async (session) => {
+  afterFrames: async (session) => {
     await bombs(session, { clients: BOMB_CLIENTS, rounds: BOMB_ROUNDS });
     await slowSenders(session, {
       holdMs: HOLD_MS,

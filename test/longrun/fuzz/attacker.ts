@@ -129,7 +129,12 @@ export async function attack(options: {
       for (const frame of burst) if (frame.reachesBody) counts.reachedBody++;
       if (connection === undefined || connection.closed) {
         counts.connections++;
-        connection = new Attack(await openSocket(port), findings, counts);
+        const socket = await openSocket(port).catch((error: unknown) => String(error));
+        if (typeof socket === 'string') {
+          findings.add({ what: 'no connection', title: socket, hex: '' });
+          return;
+        }
+        connection = new Attack(socket, findings, counts);
       }
       if (!(await runBurst(connection, burst, findings, counts))) connection = undefined;
     }

@@ -80,8 +80,11 @@ export class BrokerProcess {
         '--conditions=@polylog/source',
         ...(options.collectable === true ? ['--import', GC_HOOK] : []),
         MAIN,
-        ...['--data', data, '--kafka', `127.0.0.1:${ports[0]}`, '--http', `127.0.0.1:${ports[1]}`],
-        ...['--log-level', 'warn', ...settings],
+        `--data=${data}`,
+        `--kafka=127.0.0.1:${ports[0]}`,
+        `--http=127.0.0.1:${ports[1]}`,
+        '--log-level=warn',
+        ...settings,
       ],
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
     );

@@ -37,8 +37,8 @@ export interface FuzzRunOptions {
   /** How long the broker is left alone before its memory is measured: connections close, timers fire, retention runs. */
   readonly idleMs: number;
   readonly print: (line: string) => void;
-  /** Runs after the frames, under the same checks. */
-  readonly then?: (session: FuzzSession) => Promise<void>;
+  /** Runs under the same checks. */
+  readonly afterFrames?: (session: FuzzSession) => Promise<void>;
 }
 
 /** A broker under attack with its healthy client. */
@@ -86,13 +86,18 @@ export async function fuzz(options: FuzzRunOptions): Promise<FuzzResult> {
     await crossCheck(broker, counts, findings, print);
     printCounts(source, counts, print);
     await healthy.report();
-    await options.then?.({ broker, healthy, findings, print });
+    await options.afterFrames?.({ broker, healthy, findings, print });
     const last = await healthy.stop();
     print(describeHealth('at the end', last));
     for (const fault of last.faults) findings.add({ what: 'healthy client', title: fault, hex: '' });
     if (broker.exit !== undefined) findings.add({ what: 'the broker is gone', title: broker.exit, hex: '' });
     for (const line of broker.errors) findings.add({ what: "the broker's log", title: line, hex: '' });
     return { counts, findings, errorLines: broker.errors, warm, end, before, during, exit: broker.exit };
+  } catch (error) {
+    // What fails first, without a broker, is seldom the cause.
+    for (const line of broker.errors) print(`BROKER ${line}`);
+    if (broker.exit !== undefined) throw new Error(`the broker is gone: ${broker.exit}`, { cause: error });
+    throw error;
   } finally {
     client.close();
     await broker.remove();

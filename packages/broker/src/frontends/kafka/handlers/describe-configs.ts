@@ -29,19 +29,9 @@ export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
     api: describeConfigs,
     versions: [1, 4],
     handle(request) {
-      const { includeSynonyms, includeDocumentation } = request;
-      const results = distinct(request.resources).map(({ resourceType, resourceName, configurationKeys }) => {
-        try {
-          const keys = configurationKeys ?? [];
-          const configs = entriesOf(services, resourceType, resourceName)
-            .filter(({ name }) => keys.length === 0 || keys.includes(name))
-            .map((entry) => shown(entry, includeSynonyms, includeDocumentation));
-          return { ...NO_ERROR, resourceType, resourceName, configs };
-        } catch (error) {
-          return { ...itemErrorOf(error), resourceType, resourceName, configs: [] };
-        }
-      });
-      return { results };
+      return {
+        results: distinct(request.resources).map((resource) => resultOf(services, resource, request)),
+      };
     },
     failure: (request, errorCode, errorMessage) => ({
       results: request.resources.map(({ resourceType, resourceName }) => ({
@@ -55,7 +45,25 @@ export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
   });
 }
 
-function distinct(resources: DescribeConfigsRequest['resources']): DescribeConfigsRequest['resources'] {
+type Resource = DescribeConfigsRequest['resources'][number];
+
+function resultOf(
+  services: KafkaServices,
+  { resourceType, resourceName, configurationKeys }: Resource,
+  { includeSynonyms, includeDocumentation }: DescribeConfigsRequest,
+): DescribeConfigsResponseInit['results'][number] {
+  try {
+    const keys = configurationKeys ?? [];
+    const configs = entriesOf(services, resourceType, resourceName)
+      .filter(({ name }) => keys.length === 0 || keys.includes(name))
+      .map((entry) => shown(entry, includeSynonyms, includeDocumentation));
+    return { ...NO_ERROR, resourceType, resourceName, configs };
+  } catch (error) {
+    return { ...itemErrorOf(error), resourceType, resourceName, configs: [] };
+  }
+}
+
+function distinct(resources: readonly Resource[]): readonly Resource[] {
   const seen = new Set<string>();
   return resources.filter(({ resourceType, resourceName }) => {
     const key = `${resourceType} ${resourceName}`;

@@ -50,7 +50,7 @@ export function listOffsetsHandler(services: KafkaServices): KafkaHandler {
       );
       const topics = [];
       for (const { name, partitions } of request.topics) {
-        const answers = partitions.map((asked) => {
+        const answers = partitions.map(async (asked) => {
           const { partitionIndex } = asked;
           return duplicates.has(keyOf(name, partitionIndex))
             ? { partitionIndex, errorCode: errorCodeOf('INVALID_REQUEST') }
