@@ -47,6 +47,8 @@ export class SimEndpoint implements Connection {
   /** Taken by the kernel, on the way in order. */
   #inFlight: (Uint8Array | 'end' | 'reset')[] = [];
   #inFlightBytes = 0;
+  /** A segment was lost with the connection: what is written until this side notices must not arrive behind the gap. */
+  #severed = false;
   #pumping = false;
   /** Arrived, not yet taken by the handler. */
   #arrived: Uint8Array[] = [];
@@ -138,7 +140,7 @@ export class SimEndpoint implements Connection {
   /** Sends the next segment on its way; called again when a partition ends. */
   pump(): void {
     const network = this.#network;
-    if (this.#pumping || this.#inFlight.length === 0 || network.holds(this)) return;
+    if (this.#pumping || this.#severed || this.#inFlight.length === 0 || network.holds(this)) return;
     this.#pumping = true;
     const arrive = (): void => {
       this.#pumping = false;
@@ -147,6 +149,7 @@ export class SimEndpoint implements Connection {
       if (segment === undefined) return;
       if (network.random.chance(network.faults.drop)) {
         this.#inFlight = [];
+        this.#severed = true;
         network.dropConnection(this);
         return;
       }
