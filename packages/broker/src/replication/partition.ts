@@ -1,12 +1,5 @@
 import type { BatchHeader } from '@polylog/record';
-import {
-  emptyBatchHeader,
-  lastOffset,
-  sizeInBytes,
-  patchBaseOffset,
-  patchLeaderEpoch,
-  readBatchHeaderInto,
-} from '@polylog/record';
+import { emptyBatchHeader, patchBaseOffset, patchLeaderEpoch, readBatchHeaderInto } from '@polylog/record';
 import { BrokerError, type ErrorName } from '../errors.ts';
 import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
 import type {
@@ -16,7 +9,7 @@ import type {
   ReadOutcome,
   TimestampedOffset,
 } from '../storage/types.ts';
-import { truncationOffset } from './follower.core.ts';
+import { type FetchProgress, Follower } from './follower.ts';
 import { PartitionCore, type PartitionSink } from './partition.core.ts';
 import type { IsrProposal, PartitionRecord } from './partition-record.core.ts';
 import { applyToSnapshot, PRODUCER_ID_EXPIRATION_MS_DEFAULT } from './producer-state.core.ts';
@@ -94,7 +87,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   readonly #logger: Logger;
   readonly #isrStore: IsrStore | undefined;
   readonly #brokerId: number;
-  readonly #brokerEpoch: number;
+  readonly #follower: Follower;
   readonly #header: BatchHeader = emptyBatchHeader();
 
   /** The present turn: batches in the order of their offsets, completions that end with the turn, refusals. */
@@ -122,7 +115,6 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     this.#logger = options.logger;
     this.#isrStore = options.isrStore;
     this.#brokerId = options.brokerId;
-    this.#brokerEpoch = options.brokerEpoch;
     this.#core = new PartitionCore({
       brokerId: options.brokerId,
       sink: this,
@@ -130,6 +122,19 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
       minInsyncReplicas: options.minInsyncReplicas,
       replicaLagTimeMaxMs: options.replicaLagTimeMaxMs ?? REPLICA_LAG_TIME_MAX_MS_DEFAULT,
       producerIdExpirationMs: options.producerIdExpirationMs ?? PRODUCER_ID_EXPIRATION_MS_DEFAULT,
+    });
+    this.#follower = new Follower({
+      log: options.log,
+      core: this.#core,
+      clock: options.clock,
+      logger: options.logger,
+      brokerId: options.brokerId,
+      brokerEpoch: options.brokerEpoch,
+      appended: () => {
+        this.#logChanged = true;
+        if (!this.#registered) this.#register();
+      },
+      cut: () => this.#reload(),
     });
     this.#reload();
     this.#log.onDurable = this.#onDurable;
@@ -475,21 +480,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     readonly bytesMax: number;
     readonly waitMsMax: number;
   }): ReplicaFetchRequest | undefined {
-    if (this.#core.role.kind !== 'follower' || this.#core.role.leader < 0) return undefined;
-    const log = this.#log;
-    return {
-      topicId: log.id.topicId,
-      partition: log.id.partition,
-      replicaId: this.#brokerId,
-      brokerEpoch: this.#brokerEpoch,
-      leaderEpoch: this.#core.leaderEpoch,
-      fetchOffset: log.endOffset,
-      lastFetchedEpoch: log.epochs.latest ?? -1,
-      durableOffset: log.durableOffset,
-      logStartOffset: log.startOffset,
-      bytesMax: limits.bytesMax,
-      waitMsMax: log.durableOffset < log.endOffset ? 0 : limits.waitMsMax,
-    };
+    return this.#follower.nextFetch(limits);
   }
 
   /**
@@ -497,22 +488,13 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
    * when it returns. Throws DiskError, with nothing appended.
    */
   handleFetchResponse(request: ReplicaFetchRequest, response: ReplicaFetchResponse): FetchProgress {
-    const role = this.#core.role;
-    if (role.kind !== 'follower' || request.leaderEpoch !== this.#core.leaderEpoch) return 'dropped';
-    if (request.fetchOffset !== this.#log.endOffset) return 'dropped';
-    if (response.kind === 'diverging') {
-      this.#cut(truncationOffset(this.#log, response.end));
-      return 'truncated';
+    try {
+      return this.#follower.handleFetchResponse(request, response);
+    } catch (error) {
+      // A cut that failed half-way: only a restart, which recovers the log, brings the replica back.
+      if (error instanceof DiskError && this.#log.offline) this.#goOffline();
+      throw error;
     }
-    if (response.kind === 'error') return this.#handleFetchError(response);
-    const progress = response.bytes.length > 0 ? this.#appendFetched(response.bytes) : 'idle';
-    this.#core.leaderHighWatermark(response.highWatermark);
-    const startOffset = Math.min(response.logStartOffset, this.#log.endOffset);
-    if (startOffset > this.#log.startOffset) {
-      this.#log.advanceStartOffset(startOffset);
-      this.#core.logStartMoved(startOffset);
-    }
-    return progress;
   }
 
   // PartitionSink, called by the core.
@@ -547,62 +529,6 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
         });
       },
     );
-  }
-
-  #appendFetched(bytes: Uint8Array): FetchProgress {
-    const batches: Uint8Array[] = [];
-    const header = this.#header;
-    const log = this.#log;
-    const { startOffset } = log;
-    let expected = log.endOffset;
-    for (let at = 0; at < bytes.length;) {
-      readBatchHeaderInto(header, bytes, at);
-      const endOffset = lastOffset(header) + 1;
-      if (header.baseOffset < expected && batches.length === 0 && startOffset === expected) {
-        // The leader's log starts in the middle of this batch: an empty follower takes it whole, and starts where the leader does.
-        if (endOffset <= startOffset) return 'refused';
-        log.reset(header.baseOffset);
-        expected = header.baseOffset;
-      }
-      if (header.baseOffset < expected || header.partitionLeaderEpoch > this.#core.leaderEpoch)
-        return 'refused';
-      batches.push(bytes.subarray(at, at + sizeInBytes(header)));
-      expected = endOffset;
-      at += sizeInBytes(header);
-    }
-    const nowMs = this.#clock.nowMs();
-    log.append(batches, nowMs);
-    if (log.startOffset < startOffset) log.advanceStartOffset(startOffset);
-    for (const batch of batches) this.#core.producers.replay(readBatchHeaderInto(header, batch), nowMs);
-    this.#core.followerAppended(log.endOffset);
-    this.#logChanged = true;
-    if (!this.#registered) this.#register();
-    return 'appended';
-  }
-
-  #handleFetchError(response: Extract<ReplicaFetchResponse, { kind: 'error' }>): FetchProgress {
-    if (response.error !== 'OFFSET_OUT_OF_RANGE') return 'refused';
-    if (this.#log.endOffset < response.logStartOffset) {
-      // The leader has deleted what comes next: nothing here connects to what it has.
-      this.#log.reset(response.logStartOffset);
-      this.#reload();
-      return 'truncated';
-    }
-    if (this.#log.endOffset > response.logEndOffset) {
-      this.#cut(response.logEndOffset);
-      return 'truncated';
-    }
-    return 'refused';
-  }
-
-  #cut(offset: number): void {
-    this.#logger.info(
-      { topic: this.topic, partition: this.index, from: this.#log.endOffset, to: offset },
-      'Truncating to the point where the leader agrees.',
-    );
-    if (offset < this.#log.startOffset) this.#log.reset(offset);
-    else this.#log.truncate(offset);
-    this.#reload();
   }
 
   #fetchError(error: ErrorName): ReplicaFetchResponse {
@@ -712,9 +638,6 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     if (!this.highWatermarkIsCurrent) throw brokerError('OFFSET_NOT_AVAILABLE');
   }
 }
-
-/** What became of a fetch's answer; `refused`: the leader did not accept the request, wait before the next one. */
-export type FetchProgress = 'appended' | 'idle' | 'truncated' | 'refused' | 'dropped';
 
 function subscribeTo(subscribers: Set<() => void>, wake: () => void): () => void {
   // Each subscription is its own, even if the same function subscribes twice.

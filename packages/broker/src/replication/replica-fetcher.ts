@@ -1,5 +1,6 @@
 import { DiskError, type Logger, type TimerHandle, type Timers } from '../platform/index.ts';
-import type { FetchProgress, LocalPartition } from './partition.ts';
+import type { FetchProgress } from './follower.ts';
+import type { LocalPartition } from './partition.ts';
 import type { ReplicaFetchRequest, ReplicaTransport } from './transport.ts';
 
 /** Kafka's defaults of `replica.fetch.max.bytes`, `replica.fetch.wait.max.ms` and, much shorter, `replica.fetch.backoff.ms`. */
