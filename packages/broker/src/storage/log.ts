@@ -60,6 +60,8 @@ export class PartitionLog implements Log {
   #startOffset: number;
   #endOffset: number;
   #offline = false;
+  /** Of the present append's rolls. */
+  #snapshots: { readonly offset: number; readonly entries: readonly ProducerSnapshotEntry[] }[] = [];
 
   durableOffset: number;
   recoveryPoint: number;
@@ -141,9 +143,11 @@ export class PartitionLog implements Log {
     try {
       bytes = this.#appendAll(batches, nowMs);
     } catch (error) {
+      this.#snapshots = [];
       this.#rollback(mark);
       throw error;
     }
+    this.#writeSnapshots();
     const active = this.active!;
     active.appendedTotal = this.context.appendedBytes + bytes;
     if (this.#config.flush === 'os') this.durableOffset = this.#endOffset;
@@ -261,11 +265,23 @@ export class PartitionLog implements Log {
     throw new DiskError({ code: 'EIO', operation, path: this.folder, detail });
   }
 
-  /** Producer state may be lost: it is then replayed from more batches. */
+  /**
+   * Kept until the turn's write has succeeded: a snapshot of a turn that was rolled back would, once the log has grown past it, answer retries with
+   * "duplicate, success" for batches that do not exist.
+   */
   #takeSnapshot(): void {
-    if (this.snapshotSource === undefined) return;
+    if (this.snapshotSource !== undefined)
+      this.#snapshots.push({ offset: this.#endOffset, entries: this.snapshotSource() });
+  }
+
+  /** Producer state may be lost: it is then replayed from more batches. */
+  #writeSnapshots(): void {
+    if (this.#snapshots.length === 0) return;
+    const snapshots = this.#snapshots;
+    this.#snapshots = [];
     try {
-      writeSnapshot(this.context.disk, this.folder, this.#endOffset, this.snapshotSource());
+      for (const { offset, entries } of snapshots)
+        writeSnapshot(this.context.disk, this.folder, offset, entries);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.context.logger.warn({ folder: this.folder, error }, 'A producer snapshot could not be written');
@@ -330,7 +346,9 @@ export class PartitionLog implements Log {
     this.recoveryPoint = Math.min(this.recoveryPoint, endOffset);
     this.cuts++;
     this.#reader.forget();
-    removeSnapshots(this.context.disk, this.folder, (at) => at > endOffset);
+    const { disk } = this.context;
+    // Durably: one that came back would speak of batches that are gone.
+    if (removeSnapshots(disk, this.folder, (at) => at > endOffset)) disk.syncDirectory(this.folder);
   }
 
   #writeEpochs(): void {
@@ -352,6 +370,7 @@ export class PartitionLog implements Log {
     }
     disk.syncDirectory(this.folder);
     this.folderDurable = true;
+    for (const segment of this.segments) segment.entryDurable = true;
   }
 
   advanceStartOffset(offset: number): void {
@@ -404,6 +423,7 @@ export class PartitionLog implements Log {
   /** Retention: a new active segment, so that the old one can go. Throws DiskError. */
   rollForRetention(nowMs: number): void {
     this.#roll(nowMs);
+    this.#writeSnapshots();
   }
 
   /** Checkpoint: what the epochs file lacks. Throws DiskError. */
@@ -416,6 +436,7 @@ export class PartitionLog implements Log {
     if (this.segments.length > 0 && !this.#offline) {
       this.active!.finish();
       this.#takeSnapshot();
+      this.#writeSnapshots();
       removeSnapshots(this.context.disk, this.folder, (at) => at < this.#startOffset);
     }
     this.closed = true;

@@ -122,8 +122,9 @@ export function newestSnapshot(
   return undefined;
 }
 
-/** Throws DiskError. */
-export function removeSnapshots(disk: Disk, folder: string, which: (offset: number) => boolean): void {
-  for (const offset of snapshotOffsets(disk, folder))
-    if (which(offset)) disk.remove(`${folder}/${segmentName(offset)}${SUFFIX}`);
+/** Returns whether there were any; the caller syncs the folder if they must not come back. Throws DiskError. */
+export function removeSnapshots(disk: Disk, folder: string, which: (offset: number) => boolean): boolean {
+  const removed = snapshotOffsets(disk, folder).filter(which);
+  for (const offset of removed) disk.remove(`${folder}/${segmentName(offset)}${SUFFIX}`);
+  return removed.length > 0;
 }

@@ -106,7 +106,9 @@ class LogRecovery {
     }
     this.#fillFromJournal(Infinity);
     this.#settleStart();
-    removeSnapshots(this.#context.disk, this.#log.folder, (offset) => offset > this.#endOffset);
+    const { disk } = this.#context;
+    const { folder } = this.#log;
+    if (removeSnapshots(disk, folder, (offset) => offset > this.#endOffset)) disk.syncDirectory(folder);
   }
 
   /** Removes orphans, and segments that end below the start offset. Returns the base offsets of the others, rising. */
