@@ -166,6 +166,7 @@ class SingleRun {
 
   #died(kind = this.#armedKind): void {
     if (kind === 'power') this.#powerLost();
+    this.bare.crashed(kind ?? 'process');
     this.#armedKind = undefined;
     this.crashes++;
     this.broker = undefined;
@@ -404,10 +405,12 @@ class SingleRun {
     await this.world.attempt(broker.platform, broker.store.close());
     if (!this.node.isUp) return;
     this.count('restart.clean');
-    this.node.crash({ kind: this.random.chance(0.3) ? 'power' : 'process' });
+    this.bare.closedCleanly();
+    const kind = this.random.chance(0.3) ? 'power' : 'process';
+    this.node.crash({ kind });
+    this.bare.crashed(kind);
     this.broker = undefined;
     for (const clients of this.clients) for (const producer of clients.idempotent) producer.disconnected();
-    this.bare.closedCleanly();
     await this.#open();
   }
 

@@ -63,9 +63,6 @@ export class BrokerProcess {
     platform: Platform,
     logConfigOf: (partition: number) => LogConfig,
   ): Promise<BrokerProcess> {
-    // As an installation leaves it: the folder itself is nobody's to lose.
-    platform.disk.makeDirectory(DATA_DIRECTORY);
-    platform.disk.syncDirectory('/');
     const store = await openLogStore({
       disk: platform.disk,
       clock: platform.clock,
