@@ -8,7 +8,8 @@ export function rewriteBatchNow(batch: Uint8Array, options: RewriteOptions): Uin
 }
 
 export function checkRecordsNow(batch: Uint8Array, options: CheckRecordsOptions): RecordsVerdict {
-  const check = checkRecords(batch, { maxBytes: options.bytesMax, requireKeys: options.requireKeys });
+  const { bytesMax, ...rest } = options;
+  const check = checkRecords(batch, { maxBytes: bytesMax, ...rest });
   switch (check.result) {
     case 'ok':
       return { ok: true };
@@ -23,16 +24,17 @@ export function checkRecordsNow(batch: Uint8Array, options: CheckRecordsOptions)
   }
 }
 
-/** A batch with a wrong record is malformed, whatever else it lacks. */
+const VERDICTS = [
+  ['bad_offset_delta', 'malformed', 'the offsets within the batch have gaps'],
+  ['timestamp_out_of_range', 'timestamp', "a record's timestamp is too far from the broker's time"],
+  ['missing_key', 'missing-key', 'a compacted topic takes records with keys only'],
+] as const;
+
+/** One reason for the batch, the gravest, and the records that it is about. */
 function verdictOf({ errors }: Extract<RecordsCheck, { result: 'invalid_records' }>): RecordsVerdict {
-  const wrong = errors.filter(({ fault }) => fault !== 'missing_key');
-  const failedIndexes = (wrong.length > 0 ? wrong : errors).map(({ recordIndex }) => recordIndex);
-  return wrong.length > 0
-    ? { ok: false, reason: 'malformed', failedIndexes, message: 'the offsets within the batch have gaps' }
-    : {
-        ok: false,
-        reason: 'missing-key',
-        failedIndexes,
-        message: 'a compacted topic takes records with keys only',
-      };
+  for (const [fault, reason, message] of VERDICTS) {
+    const failedIndexes = errors.filter((error) => error.fault === fault).map((error) => error.recordIndex);
+    if (failedIndexes.length > 0) return { ok: false, reason, failedIndexes, message };
+  }
+  throw new Error('records are invalid for no reason');
 }

@@ -26,6 +26,9 @@ export interface RewriteOptions {
 
 export interface CheckRecordsOptions {
   readonly requireKeys: boolean;
+  /** Bounds of each record's create time, in milliseconds since the epoch; none by default. */
+  readonly timestampMin?: number;
+  readonly timestampMax?: number;
   /** Output limit of the decompression. */
   readonly bytesMax: number;
 }
@@ -34,7 +37,7 @@ export type RecordsVerdict =
   | { readonly ok: true }
   | {
       readonly ok: false;
-      readonly reason: 'malformed' | 'too-large' | 'missing-key';
+      readonly reason: 'malformed' | 'too-large' | 'missing-key' | 'timestamp';
       /** Positions within the batch, from 0, of the records that the reason is about. */
       readonly failedIndexes: readonly number[];
       readonly message: string;

@@ -117,8 +117,9 @@ function refusalOf(batch: ProduceBatch, into: BatchHeader): ProduceResult | unde
 }
 
 /**
- * KIP-937. The header's maxTimestamp is the latest record's and baseTimestamp the first one's; what lies between stays
- * unread on the hot path.
+ * KIP-937, by the header alone: its maxTimestamp is the latest record's, if the client is right about it, and its baseTimestamp the
+ * first one's. On the hot path the records stay unread, so that one between the bounds of the header, or a header that lies, passes, where
+ * Kafka would refuse it. Where records are read anyway, {@link timestampBounds} holds for each of them.
  */
 function timestampRefusal(batch: ProduceBatch, into: BatchHeader): ProduceResult | undefined {
   const { timestampBeforeMaxMs, timestampAfterMaxMs } = batch.settings;
@@ -135,6 +136,18 @@ function timestampRefusal(batch: ProduceBatch, into: BatchHeader): ProduceResult
     );
   }
   return undefined;
+}
+
+/** What each record's create time must keep to. */
+function timestampBounds({ settings, nowMs }: ProduceBatch): {
+  timestampMin?: number;
+  timestampMax?: number;
+} {
+  if (settings.timestampType === 'LogAppendTime') return {};
+  return {
+    timestampMin: nowMs - settings.timestampBeforeMaxMs,
+    timestampMax: nowMs + settings.timestampAfterMaxMs,
+  };
 }
 
 function append(
@@ -190,13 +203,12 @@ async function prepare(
 ): Promise<Uint8Array | ProduceResult> {
   const { records, settings } = batch;
   try {
-    if (settings.compact) {
-      const verdict = await compute.checkRecords(records, {
-        requireKeys: true,
-        bytesMax: DECOMPRESSED_BYTES_MAX,
-      });
-      if (!verdict.ok) return verdictRefusal(verdict);
-    }
+    const verdict = await compute.checkRecords(records, {
+      requireKeys: settings.compact,
+      ...timestampBounds(batch),
+      bytesMax: DECOMPRESSED_BYTES_MAX,
+    });
+    if (!verdict.ok) return verdictRefusal(verdict);
     const { type, level } = settings.compression;
     const appendTime = settings.timestampType === 'LogAppendTime';
     if (!recompress || type === 'producer') {
@@ -236,9 +248,19 @@ function computeRefusal(error: unknown): ProduceResult {
 }
 
 function verdictRefusal(verdict: Extract<RecordsVerdict, { ok: false }>): ProduceResult {
-  const error: ErrorName = verdict.reason === 'too-large' ? 'MESSAGE_TOO_LARGE' : 'INVALID_RECORD';
-  return { error, message: verdict.message, failedRecords: verdict.failedIndexes };
+  return {
+    error: VERDICT_ERRORS[verdict.reason],
+    message: verdict.message,
+    failedRecords: verdict.failedIndexes,
+  };
 }
+
+const VERDICT_ERRORS: Readonly<Record<Extract<RecordsVerdict, { ok: false }>['reason'], ErrorName>> = {
+  malformed: 'INVALID_RECORD',
+  'too-large': 'MESSAGE_TOO_LARGE',
+  'missing-key': 'INVALID_RECORD',
+  timestamp: 'INVALID_TIMESTAMP',
+};
 
 function refused(error: ErrorName, message: string): ProduceResult {
   return { error, message };

@@ -32,6 +32,14 @@ export function testCompute(name: string, make: () => ComputeUnderTest): void {
     });
     afterEach(() => under.settle(under.compute.close()));
 
+    it('names the records whose timestamps are out of bounds', async () => {
+      const batch = buildBatch({ records: recordsOf(4, 100) });
+      const options = { requireKeys: true, bytesMax: BYTES_MAX, timestampMin: 1001, timestampMax: 1002 };
+      const verdict = await under.settle(under.compute.checkRecords(batch, options));
+      assert.equal(verdict.ok, false);
+      assert.deepEqual([verdict.reason, verdict.failedIndexes], ['timestamp', [0, 3]]);
+    });
+
     const sizes = { 'a small batch': recordsOf(3, 100), 'a large batch': recordsOf(300, 1000) };
 
     for (const [what, records] of Object.entries(sizes)) {

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { apis, encodeRequest } from '@polylog/kafka-protocol';
+import { apis, encodeRequest, kafkaErrorName, kafkaErrors } from '@polylog/kafka-protocol';
+import { buildBatch } from '@polylog/record';
 
 import { featuresIn } from '../../../src/frontends/kafka/handlers/api-versions.ts';
+import { ComputeError } from '../../../src/platform/compute.ts';
 import { BROKER_ID, LEADER_EPOCH, NOW_MS, PORT, batchOf, fetchBody, produceBody, world } from './harness.ts';
 
 const MISSING_ID = 'bWlzc2luZ21pc3NpbmdtaQ';
@@ -354,6 +356,45 @@ test('compression.type rewrites batches of another codec, and keeps the order of
   );
   assert.deepEqual(offsets, [0, 1, 2, 3, 4, 5, 6]);
   for (const { header } of log.batches) assert.equal(header.attributes & 7, 4);
+});
+
+test('where records are read, each of their timestamps counts, and the wrong ones are named', async () => {
+  const { connect, broker } = await world();
+  const bounds = { 'message.timestamp.before.max.ms': '1000', 'message.timestamp.after.max.ms': '500' };
+  broker.add('compacted', { configs: { ...bounds, 'cleanup.policy': 'compact' } });
+  broker.add('packed', { configs: { ...bounds, 'compression.type': 'gzip' } });
+  broker.add('stamped', {
+    configs: { ...bounds, 'compression.type': 'gzip', 'message.timestamp.type': 'LogAppendTime' },
+  });
+  broker.add('opaque', { configs: bounds });
+  const client = await connect();
+  const send = async (topic: string, ages: readonly number[]) => {
+    const records = ages.map((age) => ({ key: Buffer.from('k'), value: null, timestamp: NOW_MS - age }));
+    const { responses } = await client.call(apis.produce, 9, produceBody(topic, buildBatch({ records })));
+    const [answer] = responses[0]!.partitionResponses;
+    return [answer!.errorCode, ...answer!.recordErrors.map(({ batchIndex }) => batchIndex)];
+  };
+  for (const topic of ['compacted', 'packed']) {
+    assert.deepEqual(await send(topic, [0, 5000, 0, 4000]), [32, 1, 3], topic);
+    assert.deepEqual(await send(topic, [0, 900, 0]), [0], topic);
+  }
+  assert.deepEqual(await send('stamped', [0, 5000, 0]), [0]);
+  // The header shows the first and the latest one alone.
+  assert.deepEqual(await send('opaque', [0, 5000, 0]), [0]);
+  assert.deepEqual(await send('opaque', [5000, 0]), [32]);
+});
+
+test('a producer may try again when the compute worker is busy, died or is closed', async () => {
+  const { connect, broker, platform } = await world();
+  const log = broker.add('t', { configs: { 'compression.type': 'gzip' } }).logs[0]!;
+  const client = await connect();
+  for (const code of ['BUSY', 'CRASHED', 'CLOSED'] as const) {
+    platform.compute.rewriteBatch = () => Promise.reject(new ComputeError(code, 'not now'));
+    const { responses } = await client.call(apis.produce, 9, produceBody('t', batchOf(['a'])));
+    const { errorCode } = responses[0]!.partitionResponses[0]!;
+    assert.equal(kafkaErrors[kafkaErrorName(errorCode)!].retriable, true, `${code}: ${errorCode}`);
+  }
+  assert.equal(log.endOffset, 0);
 });
 
 test('zstd needs Produce v7', async () => {
