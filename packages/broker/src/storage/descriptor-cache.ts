@@ -1,4 +1,5 @@
 import type { Disk, DiskFile } from '../platform/disk.ts';
+import { IndexPageCache } from './index-pages.ts';
 
 /**
  * Keeps at most `openFilesMax` files open, by the clock algorithm: a file that was used since the hand last passed is spared once.
@@ -6,6 +7,8 @@ import type { Disk, DiskFile } from '../platform/disk.ts';
  */
 export class DescriptorCache {
   readonly disk: Disk;
+  /** What was read of the index files among them. */
+  readonly indexPages = new IndexPageCache();
   readonly #openFilesMax: number;
   readonly #open: FileHandle[] = [];
   #hand = 0;
@@ -72,6 +75,10 @@ export class FileHandle {
 
   get disk(): Disk {
     return this.#cache.disk;
+  }
+
+  get indexPages(): IndexPageCache {
+    return this.#cache.indexPages;
   }
 
   /** The open file: to be used at once, or pinned. Throws DiskError. */

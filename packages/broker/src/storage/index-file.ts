@@ -1,14 +1,9 @@
 import type { FileHandle } from './descriptor-cache.ts';
+import { IndexPages } from './index-pages.ts';
 
 /** Entries that wait in memory before they are written; with 4 KiB of log per entry, 1 MiB to 2 MiB of log. */
 const TAIL_ENTRIES_MAX = 256;
 const TAIL_ENTRIES_MIN = 16;
-/** A binary search reads single entries until the rest fits into one read of so many. */
-const WINDOW_ENTRIES = 256;
-const ENTRY_BYTES_MAX = 12;
-
-const window = new Uint8Array(WINDOW_ENTRIES * ENTRY_BYTES_MAX);
-const single = new Uint8Array(ENTRY_BYTES_MAX);
 
 /** Compares the key of the entry at `at` in `bytes` with the key searched for: true if it is at most that. */
 export type AtMost = (bytes: Uint8Array, at: number, key: number) => boolean;
@@ -25,6 +20,7 @@ export class IndexFile {
   readonly #atMost: AtMost;
   /** Entries in the file. */
   #stored: number;
+  readonly #pages: IndexPages;
   #tail: Uint8Array | undefined;
   #tailEntries = 0;
 
@@ -33,6 +29,9 @@ export class IndexFile {
     this.entryBytes = entryBytes;
     this.#atMost = atMost;
     this.#stored = storedEntries;
+    this.#pages = new IndexPages(handle.indexPages, entryBytes, (target, first) =>
+      Math.floor(this.handle.file().read(target, first * entryBytes) / entryBytes),
+    );
   }
 
   get entries(): number {
@@ -91,31 +90,29 @@ export class IndexFile {
     this.#tailEntries = Math.max(0, entries - this.#stored);
     if (entries >= this.#stored) return;
     this.#stored = entries;
+    this.#pages.forgetFrom(entries);
     this.handle.file().truncate(entries * this.entryBytes);
   }
 
   /** The bytes of an entry; valid until the next call of any index. Returns where it starts in `bytes`. */
   entry(index: number): { readonly bytes: Uint8Array; readonly at: number } {
     if (index >= this.#stored) return { bytes: this.#tail!, at: (index - this.#stored) * this.entryBytes };
-    this.#readStored(single.subarray(0, this.entryBytes), index);
-    return { bytes: single, at: 0 };
+    return this.#pages.find(index, this.#stored);
   }
 
   /** The index of the last entry whose key is at most `key`; -1 if there is none. */
   floor(key: number): number {
     if (this.#tailEntries > 0 && this.#atMost(this.#tail!, 0, key))
       return this.#stored + this.#floorIn(this.#tail!, this.#tailEntries, key);
-    let low = 0;
+    let low = -1;
     let high = this.#stored;
-    while (high - low > WINDOW_ENTRIES) {
+    while (high - low > 1) {
       const middle = (low + high) >>> 1;
-      this.#readStored(single.subarray(0, this.entryBytes), middle);
-      if (this.#atMost(single, 0, key)) low = middle;
+      const { bytes, at } = this.#pages.find(middle, this.#stored);
+      if (this.#atMost(bytes, at, key)) low = middle;
       else high = middle;
     }
-    if (high === low) return -1;
-    this.#readStored(window.subarray(0, (high - low) * this.entryBytes), low);
-    return low + this.#floorIn(window, high - low, key);
+    return low;
   }
 
   #floorIn(bytes: Uint8Array, entries: number, key: number): number {
@@ -127,12 +124,6 @@ export class IndexFile {
       else high = middle;
     }
     return low;
-  }
-
-  #readStored(target: Uint8Array, index: number): void {
-    const bytes = this.handle.file().read(target, index * this.entryBytes);
-    // A file cut from outside: zeros are the smallest keys, so that the search ends early and the scan is longer.
-    if (bytes < target.length) target.fill(0, bytes);
   }
 }
 

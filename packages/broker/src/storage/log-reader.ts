@@ -7,11 +7,10 @@ import { check, DAMAGED, examine, findEnd, isTrusted, locate, type RangeEnd } fr
 import type { LogSlice, ReadOptions, ReadOutcome } from './types.ts';
 
 /** Where recent reads ended, so that sequential consumers need neither index nor scan. */
-const RECENT_ENDS_MAX = 8;
+const RECENT_ENDS_MAX = 64;
 const PREPARE_BYTES = 256 * 1024;
 
 interface RecentEnd {
-  readonly offset: number;
   readonly segment: Segment;
   readonly position: number;
 }
@@ -33,10 +32,32 @@ interface FoundRange {
   readonly end: RangeEnd;
 }
 
+interface LastFound {
+  readonly options: ReadOptions;
+  readonly found: FoundRange;
+  /** Of the segment, when it was found. */
+  readonly sizeBytes: number;
+  readonly damagedRanges: number;
+}
+
+/** Whether a search with these options would find the same again. Cuts and removals make the reader forget. */
+function isStillFound({ options, found, sizeBytes, damagedRanges }: LastFound, wanted: ReadOptions): boolean {
+  return (
+    options.offset === wanted.offset &&
+    options.endOffset === wanted.endOffset &&
+    options.bytesMax === wanted.bytesMax &&
+    options.atLeastOneBatch === wanted.atLeastOneBatch &&
+    found.segment.sizeBytes === sizeBytes &&
+    found.segment.damage.length === damagedRanges
+  );
+}
+
 export class LogReader {
   readonly #log: PartitionLog;
-  #recent: RecentEnd[] | undefined;
-  #oldest = 0;
+  /** By the offset that follows; the oldest first. */
+  #recent: Map<number, RecentEnd> | undefined;
+  /** The last range found: `prepare` and `read` come in pairs. */
+  #last: LastFound | undefined;
 
   constructor(log: PartitionLog) {
     this.#log = log;
@@ -45,7 +66,7 @@ export class LogReader {
   /** After a cut nothing that was found holds any more. */
   forget(): void {
     this.#recent = undefined;
-    this.#oldest = 0;
+    this.#last = undefined;
   }
 
   read(options: ReadOptions): ReadOutcome {
@@ -74,14 +95,20 @@ export class LogReader {
 
   /** The range to return; undefined if the batch at the offset is damaged. */
   #find(options: ReadOptions): FoundRange | undefined {
+    const last = this.#last;
+    if (last !== undefined && isStillFound(last, options)) return last.found;
     const { offset } = options;
-    const recent = this.#recent?.find((one) => one.offset === offset && one.position < one.segment.sizeBytes);
-    const segment = recent?.segment ?? this.segmentOf(offset);
-    const damaged =
-      recent === undefined ? undefined : segment.damage.some((one) => one.fromPosition === recent.position);
-    const position = recent === undefined || damaged === true ? locate(segment, offset) : recent.position;
+    const recent = this.#recent?.get(offset);
+    const isUsable =
+      recent !== undefined &&
+      recent.position < recent.segment.sizeBytes &&
+      !recent.segment.damage.some((one) => one.fromPosition === recent.position);
+    const segment = isUsable ? recent.segment : this.segmentOf(offset);
+    const position = isUsable ? recent.position : locate(segment, offset);
     if (position === DAMAGED) return undefined;
-    return { segment, position, end: findEnd(segment, position, options) };
+    const found = { segment, position, end: findEnd(segment, position, options) };
+    this.#last = { options, found, sizeBytes: segment.sizeBytes, damagedRanges: segment.damage.length };
+    return found;
   }
 
   /** The segment that has the offset, which must be in the log. */
@@ -99,6 +126,8 @@ export class LogReader {
 
   #check(segment: Segment, from: number, to: number): void {
     const before = segment.damage.length;
+    // What it finds changes what a search finds: damage, or an index that led astray.
+    this.#last = undefined;
     check(segment, from, to);
     for (const { fromOffset, toOffset, fromPosition, toPosition } of segment.damage.slice(before)) {
       this.#log.context.logger.error(
@@ -135,10 +164,10 @@ export class LogReader {
   }
 
   #remember(offset: number, segment: Segment, position: number): void {
-    this.#recent ??= [];
-    if (this.#recent.some((one) => one.offset === offset)) return;
-    this.#recent[this.#oldest] = { offset, segment, position };
-    this.#oldest = (this.#oldest + 1) % RECENT_ENDS_MAX;
+    const recent = (this.#recent ??= new Map());
+    if (recent.has(offset)) return;
+    if (recent.size >= RECENT_ENDS_MAX) recent.delete(recent.keys().next().value!);
+    recent.set(offset, { segment, position });
   }
 
   /** Hot is a guess by the segment's last append: bytes of other logs may lie between. */

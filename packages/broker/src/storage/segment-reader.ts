@@ -87,6 +87,8 @@ export function findEnd(segment: Segment, position: number, limits: RangeLimits)
   const end: RangeEnd = { position: start, nextOffset: undefined };
   while (headers.next()) {
     const isFirst = headers.position === position;
+    // Known even if this batch does not fit: the reader that comes back for it needs no index then.
+    end.nextOffset ??= headers.header.baseOffset;
     if (headers.expectedOffset > limits.endOffset) break;
     if (headers.nextPosition > byBytes && !(isFirst && limits.atLeastOneBatch)) break;
     end.position = headers.nextPosition;

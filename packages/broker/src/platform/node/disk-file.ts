@@ -86,7 +86,8 @@ export class NodeDiskFile implements DiskFile {
   }
 
   read(target: Uint8Array, position: number): number {
-    return this.#guarded('read', () => {
+    this.#assertOpen('read');
+    try {
       let filled = 0;
       while (filled < target.length) {
         const bytes = readSync(this.#fd, target, filled, target.length - filled, position + filled);
@@ -94,7 +95,9 @@ export class NodeDiskFile implements DiskFile {
         filled += bytes;
       }
       return filled;
-    });
+    } catch (error) {
+      throw diskErrorOf(error, 'read', this.path);
+    }
   }
 
   async readAsync(target: Uint8Array, position: number): Promise<number> {
