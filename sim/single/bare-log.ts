@@ -38,7 +38,7 @@ export class BareLog {
     this.#epoch = Math.max(this.#epoch, epoch);
     this.#model.adopt(log, { cacheSurvived: this.#cacheSurvived && !this.#cutFailed });
     // After a reset that did not happen the log starts where it did.
-    if (this.#model.batches.length === 0) this.#model.startOffset = log.startOffset;
+    this.#model.startOffset = log.startOffset;
     this.#cacheSurvived = true;
     this.#cutFailed = false;
     log.onDurable = (offset) => {
