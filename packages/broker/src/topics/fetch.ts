@@ -49,6 +49,16 @@ export type FetchedPartition =
 /** Reads all targets once, in their order. Outcomes stand at the index of their target. */
 export function fetchNow(targets: readonly FetchTarget[], options: FetchOptions): FetchedPartition[] {
   const outcomes: FetchedPartition[] = [];
+  try {
+    readAll(targets, options, outcomes);
+  } catch (error) {
+    releaseOutcomes(outcomes);
+    throw error;
+  }
+  return outcomes;
+}
+
+function readAll(targets: readonly FetchTarget[], options: FetchOptions, outcomes: FetchedPartition[]): void {
   let bytesLeft = options.bytesMax;
   let nothingYet = true;
   for (const target of targets) {
@@ -59,7 +69,10 @@ export function fetchNow(targets: readonly FetchTarget[], options: FetchOptions)
     }
     outcomes.push(outcome);
   }
-  return outcomes;
+}
+
+export function releaseOutcomes(outcomes: readonly FetchedPartition[]): void {
+  for (const outcome of outcomes) if (outcome.kind === 'records') outcome.slice.release();
 }
 
 /**
@@ -130,13 +143,15 @@ function failed(error: ErrorName): FetchedPartition {
 }
 
 /**
- * A fetch that waits for `minBytes`. `done` gets the outcomes once, maybe before `start` returns; never after `cancel`.
+ * A fetch that waits for `minBytes`. `done` gets the outcomes once, maybe before `start` returns; never after `cancel`. A bug that
+ * shows while it waits, in a timer or on another connection's turn, goes to `broken` instead: it concerns this fetch alone.
  * While it waits it holds no slices: only numbers, a subscription per partition and a timer.
  */
 export class LongPoll {
   readonly #targets: readonly FetchTarget[];
   readonly #options: FetchOptions;
   readonly #done: (outcomes: FetchedPartition[]) => void;
+  readonly #broken: (error: unknown) => void;
   /** Bytes that each target could give when it was last looked at. */
   readonly #bytes: number[] = [];
   #totalBytes = 0;
@@ -147,19 +162,26 @@ export class LongPoll {
   constructor(
     targets: readonly FetchTarget[],
     options: FetchOptions,
-    done: (outcomes: FetchedPartition[]) => void,
+    ends: {
+      readonly done: (outcomes: FetchedPartition[]) => void;
+      readonly broken: (error: unknown) => void;
+    },
   ) {
     this.#targets = targets;
     this.#options = options;
-    this.#done = done;
+    this.#done = ends.done;
+    this.#broken = ends.broken;
   }
 
-  /** Resolves, or returns, once it has answered or waits; rejects for bugs only. */
-  start(timers: Timers): Promise<void> | undefined {
+  start(timers: Timers): void {
     const loading = prepareFetch(this.#targets, this.#options);
-    if (loading !== undefined) return loading.then(() => this.#begin(timers));
-    this.#begin(timers);
-    return undefined;
+    if (loading === undefined) this.#begin(timers);
+    else loading.then(() => this.#begin(timers)).catch((error: unknown) => this.#fail(error));
+  }
+
+  #fail(error: unknown): void {
+    this.#stop();
+    this.#broken(error);
   }
 
   #begin(timers: Timers): void {
@@ -170,7 +192,7 @@ export class LongPoll {
       this.#done(outcomes);
       return;
     }
-    for (const outcome of outcomes) if (outcome.kind === 'records') outcome.slice.release();
+    releaseOutcomes(outcomes);
     for (let index = 0; index < this.#targets.length; index++) {
       const { partition } = this.#targets[index]!;
       if (partition !== undefined) this.#unsubscribe.push(partition.subscribe(() => this.#look(index)));
@@ -196,6 +218,15 @@ export class LongPoll {
   /** A partition moved. */
   #look(index: number): void {
     if (this.#over) return;
+    try {
+      if (this.#hasEnough(index)) this.#finish();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** Looks at one partition anew. */
+  #hasEnough(index: number): boolean {
     const target = this.#targets[index]!;
     const outcome = readTarget(target, this.#options.isolation, target.bytesMax, true);
     if (outcome.kind === 'records') {
@@ -203,15 +234,19 @@ export class LongPoll {
       outcome.slice.release();
       this.#totalBytes += bytes - this.#bytes[index]!;
       this.#bytes[index] = bytes;
-      if (this.#totalBytes < this.#options.minBytes) return;
+      return this.#totalBytes >= this.#options.minBytes;
     }
-    this.#finish();
+    return true;
   }
 
   #finish(): void {
     if (this.#over) return;
     this.#stop();
-    this.#done(fetchNow(this.#targets, this.#options));
+    try {
+      this.#done(fetchNow(this.#targets, this.#options));
+    } catch (error) {
+      this.#broken(error);
+    }
   }
 
   #stop(): void {

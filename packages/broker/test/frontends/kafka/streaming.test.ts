@@ -123,6 +123,42 @@ test('a read that fails before the response began is error 56, later it closes t
   }
 });
 
+test('a bug in a fetch that waits closes its connection alone, and gives back what it had read', async () => {
+  for (const when of ['its time is over', 'records come', 'the range is loaded']) {
+    const w = await world();
+    const logs = [w.broker.add('first').logs[0]!, w.broker.add('t').logs[0]!];
+    const partition = w.broker.topics.get('t')!.partitions[0]!;
+    const waiting = await w.connect();
+    const producer = await w.connect();
+    if (when !== 'its time is over') {
+      await producer.call(apis.produce, 9, produceBody('first', batchOf(['a'])));
+    }
+    const body = fetchBody(
+      [
+        { topic: 'first', offset: 0 },
+        { topic: 't', offset: 0 },
+      ],
+      { maxWaitMs: 500, minBytes: 1_000_000 },
+    );
+    const bug = (): never => {
+      throw new Error('a bug');
+    };
+    if (when === 'the range is loaded') {
+      partition.prepareRead = () => Promise.resolve();
+      partition.read = bug;
+    }
+    const lost = waiting.send(apis.fetch, 12, body);
+    await w.sim.advance(100);
+    partition.read = bug;
+    if (when === 'records come') {
+      await producer.call(apis.produce, 9, produceBody('t', batchOf(['b'.repeat(5000)])));
+    }
+    await assert.rejects(w.sim.settle(lost), /closed/, when);
+    assert.deepEqual([w.errors.length, producer.isClosed], [1, false], when);
+    for (const log of logs) assert.equal(log.slicesOut, 0, when);
+  }
+});
+
 test('whatever is produced, in whatever pieces it arrives, is what is stored and fetched', async () => {
   // Released receive buffers are poisoned: a batch that is not written by the end of its turn shows.
   const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 300, max: 90_000 })), {

@@ -2,7 +2,7 @@ import { fetch, ZERO_UUID, type FetchRequest, type FetchResponseInit } from '@po
 
 import { BrokerError } from '../../../errors.ts';
 import { DiskError } from '../../../platform/disk.ts';
-import { LongPoll, type FetchedPartition, type FetchTarget } from '../../../topics/fetch.ts';
+import { LongPoll, releaseOutcomes, type FetchedPartition, type FetchTarget } from '../../../topics/fetch.ts';
 import { lookUpById, lookUpByName } from '../../../topics/lookup.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import {
@@ -107,13 +107,13 @@ class PendingFetch {
         bytesMax,
         isolation: this.#committed ? 'read_committed' : 'read_uncommitted',
       },
-      (outcomes) => this.#answer(outcomes),
+      { done: (outcomes) => this.#answer(outcomes), broken: (error) => this.#broken(error) },
     );
   }
 
   start(): void {
     this.#exchange.onAbandoned = () => this.#poll.cancel();
-    this.#poll.start(this.#services.timers)?.catch((error: unknown) => this.#broken(error));
+    this.#poll.start(this.#services.timers);
   }
 
   #target(entry: FetchEntry, byId: boolean): FetchTarget {
@@ -137,13 +137,13 @@ class PendingFetch {
       this.#respond(outcomes, NOTHING_READ);
       return;
     }
-    reading.then(
-      (read) => this.#respond(outcomes, read),
-      (error: unknown) => {
-        releaseAll(outcomes);
-        this.#broken(error);
-      },
-    );
+    reading
+      .catch((error: unknown) => {
+        releaseOutcomes(outcomes);
+        throw error;
+      })
+      .then((read) => this.#respond(outcomes, read))
+      .catch((error: unknown) => this.#broken(error));
   }
 
   #broken(error: unknown): void {
@@ -316,8 +316,4 @@ async function readCold(
     }),
   );
   return read;
-}
-
-function releaseAll(outcomes: readonly FetchedPartition[]): void {
-  for (const outcome of outcomes) if (outcome.kind === 'records') outcome.slice.release();
 }
