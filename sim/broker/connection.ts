@@ -131,7 +131,11 @@ export class KafkaConnection {
     const waiting = this.#waiting.shift();
     if (waiting?.correlationId !== correlationId) {
       const due = `${waiting?.correlationId} (${waiting?.apiName})`;
-      throw new Violation('protocol', `answer ${correlationId} where ${due} was due`);
+      const next = this.#waiting.map((one) => `${one.correlationId} ${one.apiName}`).join();
+      throw new Violation(
+        'protocol',
+        `${this.#connection.localPort}: answer ${correlationId} where ${due} was due, then ${next} of ${this.#correlationId}`,
+      );
     }
     waiting.finish(frame);
   }

@@ -51,7 +51,13 @@ const JOURNAL_FILE_BYTES = 16 * 1024;
 const JOURNAL_FILES_MAX = 3;
 
 /** What a broker may die of, or fail to start with: each has been injected. */
-const FATAL_FAULTS = ['disk.datasync-error', 'disk.write-error', 'disk.full', 'disk.read-eio'];
+const FATAL_FAULTS = [
+  'disk.datasync-error',
+  'disk.write-eio',
+  'disk.write-enospc',
+  'disk.full',
+  'disk.read-eio',
+];
 
 function brokerConfig(): BrokerConfig {
   const settings = Object.entries(SETTINGS).map(([name, text]): RawSetting => ({
@@ -296,6 +302,7 @@ class BrokerRun {
 
   async #disturb(): Promise<void> {
     const { random, node, world } = this;
+    if (!node.isUp) return;
     const dice = random.fraction();
     if (dice < 0.06) this.#setFaults();
     else if (dice < 0.09) this.#calm();
@@ -369,5 +376,67 @@ export const brokerScenario: Scenario = {
       world.count('crashes', run.crashes);
     }
   },
-  requiredPaths: [],
+  requiredPaths: [
+    'ack.acks=-1',
+    'ack.acks=1',
+    'ack.idempotent',
+    'ack.after-retry',
+    'producer.id',
+    'producer.retry',
+    'producer.repeat',
+    'producer.sequence-forgotten',
+    'produce.ambiguous',
+    'Produce.CORRUPT_MESSAGE',
+    'Produce.KAFKA_STORAGE_ERROR',
+    'Produce.MESSAGE_TOO_LARGE',
+    'Produce.OUT_OF_ORDER_SEQUENCE_NUMBER',
+    'Produce.REQUEST_TIMED_OUT',
+    'Produce.UNKNOWN_TOPIC_OR_PARTITION',
+    'fetch.records',
+    'fetch.empty',
+    'fetch.incremental',
+    'Fetch.OFFSET_OUT_OF_RANGE',
+    'Fetch.KAFKA_STORAGE_ERROR',
+    'Fetch.FETCH_SESSION_ID_NOT_FOUND',
+    'list-offsets.-1',
+    'list-offsets.-2',
+    'list-offsets.-3',
+    'list-offsets.timestamp',
+    'topic.created',
+    'topic.auto-created',
+    'topic.deleted',
+    'topic-gone-under-client',
+    'partitions.created',
+    'config.altered',
+    'records.deleted',
+    'admin.verified',
+    'admin.repeat',
+    'admin.repeat.KAFKA_STORAGE_ERROR',
+    'client.connection-lost',
+    'client.disconnects',
+    'restart.clean',
+    'start.killed',
+    'storage.fatal',
+    'recovery.clean',
+    'recovery.process-crash',
+    'recovery.power-loss',
+    'recovery.journal-replay',
+    'recovery.torn-tail-cut',
+    'drain.partitions',
+    'fault.disk-full',
+    'crash.power',
+    'crash.process',
+    'disk.datasync-error',
+    'disk.entry-lost',
+    'disk.full',
+    'disk.killed-in-operation',
+    'disk.page-lost',
+    'disk.page-torn',
+    'disk.read-eio',
+    'disk.slow',
+    'disk.write-eio',
+    'disk.write-enospc',
+    'network.drop',
+    'network.slow',
+  ],
 };
