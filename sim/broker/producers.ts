@@ -1,7 +1,7 @@
 import { initProducerId, produce, type ProduceResponse } from '@polylog/kafka-protocol';
 import { Violation } from '../invariants/history.ts';
 import { batchOf } from '../workload/values.ts';
-import { Client, errorName, type ClientHost } from './clients.ts';
+import { Client, errorName } from './clients.ts';
 import { ConnectionLost, type KafkaConnection } from './connection.ts';
 import type { PartitionView } from './model.ts';
 
@@ -176,10 +176,6 @@ export class IdempotentProducer extends Producer {
   /** Requests that are under way; after a refusal nothing is sent before all are answered, as clients do. */
   #underWay = 0;
   #refused = false;
-
-  constructor(host: ClientHost, name: string) {
-    super(host, name);
-  }
 
   get idle(): boolean {
     return this.#queue.length === 0;

@@ -66,7 +66,13 @@ export async function openCluster(
     tracker,
     topicDefaults,
     logger: SILENT,
-    timers: clock,
+    // Repetitions come at once.
+    timers: {
+      after: (_delayMs, callback) => {
+        const immediate = setImmediate(callback);
+        return { cancel: () => clearImmediate(immediate) };
+      },
+    },
     reservedLogs: new Set(['__cluster']),
     makePartition: ({ log, settings: { minInsyncReplicas } }): ManagedPartition => {
       const partition = new LocalPartition({

@@ -1,3 +1,4 @@
+import { DiskError } from '../../src/platform/disk.ts';
 import type { Log, LogConfig, LogId, LogStore, RecoveryReport } from '../../src/storage/types.ts';
 import { FakeLog } from '../replication/fake-log.ts';
 
@@ -28,6 +29,8 @@ export class MemoryLogs implements LogStore {
   /** Held back deletions, when `holdDeletions`. */
   readonly held: (() => void)[] = [];
   holdDeletions = false;
+  /** So many deletions fail, as on a full disk. */
+  failDeletions = 0;
   readonly #logs = new Map<string, NamedLog>();
 
   get(topic: string, partition: number): NamedLog | undefined {
@@ -48,6 +51,15 @@ export class MemoryLogs implements LogStore {
   }
 
   async delete(log: Log): Promise<void> {
+    if (this.failDeletions > 0) {
+      this.failDeletions--;
+      throw new DiskError({
+        code: 'ENOSPC',
+        operation: 'rename',
+        path: log.id.topic,
+        detail: 'no space left',
+      });
+    }
     if (this.holdDeletions) await new Promise<void>((resolve) => this.held.push(resolve));
     this.#logs.delete(`${log.id.topic}-${log.id.partition}`);
   }

@@ -132,6 +132,21 @@ describe('Topics', () => {
     await assert.rejects(admin.deleteTopic('missing'), { code: 'UNKNOWN_TOPIC_OR_PARTITION' });
   });
 
+  it('whose logs cannot be removed at first keep their name until they are', async () => {
+    const logs = new MemoryLogs();
+    const { admin, partitions } = await openCluster({ logs });
+    await admin.createTopic(topic('orders', { partitions: 2 }));
+    const before = logs.get('orders', 0);
+    logs.failDeletions = 5;
+    const deletion = admin.deleteTopic('orders');
+    await deletion;
+    const again = await admin.createTopic(topic('orders'));
+    assert.equal(logs.failDeletions, 0, 'it was tried again');
+    assert.notEqual(logs.get('orders', 0), before);
+    assert.equal(partitions.get('orders', 0)!.topicId, again.topicId);
+    assert.equal(logs.get('orders', 0)!.id.topicId, again.topicId);
+  });
+
   it('that were deleted while the broker was down lose their logs at its start; missing logs are made', async () => {
     const logs = new MemoryLogs();
     const first = await openCluster({ logs });
