@@ -115,7 +115,7 @@ export interface HandlerDefinition<Q, S> {
 
 /** A handler with its types erased, as the pipeline sees it. */
 export interface KafkaHandler {
-  readonly api: Api<unknown>;
+  readonly api: Api;
   readonly versionMin: number;
   readonly versionMax: number;
   readonly advertisedMin: number;

@@ -331,7 +331,7 @@ export function backend(broker: TestBroker, metrics: Metrics): KafkaBackend {
 }
 
 interface Waiting {
-  readonly api: Api<unknown>;
+  readonly api: Api;
   readonly version: number;
   readonly correlationId: number;
   readonly resolve: (body: unknown) => void;

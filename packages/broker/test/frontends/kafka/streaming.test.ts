@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 import { apis } from '@polylog/kafka-protocol';
 import fc from 'fast-check';
@@ -157,6 +159,29 @@ test('a bug in a fetch that waits closes its connection alone, and gives back wh
     assert.deepEqual([w.errors.length, producer.isClosed], [1, false], when);
     for (const log of logs) assert.equal(log.slicesOut, 0, when);
   }
+});
+
+test('a produce request that waits for its replicas keeps nothing of its bytes', async () => {
+  const w = await world();
+  const partition = w.broker.add('t').partitions[0]!;
+  const batches: WeakRef<Uint8Array>[] = [];
+  let done: ((result: { error: undefined; baseOffset: number; logStartOffset: number }) => void) | undefined;
+  partition.append = (batch, _options, callback) => {
+    batches.push(new WeakRef(batch));
+    done = callback;
+  };
+  const client = await w.connect();
+  const answer = client.send(apis.produce, 9, produceBody('t', batchOf(['x'.repeat(100_000)])));
+  await w.sim.runUntil(() => done !== undefined);
+  await w.sim.advance(10);
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  // A WeakRef keeps its target to the end of the turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  collect();
+  assert.ok(batches[0]!.deref() === undefined, 'the batch is still held');
+  done!({ error: undefined, baseOffset: 0, logStartOffset: 0 });
+  await w.sim.settle(answer);
 });
 
 test('whatever is produced, in whatever pieces it arrives, is what is stored and fetched', async () => {

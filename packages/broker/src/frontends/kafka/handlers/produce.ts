@@ -39,6 +39,11 @@ export function produceHandler(services: KafkaServices): KafkaHandler {
 
 type TopicResponse = ProduceResponseInit['responses'][number];
 type PartitionResponse = TopicResponse['partitionResponses'][number];
+interface TopicAnswer {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitionResponses: PartitionResponse[];
+}
 type TopicData = ProduceRequest['topicData'][number];
 type PartitionData = TopicData['partitionData'][number];
 
@@ -64,10 +69,11 @@ class PendingProduce {
   readonly #services: KafkaServices;
   readonly #deadlines: ProduceDeadlines;
   readonly #exchange: Exchange<ProduceResponseInit>;
-  readonly #request: ProduceRequest;
+  /** Until it has been walked through: then only its answer waits, and the bytes it was parsed from may be freed. */
+  #request: ProduceRequest | undefined;
   readonly #acks: -1 | 0 | 1;
   readonly #nowMs: number;
-  readonly #responses: TopicResponse[] = [];
+  readonly #responses: TopicAnswer[] = [];
   /** Partitions without a result; one more while the request is still being walked through. */
   #left = 1;
   #error: ErrorName | undefined;
@@ -89,14 +95,19 @@ class PendingProduce {
     this.deadlineMs = acks === -1 ? services.clock.monotonicMs() + Math.max(0, request.timeoutMs) : 0;
   }
 
+  get #topicData(): readonly TopicData[] {
+    if (this.#request === undefined) throw new Error('the request has been walked through');
+    return this.#request.topicData;
+  }
+
   start(): void {
-    const { topicData } = this.#request;
+    const topicData = this.#topicData;
     for (let topicIndex = 0; topicIndex < topicData.length; topicIndex++) {
       const topic = topicData[topicIndex]!;
-      const responses = this.#responseOf(topic);
+      const response = this.#responseOf(topic);
       const { partitionData } = topic;
       for (let index = 0; index < partitionData.length; index++) {
-        const slow = this.#produce(topic, partitionData[index]!, responses);
+        const slow = this.#produce(response, partitionData[index]!);
         if (slow === undefined) continue;
         this.#continueSlowly(slow, topicIndex, index + 1);
         return;
@@ -123,33 +134,33 @@ class PendingProduce {
 
   async #walkSlowly(slow: Promise<void>, topicIndex: number, partitionIndex: number): Promise<void> {
     await slow;
-    const { topicData } = this.#request;
+    const topicData = this.#topicData;
     for (let topicAt = topicIndex; topicAt < topicData.length; topicAt++) {
       const topic = topicData[topicAt]!;
-      const responses = topicAt === topicIndex ? this.#responses[topicAt]!.partitionResponses : undefined;
-      const target = (responses as PartitionResponse[] | undefined) ?? this.#responseOf(topic);
+      const response = topicAt === topicIndex ? this.#responses[topicAt]! : this.#responseOf(topic);
       const { partitionData } = topic;
       for (let index = topicAt === topicIndex ? partitionIndex : 0; index < partitionData.length; index++) {
         // One after the other is the point
-        await this.#produce(topic, partitionData[index]!, target);
+        await this.#produce(response, partitionData[index]!);
       }
     }
   }
 
-  #responseOf(topic: TopicData): PartitionResponse[] {
-    const partitionResponses: PartitionResponse[] = [];
-    this.#responses.push({ name: topic.name, topicId: topic.topicId, partitionResponses });
-    return partitionResponses;
+  #responseOf({ name, topicId }: TopicData): TopicAnswer {
+    const response: TopicAnswer = { name, topicId, partitionResponses: [] };
+    this.#responses.push(response);
+    return response;
   }
 
-  #produce(topic: TopicData, data: PartitionData, responses: PartitionResponse[]): Promise<void> | undefined {
+  /** What waits for the result holds on to `topic` and not to the request, whose bytes are not counted any more by then. */
+  #produce(topic: TopicAnswer, data: PartitionData): Promise<void> | undefined {
     const { partitions, metrics, compute } = this.#services;
     const byId = this.#exchange.version >= 13;
     const found = byId
       ? lookUpById(partitions, topic.topicId, data.index)
       : lookUpByName(partitions, topic.name, data.index);
     const response: PartitionResponse = { index: data.index, errorCode: NONE, baseOffset: -1 };
-    responses.push(response);
+    topic.partitionResponses.push(response);
     if (found.error !== undefined) {
       this.#refuse(response, topic, { error: found.error, message: 'the partition is not here' });
       return undefined;
@@ -196,7 +207,7 @@ class PendingProduce {
 
   #refuse(
     response: PartitionResponse,
-    topic: TopicData,
+    topic: TopicAnswer,
     result: Extract<ProduceResult, { message: string }>,
   ): void {
     response.errorCode = errorCodeOf(result.error);
@@ -215,6 +226,7 @@ class PendingProduce {
   }
 
   #walked(): void {
+    this.#request = undefined;
     if (this.#left > 1 && this.#acks === -1) this.#deadlines.add(this);
     this.#settle();
   }
@@ -228,7 +240,7 @@ class PendingProduce {
   /** Time is up: what has no result is answered REQUEST_TIMED_OUT. Results that come later are dropped. */
   expire(): void {
     for (const { partitionResponses } of this.#responses) {
-      for (const response of partitionResponses as PartitionResponse[]) {
+      for (const response of partitionResponses) {
         if (response.errorCode !== NONE || response.baseOffset >= 0) continue;
         response.errorCode = errorCodeOf('REQUEST_TIMED_OUT');
         response.errorMessage = 'the in-sync replicas did not confirm in time';
