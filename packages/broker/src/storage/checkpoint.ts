@@ -14,15 +14,15 @@ export async function checkpointLog(
   if (segments.length === 0 || log.cutFailed) return;
   for (const segment of segments) segment.retain();
   try {
-    if (!log.folderDurable) log.syncFolder();
     log.flushEpochs();
     for (const segment of segments) {
-      await segment.sync();
+      await segment.syncData();
       if (log.cuts !== cuts) return;
       if (segment === log.active && options?.isLast !== true) flushActive(log);
       else await segment.syncIndexes();
       if (log.cuts !== cuts) return;
     }
+    if (!log.folderDurable || segments.some((segment) => !segment.entryDurable)) log.syncFolder();
     log.recoveryPoint = Math.max(log.recoveryPoint, endOffset);
   } finally {
     for (const segment of segments) segment.release();

@@ -258,10 +258,10 @@ export class Journal {
   }
 
   /**
-   * When all segments are synced: all that was written becomes void, durably, so that a later replay cannot bring it back. Throws DiskError.
+   * When all segments are synced: all that was written becomes void, durably, so that a later replay cannot bring it back; so do the floors of logs,
+   * whose sequences count within a generation. Throws DiskError.
    */
   startGeneration(): void {
-    if (this.#files === 0) return;
     writeGeneration(this.#disk, this.#directory, this.#generation + 1);
     this.#generation++;
     this.#nextSequence = 1;

@@ -47,6 +47,8 @@ import {
 
 /** Segment syncs of a checkpoint that run at once: few, since the group commit waits behind them. */
 const CHECKPOINT_LANES = 2;
+/** At a stop nothing waits behind them, and a file system joins syncs that come together. */
+const CLOSE_LANES = 16;
 /** A journal that is so full calls for a checkpoint at once. */
 const JOURNAL_FILL_MAX = 0.5;
 
@@ -136,7 +138,7 @@ class DiskLogStore implements LogStore {
     });
     // From here on the logs do without the journal and without the marker: first the points, then what they make needless.
     if (found.report.kind !== 'clean') this.#writeCheckpoints();
-    if (!found.journalIsVoid) this.#journal.startGeneration();
+    if (!found.journalIsVoid && found.report.kind !== 'fresh') this.#journal.startGeneration();
     found.removeMarker();
     this.#space.poll();
     this.#every(config.checkpointMs, () => this.checkpoint());
@@ -397,7 +399,7 @@ class DiskLogStore implements LogStore {
       for (const log of logs) log.finish();
       await inLanes(
         logs.filter((log) => log.segments.length > 0),
-        CHECKPOINT_LANES,
+        CLOSE_LANES,
         (log) => checkpointLog(log, { isLast: true }),
       );
       this.#writeCheckpoints();

@@ -43,8 +43,6 @@ export interface LogToRecover {
   readonly startOffset: number | undefined;
   /** What the journal has for this log, in order. */
   readonly entries: readonly JournalEntry[];
-  /** The page cache survived: index files are as they were written. */
-  readonly trustIndexes: boolean;
   readonly counts: RecoveryCounts;
 }
 

@@ -24,7 +24,8 @@ import type { LogConfig, LogId, RecoveryReport } from './types.ts';
  * 3. All segments that were touched are synced, then the recovery points are written, then a new generation voids the journal.
  *
  * Each step may be cut short by another crash: nothing that the next attempt needs is removed before what replaces it is durable. A kill
- * and a loss of power are treated alike, but for the index files, which are trusted below the recovery point after a kill only.
+ * and a loss of power are treated alike; the boot id only says which of them it was. Segments that end below the recovery point keep
+ * their indexes and are not read; of the others the indexes are made again, from their first header on.
  */
 
 const FOLDER_NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,9})$/;
@@ -220,7 +221,6 @@ class Recovery {
       // A log that was never checkpointed starts at 0; but if nothing is known of any, it starts where its files do.
       startOffset: this.#startOffsets === undefined ? undefined : (this.#startOffsets.get(name) ?? 0),
       entries,
-      trustIndexes: this.crashKind === 'process-crash',
       counts: this.counts,
     });
     this.#add(new PartitionLog(this.#context, id, config, path, state));

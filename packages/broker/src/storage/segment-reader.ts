@@ -112,9 +112,9 @@ export function check(segment: Segment, from: number, to: number): void {
     if (range !== undefined) checker.skipTo(range.toPosition, range.toOffset);
     else if (!checker.next()) break;
     else if (!checker.crcMatches()) {
-      const range = rangeOfBatch(segment, checker);
-      addDamage(segment, range);
-      checker.skipTo(range.toPosition, range.toOffset);
+      const found = rangeOfBatch(segment, checker);
+      addDamage(segment, found);
+      checker.skipTo(found.toPosition, found.toOffset);
     }
   }
   if (checker.fault) return examine(segment);

@@ -71,7 +71,7 @@ export class Segment {
 
   /** Bytes below it are synced. */
   syncedBytes = 0;
-  /** Its directory entry is durable. */
+  /** Its directory entries, those of synced indexes included, are durable. */
   entryDurable = false;
   /** Both index files are complete and synced. */
   indexesSynced = false;
@@ -282,6 +282,11 @@ export class Segment {
       this.handle.disk.syncDirectory(this.folder);
       this.entryDurable = true;
     }
+    await this.syncData();
+  }
+
+  /** The same without the directory entry. */
+  async syncData(): Promise<void> {
     if (this.#bytesSynced) return;
     const { sizeBytes, cuts } = this;
     await this.handle.pinned((file) => file.datasyncAsync());
@@ -300,14 +305,14 @@ export class Segment {
     this.#cutUnsynced = false;
   }
 
-  /** For a finished segment: makes its index files durable. Rejects with DiskError: fatal. */
+  /** For a finished segment: makes its index files durable, but for their directory entries. Rejects with DiskError: fatal. */
   async syncIndexes(): Promise<void> {
     if (this.indexesSynced) return;
+    this.entryDurable = false;
     this.finish();
     const { sizeBytes, cuts } = this;
     await this.offsetIndex.file.handle.pinned((file) => file.datasyncAsync());
     await this.timeIndex.file.handle.pinned((file) => file.datasyncAsync());
-    this.handle.disk.syncDirectory(this.folder);
     // A truncation may have made it the active segment again.
     this.indexesSynced = this.sizeBytes === sizeBytes && this.cuts === cuts;
   }
