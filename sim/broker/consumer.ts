@@ -64,11 +64,12 @@ export class Consumer extends Client {
     this.#session = undefined;
     this.#version = this.version(fetch);
     for (const view of views) {
+      const { generation } = view;
       const offset = await this.#lookUp(view);
       if (offset === undefined) continue;
       const order = new PollOrder();
       order.assign(offset);
-      this.#assigned.push({ view, order, generation: view.generation, sessionOffset: undefined });
+      this.#assigned.push({ view, order, generation, sessionOffset: undefined });
     }
   }
 
@@ -142,7 +143,14 @@ export class Consumer extends Client {
       topics: topicsOf(sent, this.random.pick(BYTES_CHOICES)),
       forgottenTopicsData: [],
     };
-    const answer = await this.ask(fetch, version, request);
+    let answer: FetchResponse;
+    try {
+      answer = await this.ask(fetch, version, request);
+    } catch (error) {
+      // Nobody knows what the session holds now.
+      this.#forgetSession();
+      throw error;
+    }
     if (version >= SESSIONS_SINCE && answer.errorCode !== 0) {
       this.refused(fetch, answer.errorCode);
       this.#forgetSession();
@@ -191,7 +199,7 @@ export class Consumer extends Client {
         if (!deleted || (seesStart && logStartOffset <= order.next)) {
           throw new Violation(
             'lost-read',
-            `${view.history.name}: ${order.next} was reached, and is out of range; the log starts at ${logStartOffset}`,
+            `${view.history.name}: ${order.next} was reached, and is out of range; the mark was ${known.highWatermark}, the log starts at ${logStartOffset}, weak: ${view.topic.weak}`,
           );
         }
       }
