@@ -76,6 +76,9 @@ export interface DiskFile {
   close(): void;
 }
 
+/** The entry in a locked folder that the lock is kept in, where an implementation needs one. */
+export const LOCK_ENTRY = '.lock';
+
 /** `LOCKED`: another broker has the folder. The others are the system's own codes; `OTHER` has them in the message. */
 export type DiskErrorCode =
   | 'ENOENT'

@@ -1,3 +1,4 @@
+import { LOCK_ENTRY } from '../platform/disk.ts';
 import { LOG_SUFFIX } from './segment.ts';
 import {
   LOG_START_FILE,
@@ -81,7 +82,7 @@ function cleanUpFolders({ disk, dataDirectory, logger }: StoreContext): Folder[]
   const folders: Folder[] = [];
   for (const name of disk.list(dataDirectory)) {
     const path = `${dataDirectory}/${name}`;
-    if (name === JOURNAL_DIRECTORY) continue;
+    if (name === JOURNAL_DIRECTORY || name === LOCK_ENTRY) continue;
     if (name.endsWith(TEMPORARY_SUFFIX)) {
       if (disk.stat(path)?.isDirectory === false) disk.remove(path);
     } else if (disk.stat(path)?.isDirectory === true) {

@@ -13,7 +13,7 @@ import { createServer, connect, type Server } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DiskError, type DirectoryLock } from '../disk.ts';
+import { DiskError, LOCK_ENTRY, type DirectoryLock } from '../disk.ts';
 import { diskErrorOf, isMissing } from './disk-errors.ts';
 
 /**
@@ -33,7 +33,6 @@ import { diskErrorOf, isMissing } from './disk-errors.ts';
  *        - it contends too: the smaller id stays and asks again until the other has given up, died, or (having looked
  *          before this one was published) holds the lock; the larger one gives up.
  */
-const LOCK_FOLDER = '.lock';
 const UNPUBLISHED_PREFIX = 'new-';
 const ID_BYTES = 8;
 const PUBLISH_ATTEMPTS_MAX = 3;
@@ -158,7 +157,7 @@ class SocketFolder {
   }
 
   static open(directory: string): SocketFolder {
-    const folder = join(realpathSync(directory), LOCK_FOLDER);
+    const folder = join(realpathSync(directory), LOCK_ENTRY);
     mkdirSync(folder, { recursive: true });
     const longestName = UNPUBLISHED_PREFIX + '0'.repeat(2 * ID_BYTES);
     if (Buffer.byteLength(join(folder, longestName)) <= SOCKET_PATH_BYTES_MAX)
