@@ -280,8 +280,8 @@ export class PartitionLog implements Log {
     const snapshots = this.#snapshots;
     this.#snapshots = [];
     try {
-      for (const { offset, entries } of snapshots)
-        writeSnapshot(this.context.disk, this.folder, offset, entries);
+      for (const snapshot of snapshots)
+        writeSnapshot(this.context.disk, this.folder, snapshot, this.durableOffset);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.context.logger.warn({ folder: this.folder, error }, 'A producer snapshot could not be written');
@@ -404,9 +404,9 @@ export class PartitionLog implements Log {
     readonly replayFrom: number;
   } {
     const newest = newestSnapshot(this.context.disk, this.folder, this.#endOffset);
-    if (newest === undefined || newest.offset < this.#startOffset)
-      return { entries: newest?.entries ?? [], replayFrom: this.#startOffset };
-    return { entries: newest.entries, replayFrom: newest.offset };
+    // Also from batches below the start offset, as long as they are there: their producers may still repeat them.
+    const oldest = this.segments[0]?.baseOffset ?? this.#startOffset;
+    return { entries: newest?.entries ?? [], replayFrom: Math.max(newest?.offset ?? 0, oldest) };
   }
 
   configure(config: LogConfig): void {

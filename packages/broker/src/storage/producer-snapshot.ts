@@ -76,24 +76,34 @@ export function decodeSnapshot(bytes: Uint8Array): ProducerSnapshotEntry[] | und
   }));
 }
 
-/** Not synced: the CRC tells a torn one, which merely makes the next start read more. Keeps the newest ones. Throws DiskError. */
+/**
+ * Durable when it returns: once older segments are removed, a snapshot is all that is left of their producers. Keeps the newest ones, and
+ * of those that a loss of power cannot make void, because they lie above the end that it leaves, {@link SNAPSHOTS_KEPT}. Throws DiskError.
+ */
 export function writeSnapshot(
   disk: Disk,
   folder: string,
-  offset: number,
-  entries: readonly ProducerSnapshotEntry[],
+  snapshot: { readonly offset: number; readonly entries: readonly ProducerSnapshotEntry[] },
+  durableOffset: number,
 ): void {
-  const file = disk.open(`${folder}/${segmentName(offset)}${SUFFIX}`, 'create');
+  const file = disk.open(`${folder}/${segmentName(snapshot.offset)}${SUFFIX}`, 'create');
   try {
-    const bytes = encodeSnapshot(entries);
+    const bytes = encodeSnapshot(snapshot.entries);
     file.write([bytes], 0);
     file.truncate(bytes.length);
+    file.datasync();
   } finally {
     file.close();
   }
-  const older = snapshotOffsets(disk, folder).filter((one) => one < offset);
-  const oldestKept = older[SNAPSHOTS_KEPT - 2] ?? 0;
+  disk.syncDirectory(folder);
+  const safe = snapshotOffsets(disk, folder).filter((one) => one <= durableOffset);
+  const oldestKept = safe[SNAPSHOTS_KEPT - 1] ?? 0;
   removeSnapshots(disk, folder, (one) => one < oldestKept);
+}
+
+/** Whether the producers of what lies below `offset` are known without it, also after a loss of power. Throws DiskError. */
+export function hasSnapshotFrom(disk: Disk, folder: string, offset: number, durableOffset: number): boolean {
+  return (newestSnapshot(disk, folder, durableOffset)?.offset ?? -1) >= offset;
 }
 
 /** Newest first. */

@@ -1,6 +1,6 @@
 import type { StoreContext } from './context.ts';
 import type { PartitionLog } from './log.ts';
-import { removeSnapshots } from './producer-snapshot.ts';
+import { hasSnapshotFrom, removeSnapshots } from './producer-snapshot.ts';
 import type { Segment } from './segment.ts';
 
 interface Removal {
@@ -18,8 +18,8 @@ export function retain(context: StoreContext, logs: readonly PartitionLog[], now
   let startsMoved = false;
   for (const log of logs) {
     const segments = removableSegments(log, nowMs);
-    if (segments > 0) {
-      if (segments === log.segments.length) log.rollForRetention(nowMs);
+    if (segments === log.segments.length && segments > 0) log.rollForRetention(nowMs);
+    if (segments > 0 && knowsProducersWithout(log, segments)) {
       log.advanceStartOffset(log.segments[segments]!.baseOffset);
       removals.push({ log, segments });
     }
@@ -47,6 +47,13 @@ function removableSegments(log: PartitionLog, nowMs: number): number {
     count++;
   }
   return count;
+}
+
+/** A snapshot that could not be written keeps segments until the next one. */
+function knowsProducersWithout(log: PartitionLog, segments: number): boolean {
+  if (log.snapshotSource === undefined) return true;
+  const { baseOffset } = log.segments[segments]!;
+  return hasSnapshotFrom(log.context.disk, log.folder, baseOffset, log.durableOffset);
 }
 
 function isOlder(segment: Segment, retentionMs: number, nowMs: number): boolean {
