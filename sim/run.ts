@@ -23,7 +23,8 @@ export async function runSeed(scenario: Scenario, seed: number): Promise<SeedRep
   } catch (error) {
     violation = error instanceof Error ? error : new Error(String(error));
   }
-  violation ??= unhandled;
+  // What failed unheard comes first: the scenario may only have waited in vain for it.
+  violation = unhandled ?? violation;
   unhandled = undefined;
   const operations = world.faults.get('operations') ?? 0;
   const crashes = world.faults.get('crashes') ?? 0;

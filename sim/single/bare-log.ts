@@ -42,9 +42,10 @@ export class BareLog {
     this.#cacheSurvived = true;
     this.#cutFailed = false;
     log.onDurable = (offset) => {
+      if (this.#cutFailed) return;
       if (offset > this.#model.endOffset)
         throw new Violation('durable-beyond-end', `${offset} of ${this.#model.endOffset}`);
-      if (!this.#cutFailed) this.#model.durableOffset = Math.max(this.#model.durableOffset, offset);
+      this.#model.durableOffset = Math.max(this.#model.durableOffset, offset);
     };
   }
 
