@@ -249,6 +249,8 @@ export class PartitionLog implements Log {
         const added = this.segments.pop()!;
         added.closeFiles();
         disk.remove(added.handle.path);
+        // Or the empty file, back after a loss of power, ends the segment before it for recovery: the next sync brings the removal to the disk.
+        if (this.active !== undefined) this.active.entryDurable = false;
       }
       if (mark.active !== undefined) this.active!.rollback(mark.active);
     } catch (error) {
