@@ -1,8 +1,26 @@
 const INITIAL_BYTES = 256;
+/** Small messages are written one behind the other into a block of this size, while nobody else writes to it. */
+const BLOCK_BYTES = 16 * 1024;
+/** Below this a call into Node costs more than a loop. */
+const ASCII_LOOP_CHARS_MAX = 64;
 /** Above this a byte string is kept as a chunk of its own instead of being copied into the writer's buffer. */
 const CHUNK_BYTES_MIN = 4096;
 /** Zigzag doubles a value: below this, the double is still an exact number. */
 const VARLONG_NUMBER_LIMIT = 2 ** 51;
+
+/** What is left of a block that a finished writer has begun. A buffer and its view for every message would be a good part of its cost. */
+interface Block {
+  readonly buffer: Buffer;
+  readonly view: DataView;
+  readonly position: number;
+}
+
+/** More than one, because writers are nested. */
+const FREE_BLOCKS_MAX = 4;
+const freeBlocks: Block[] = [];
+
+const NO_BUFFER = Buffer.alloc(0);
+const NO_VIEW = new DataView(NO_BUFFER.buffer, NO_BUFFER.byteOffset, 0);
 
 /**
  * Writes big-endian values. Small values go to a growing buffer; large byte strings are kept as they are, so that a
@@ -18,7 +36,14 @@ export class Writer {
   #chunkBytes = 0;
 
   constructor(initialBytes: number = INITIAL_BYTES) {
-    this.#buffer = Buffer.allocUnsafe(initialBytes);
+    const block = freeBlocks.pop();
+    if (block !== undefined && block.position + initialBytes <= block.buffer.length) {
+      this.#buffer = block.buffer;
+      this.#view = block.view;
+      this.#position = this.#start = block.position;
+      return;
+    }
+    this.#buffer = Buffer.allocUnsafeSlow(Math.max(initialBytes, BLOCK_BYTES));
     this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength);
   }
 
@@ -141,6 +166,12 @@ export class Writer {
   /** UTF-8 without a length; see {@link utf8Length}. */
   string(value: string, byteLength: number): void {
     const at = this.#reserve(byteLength);
+    // One byte per character: all of it is ASCII.
+    if (byteLength === value.length && byteLength <= ASCII_LOOP_CHARS_MAX) {
+      const buffer = this.#buffer;
+      for (let index = 0; index < byteLength; index++) buffer[at + index] = value.charCodeAt(index);
+      return;
+    }
     this.#buffer.write(value, at, byteLength, 'utf8');
   }
 
@@ -154,6 +185,13 @@ export class Writer {
   /** The chunks in order. The writer must not be used afterwards. */
   chunks(): Uint8Array[] {
     this.#flush();
+    if (freeBlocks.length < FREE_BLOCKS_MAX && this.#position < this.#buffer.length) {
+      freeBlocks.push({ buffer: this.#buffer, view: this.#view, position: this.#position });
+    }
+    // The block may be another writer's from now on.
+    this.#buffer = NO_BUFFER;
+    this.#view = NO_VIEW;
+    this.#position = this.#start = 0;
     return this.#chunks;
   }
 
@@ -166,5 +204,11 @@ export class Writer {
 
 /** The UTF-8 length of a string, lone surrogates counted as the replacement character that is written for them. */
 export function utf8Length(value: string): number {
+  const { length } = value;
+  if (length <= ASCII_LOOP_CHARS_MAX) {
+    let index = 0;
+    while (index < length && value.charCodeAt(index) < 0x80) index++;
+    if (index === length) return length;
+  }
   return Buffer.byteLength(value, 'utf8');
 }

@@ -244,3 +244,42 @@ test('large byte strings are passed on, not copied', () => {
   assert.equal(chunks.length, 3);
   assert.equal(chunks[1], large);
 });
+
+test('writers that are nested, and one that goes on after its end, leave what others wrote alone', () => {
+  const finished: { chunks: Uint8Array[]; byte: number }[] = [];
+  const open: { writer: Writer; byte: number }[] = [];
+  for (let byte = 0; byte < 200; byte++) {
+    const writer = new Writer();
+    open.push({ writer, byte });
+    for (let count = 0; count < 300; count++) writer.uint8(byte);
+    // Two are opened for each that is finished, in another order.
+    const done = byte % 2 === 1 ? open.shift() : undefined;
+    if (done === undefined) continue;
+    finished.push({ chunks: done.writer.chunks(), byte: done.byte });
+    done.writer.int32(-1);
+    done.writer.chunks();
+  }
+  for (const { writer, byte } of open) finished.push({ chunks: writer.chunks(), byte });
+  for (const { chunks, byte } of finished)
+    assert.deepEqual(Buffer.from(chunks[0]!), Buffer.alloc(300, byte), `writer ${byte}`);
+});
+
+test('strings of one, two and three bytes per character, short and long', () => {
+  for (const text of [
+    '',
+    'abc',
+    'a'.repeat(64),
+    'a'.repeat(65),
+    'aé',
+    'é'.repeat(40),
+    'a€',
+    '\ud800',
+    'a\x7f\x80',
+  ]) {
+    const writer = new Writer();
+    const bytes = utf8Length(text);
+    writer.string(text, bytes);
+    assert.equal(bytes, Buffer.byteLength(text));
+    assert.deepEqual(Buffer.from(writer.finish()), Buffer.from(text));
+  }
+});
