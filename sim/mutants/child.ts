@@ -1,20 +1,26 @@
-/** One mutant in a process of its own: exits with 0 when a seed has caught it, 1 when none has, 2 when it could not be planted. */
+/**
+ * The seeds of one scenario in a process of its own, with one mutant planted, or none. Exits with 0 when all seeds hold, 1 when a check has found a
+ * violation, 2 when the mutant could not be planted, 3 when something else went wrong: a crash is no proof that the checks see the bug.
+ *
+ *     child.ts <mutant, or -> <scenario> <seeds>
+ */
+import { AssertionError } from 'node:assert';
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { MUTANTS } from './mutants.ts';
+import { MUTANTS, type Mutant } from './mutants.ts';
 
-const [name, seedsText] = process.argv.slice(2);
-const mutant = MUTANTS.find((one) => one.name === name);
-if (mutant === undefined) throw new Error(`there is no mutant ${name}`);
+const HELD = 0;
+const CAUGHT = 1;
+const UNPLANTED = 2;
+const BROKEN = 3;
 
-const target = new URL(`../../packages/broker/src/${mutant.file}`, import.meta.url).href;
+const [name, scenarioName, seedsText] = process.argv.slice(2);
+const mutant = name === '-' ? undefined : MUTANTS.find((one) => one.name === name);
+if (mutant === undefined && name !== '-') throw new Error(`there is no mutant ${name}`);
 let planted = false;
 
-function plant(
-  source: string,
-  { file, search, replace }: { file: string; search: string; replace: string },
-): string {
+function plant(source: string, { file, search, replace }: Mutant): string {
   const pattern = search
     .trim()
     .split(/\s+/)
@@ -23,36 +29,43 @@ function plant(
   const found = source.match(new RegExp(pattern, 'g'))?.length ?? 0;
   if (found !== 1) {
     console.log(`the text to change was found ${found} times in ${file}`);
-    process.exit(2);
+    process.exit(UNPLANTED);
   }
   planted = true;
   return source.replace(new RegExp(pattern), () => replace);
 }
 
-registerHooks({
-  load(url, context, nextLoad) {
-    if (url !== target) return nextLoad(url, context);
-    const source = plant(readFileSync(fileURLToPath(url), 'utf8'), mutant);
-    return { format: 'module-typescript', source, shortCircuit: true };
-  },
-});
-
-// A mutant may also break a promise nobody waits for: that is being caught, too.
-process.on('uncaughtException', (error) => {
-  console.log(`caught outside of the scenario: ${error.message}`);
-  process.exit(0);
-});
+if (mutant !== undefined) {
+  const target = new URL(`../../packages/broker/src/${mutant.file}`, import.meta.url).href;
+  registerHooks({
+    load(url, context, nextLoad) {
+      if (url !== target) return nextLoad(url, context);
+      const source = plant(readFileSync(fileURLToPath(url), 'utf8'), mutant);
+      return { format: 'module-typescript', source, shortCircuit: true };
+    },
+  });
+}
 
 const { runSeed, SCENARIOS } = await import('../run.ts');
-const scenario = SCENARIOS.find((one) => one.name === mutant.scenario)!;
-if (!planted) {
+const { Violation } = await import('../invariants/history.ts');
+
+process.on('uncaughtException', (error) => {
+  console.log(`uncaught: ${error.stack}`);
+  process.exit(error instanceof Violation ? CAUGHT : BROKEN);
+});
+
+const scenario = SCENARIOS.find((one) => one.name === scenarioName);
+if (scenario === undefined) throw new Error(`there is no scenario ${scenarioName}`);
+if (mutant !== undefined && !planted) {
   console.log(`${mutant.file} was never loaded`);
-  process.exit(2);
+  process.exit(UNPLANTED);
 }
+let broken = false;
 for (let seed = 1; seed <= Number(seedsText); seed++) {
   const { violation } = await runSeed(scenario, seed);
   if (violation === undefined) continue;
   console.log(`seed ${seed}: ${violation.message}`);
-  process.exit(0);
+  if (violation instanceof Violation || violation instanceof AssertionError) process.exit(CAUGHT);
+  broken = true;
 }
-process.exit(1);
+process.exit(broken ? BROKEN : HELD);

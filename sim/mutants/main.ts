@@ -1,45 +1,61 @@
 /**
- * npm run sim:mutants                  plants each known bug and requires that the simulator catches it
+ * npm run sim:mutants                  plants each known bug and requires that the simulator's checks find it, and nothing without it
  * npm run sim:mutants -- --only truncate-to-hw --seeds 50
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { type Mutant, MUTANTS } from './mutants.ts';
+import { MUTANTS } from './mutants.ts';
 
-const SEEDS_DEFAULT = 100;
+const SEEDS_DEFAULT = 60;
 const PARALLEL = 2;
+const BASELINE = '-';
+/** What child.ts exits with. */
+const VERDICTS = ['ESCAPED', 'caught', 'UNPLANTED', 'BROKEN'] as const;
+
+interface Run {
+  readonly name: string;
+  readonly scenario: string;
+  readonly why: string;
+}
 
 const { values } = parseArgs({ options: { only: { type: 'string' }, seeds: { type: 'string' } } });
+const seeds = values.seeds ?? String(SEEDS_DEFAULT);
 const chosen = MUTANTS.filter((mutant) => values.only === undefined || mutant.name === values.only);
 if (chosen.length === 0) throw new Error(`there is no mutant ${values.only}`);
 
-const waiting = [...chosen];
-let escaped = 0;
+const baselines = [...new Set(chosen.map(({ scenario }) => scenario))].map((scenario) => ({
+  name: BASELINE,
+  scenario,
+  why: 'unchanged code',
+}));
+const waiting: Run[] = [...baselines, ...chosen];
+let caught = 0;
+let failed = false;
 await Promise.all(Array.from({ length: PARALLEL }, work));
-console.log(`${chosen.length - escaped} of ${chosen.length} mutants caught`);
-process.exitCode = escaped === 0 ? 0 : 1;
+console.log(`${caught} of ${chosen.length} mutants caught`);
+process.exitCode = failed || caught < chosen.length ? 1 : 0;
 
 async function work(): Promise<void> {
-  for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
-    const { code, output } = await run(mutant);
-    if (code === 0) console.log(`caught   ${mutant.name}: ${output}`);
-    else {
-      escaped++;
-      console.log(`${code === 2 ? 'UNPLANTED' : 'ESCAPED'}  ${mutant.name} (${mutant.why}): ${output}`);
-    }
+  for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
+    const startMs = performance.now();
+    const { code, output } = await start(run);
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+    const verdict = VERDICTS[code ?? VERDICTS.length] ?? `exit code ${code}`;
+    if (run.name === BASELINE) {
+      const holds = verdict === 'ESCAPED';
+      failed ||= !holds;
+      console.log(`${holds ? 'holds' : 'FAILED'}  unchanged code, ${run.scenario}, ${seconds} s: ${output}`);
+    } else if (verdict === 'caught') {
+      caught++;
+      console.log(`caught  ${run.name} (${run.scenario}, ${seconds} s): ${output}`);
+    } else console.log(`${verdict}  ${run.name} (${run.scenario}, ${run.why}): ${output}`);
   }
 }
 
-function run(mutant: Mutant): Promise<{ readonly code: number | null; readonly output: string }> {
+function start(run: Run): Promise<{ readonly code: number | null; readonly output: string }> {
   const child = fileURLToPath(new URL('./child.ts', import.meta.url));
-  const args = [
-    ...process.execArgv,
-    '--conditions=@polylog/source',
-    child,
-    mutant.name,
-    values.seeds ?? String(SEEDS_DEFAULT),
-  ];
+  const args = [...process.execArgv, '--conditions=@polylog/source', child, run.name, run.scenario, seeds];
   return new Promise((resolve, reject) => {
     const spawned = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
