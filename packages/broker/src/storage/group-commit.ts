@@ -119,12 +119,15 @@ export class GroupCommit {
   }
 }
 
-/** Syncs the segments that hold what is not yet durable. */
+/**
+ * Syncs the segments that hold what is not yet durable, and those with a cut that is not: what a failed append left at the end of one would, back
+ * after a loss of power, hide the segment that follows.
+ */
 async function syncNewSegments(log: PartitionLog): Promise<void> {
   if (log.closed) return;
   if (!log.folderDurable) log.syncFolder();
   const { durableOffset } = log;
-  for (const segment of log.segments.filter((one) => one.endOffset > durableOffset)) {
+  for (const segment of log.segments.filter((one) => one.endOffset > durableOffset || one.hasUnsyncedCut)) {
     segment.retain();
     try {
       await segment.sync();

@@ -272,6 +272,10 @@ export class Segment {
     return this.#bytesSynced && this.entryDurable;
   }
 
+  get hasUnsyncedCut(): boolean {
+    return this.#cutUnsynced;
+  }
+
   get #bytesSynced(): boolean {
     return this.syncedBytes >= this.sizeBytes && !this.#cutUnsynced;
   }
