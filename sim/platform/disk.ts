@@ -448,11 +448,15 @@ class ProcessDisk implements Disk {
   }
 
   removeAsync(path: string): Promise<void> {
+    return this.#later(() => this.remove(path));
+  }
+
+  #later(work: () => void): Promise<void> {
     assertAlive(this.#process);
     return new Promise((resolve, reject) => {
       const run = (): void => {
         try {
-          this.remove(path);
+          work();
           resolve();
         } catch (error) {
           if (this.#process.alive) reject(error as Error);
@@ -465,6 +469,11 @@ class ProcessDisk implements Disk {
   syncDirectory(path: string): void {
     this.#disk.beforeOperation(this.#process);
     this.#disk.syncEntries(this.#disk.directory(path, 'syncDirectory'));
+  }
+
+  /** At the end of the time that it takes: what is changed meanwhile may become durable too, but nobody can know it. */
+  syncDirectoryAsync(path: string): Promise<void> {
+    return this.#later(() => this.syncDirectory(path));
   }
 
   freeSpace(path: string): { readonly freeBytes: number; readonly totalBytes: number } {

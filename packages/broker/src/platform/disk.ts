@@ -30,6 +30,8 @@ export interface Disk {
   /** The same off the event loop, for large files. */
   removeAsync(path: string): Promise<void>;
   syncDirectory(path: string): void;
+  /** The same off the event loop: what was changed before it was called is durable when it resolves. */
+  syncDirectoryAsync(path: string): Promise<void>;
   freeSpace(path: string): { readonly freeBytes: number; readonly totalBytes: number };
   /** Identifies this boot of the operating system: a page cache that was not synced is intact only while it stays the same. */
   bootId(): string;

@@ -1,4 +1,4 @@
-import { DiskError, type Disk } from '../platform/disk.ts';
+import { DiskError, type Disk, type DiskFile } from '../platform/disk.ts';
 import type { EpochEntry } from './types.ts';
 
 /*
@@ -40,18 +40,38 @@ export interface TopicPartitionOffset {
 
 /** Replaces a file so that after a loss of power it is the old one or the new one; durable when it returns. Throws DiskError. */
 export function replaceFileDurably(disk: Disk, path: string, content: Uint8Array | string): void {
-  const temporary = path + TEMPORARY_SUFFIX;
-  const file = disk.open(temporary, 'create');
+  const file = openReplacement(disk, path, content);
   try {
-    const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
-    file.truncate(0);
-    file.write([bytes], 0);
     file.datasync();
   } finally {
     file.close();
   }
-  disk.rename(temporary, path);
+  disk.rename(path + TEMPORARY_SUFFIX, path);
   disk.syncDirectory(parentOf(path));
+}
+
+/** The same off the event loop, and durable only once the caller has synced the folder. Rejects with DiskError. */
+async function replaceFile(disk: Disk, path: string, content: string): Promise<void> {
+  const file = openReplacement(disk, path, content);
+  try {
+    await file.datasyncAsync();
+  } finally {
+    file.close();
+  }
+  disk.rename(path + TEMPORARY_SUFFIX, path);
+}
+
+function openReplacement(disk: Disk, path: string, content: Uint8Array | string): DiskFile {
+  const file = disk.open(path + TEMPORARY_SUFFIX, 'create');
+  try {
+    const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+    file.truncate(0);
+    file.write([bytes], 0);
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
 }
 
 /** The whole file, or undefined if there is none. Throws DiskError. */
@@ -136,8 +156,20 @@ export function readOffsetCheckpoint(disk: Disk, path: string): Map<string, numb
 }
 
 export function writeLeaderEpochs(disk: Disk, folder: string, entries: readonly EpochEntry[]): void {
-  const lines = entries.map(({ epoch, startOffset }) => `${epoch} ${startOffset}`);
-  replaceFileDurably(disk, `${folder}/${LEADER_EPOCH_FILE}`, textOf(lines));
+  replaceFileDurably(disk, `${folder}/${LEADER_EPOCH_FILE}`, textOfEpochs(entries));
+}
+
+/** The same off the event loop, and durable only once the caller has synced the folder. Rejects with DiskError. */
+export function replaceLeaderEpochs(
+  disk: Disk,
+  folder: string,
+  entries: readonly EpochEntry[],
+): Promise<void> {
+  return replaceFile(disk, `${folder}/${LEADER_EPOCH_FILE}`, textOfEpochs(entries));
+}
+
+function textOfEpochs(entries: readonly EpochEntry[]): string {
+  return textOf(entries.map(({ epoch, startOffset }) => `${epoch} ${startOffset}`));
 }
 
 /** Empty if there is no file. Throws DiskError, MalformedFileError. */

@@ -1,10 +1,11 @@
 import { emptyBatchHeader, readBatchHeader, readBatchHeaderInto, sizeInBytes } from '@polylog/record';
-import { BatchCursor, FULL_SCAN_BYTES } from './batch-cursor.ts';
+import type { BatchCursor } from './batch-cursor.ts';
 import {
   MalformedFileError,
+  PARTITION_METADATA_FILE,
   readLeaderEpochs,
+  replaceLeaderEpochs,
   TEMPORARY_SUFFIX,
-  writeLeaderEpochs,
   writePartitionMetadata,
 } from './checkpoint-files.ts';
 import type { StoreContext } from './context.ts';
@@ -24,7 +25,7 @@ import {
   TIME_INDEX_SUFFIX,
 } from './segment.ts';
 import { TIME_ENTRY_BYTES } from './time-index.ts';
-import type { LogConfig, LogId } from './types.ts';
+import type { EpochEntry, LogConfig, LogId } from './types.ts';
 
 export interface RecoveryCounts {
   scannedBytes: number;
@@ -44,40 +45,60 @@ export interface LogToRecover {
   /** What the journal has for this log, in order. */
   readonly entries: readonly JournalEntry[];
   readonly counts: RecoveryCounts;
+  /** `partition.metadata` has the topic's id, and was synced when the log had its first checkpoint. */
+  readonly metadataDurable: boolean;
+  /** Used by one scan at a time. */
+  readonly cursor: BatchCursor;
+}
+
+/**
+ * A log whose files are right, but not yet durable. The steps are apart so that those of many logs can run side by side, and so that the file
+ * system makes the entries of all folders durable with the few commits that the files needed.
+ */
+export interface ScannedLog {
+  /** Makes durable what the scan changed or relied on, but for directory entries. Rejects with DiskError: fatal. */
+  syncFiles(): Promise<void>;
+  /** Afterwards: makes the directory entries durable. Rejects with DiskError: fatal. */
+  syncFolder(): Promise<void>;
+  /** Of the durable log. */
+  state(): LogState;
 }
 
 const NAME = /^(\d{20})\.log$/;
 const REWRITE_BYTES = 1024 * 1024;
 
-/** Recovers one log; what it changed is synced when it resolves. Rejects with DiskError. */
-export async function recoverLog(context: StoreContext, log: LogToRecover): Promise<LogState> {
+/** Scans one log and puts its files right. Throws DiskError. */
+export function scanLog(context: StoreContext, log: LogToRecover): ScannedLog {
   const recovery = new LogRecovery(context, log);
   recovery.scanAll();
-  await recovery.syncAll();
-  return recovery.state();
+  return recovery;
 }
 
-class LogRecovery {
+class LogRecovery implements ScannedLog {
   readonly #context: StoreContext;
   readonly #log: LogToRecover;
   readonly #epochs: LeaderEpochList;
+  readonly #epochsInFile: readonly EpochEntry[];
   readonly #segments: Segment[] = [];
   /** Batches of the journal by base offset; a later one replaces an earlier one. */
   readonly #journal: ReadonlyMap<number, Uint8Array>;
   readonly #touched = new Set<Segment>();
   /** Where the bytes of a segment start that no sync is known to have brought to the disk. */
   readonly #unsureFrom = new Map<Segment, number>();
-  readonly #cursor = new BatchCursor(FULL_SCAN_BYTES);
+  readonly #cursor: BatchCursor;
   #startOffset: number;
   #endOffset: number;
+  #folderChanged = false;
 
   constructor(context: StoreContext, log: LogToRecover) {
     this.#context = context;
     this.#log = log;
+    this.#cursor = log.cursor;
     this.#startOffset = log.startOffset ?? 0;
     this.#endOffset = 0;
     this.#journal = batchesByOffset(log.entries);
-    this.#epochs = new LeaderEpochList(this.#readEpochs());
+    this.#epochsInFile = this.#readEpochs();
+    this.#epochs = new LeaderEpochList(this.#epochsInFile);
     // What starts above the recovery point is found again by the scan, and may have been cut off since it was written.
     this.#epochs.truncate(log.recoveryPoint);
   }
@@ -105,8 +126,8 @@ class LogRecovery {
     this.#fillFromJournal(Infinity);
     this.#settleStart();
     const { disk } = this.#context;
-    const { folder } = this.#log;
-    if (removeSnapshots(disk, folder, (offset) => offset > this.#endOffset)) disk.syncDirectory(folder);
+    if (removeSnapshots(disk, this.#log.folder, (offset) => offset > this.#endOffset))
+      this.#folderChanged = true;
   }
 
   /** Removes orphans, and segments that end below the start offset. Returns the base offsets of the others, rising. */
@@ -230,6 +251,9 @@ class LogRecovery {
         ? cursor.expectedOffset <= recoveryPoint
         : cursor.expectedOffset < recoveryPoint;
       const isTaken = isBelow && !checkAll;
+      // Past where the next segment begins there is only what a failed append has left.
+      if (nextBase !== undefined && isBatch && !isBelow && cursor.expectedOffset > nextBase)
+        return this.#cut(segment, fileBytes);
       if (isBatch && (isTaken || ((isBelow || this.#isCurrent()) && cursor.crcMatches()))) {
         if (!isBelow && !this.#unsureFrom.has(segment)) this.#unsureFrom.set(segment, cursor.position);
         this.#accept(segment, config.indexIntervalBytes);
@@ -372,36 +396,46 @@ class LogRecovery {
     this.#endOffset = startOffset;
   }
 
-  /** Makes what the scan relied on, or changed, durable, so that the journal can go. */
-  async syncAll(): Promise<void> {
+  async syncFiles(): Promise<void> {
     const { disk } = this.#context;
-    const { folder, id } = this.#log;
+    const { folder, recoveryPoint } = this.#log;
     for (const [index, segment] of this.#segments.entries()) {
       const isActive = index === this.#segments.length - 1;
       // Reads check what this scan has not.
       segment.writtenFrom = segment.sizeBytes;
-      if (segment.endOffset > this.#log.recoveryPoint || this.#touched.has(segment)) segment.syncedBytes = -1;
+      if (segment.endOffset > recoveryPoint || this.#touched.has(segment)) segment.syncedBytes = -1;
       else segment.syncedBytes = segment.sizeBytes;
-      segment.entryDurable = true;
       await this.#writeAnew(segment);
-      await segment.sync();
+      await segment.syncData();
       if (!isActive) await segment.syncIndexes();
     }
-    if (
-      this.#log.recoveryPoint > 0 &&
-      this.#touched.size === 0 &&
-      this.#endOffset === this.#log.recoveryPoint
-    )
-      return;
+    if (recoveryPoint === 0 || this.#touched.size > 0 || this.#endOffset !== recoveryPoint)
+      this.#folderChanged = true;
+    if (!this.#log.metadataDurable) await this.#writeMetadata();
+    // The file was synced before it got its name: what it says needs no second time.
+    if (!sameEpochs(this.#epochs.entries, this.#epochsInFile)) {
+      await replaceLeaderEpochs(disk, folder, this.#epochs.entries);
+      this.#folderChanged = true;
+    }
+  }
+
+  async #writeMetadata(): Promise<void> {
+    const { disk } = this.#context;
+    const { folder, id } = this.#log;
     writePartitionMetadata(disk, folder, id.topicId);
-    const file = disk.open(`${folder}/partition.metadata`, 'write');
+    const file = disk.open(`${folder}/${PARTITION_METADATA_FILE}`, 'write');
     try {
       await file.datasyncAsync();
     } finally {
       file.close();
     }
-    if (this.#epochs.dirty) writeLeaderEpochs(disk, folder, this.#epochs.entries);
-    disk.syncDirectory(folder);
+    this.#folderChanged = true;
+  }
+
+  async syncFolder(): Promise<void> {
+    if (!this.#folderChanged && this.#segments.every((segment) => segment.entryDurable)) return;
+    await this.#context.disk.syncDirectoryAsync(this.#log.folder);
+    for (const segment of this.#segments) segment.entryDurable = true;
   }
 
   /**
@@ -429,6 +463,16 @@ class LogRecovery {
       folderDurable: true,
     };
   }
+}
+
+function sameEpochs(left: readonly EpochEntry[], right: readonly EpochEntry[]): boolean {
+  return (
+    left.length === right.length &&
+    left.every(
+      ({ epoch, startOffset }, index) =>
+        epoch === right[index]!.epoch && startOffset === right[index]!.startOffset,
+    )
+  );
 }
 
 function batchesByOffset(entries: readonly JournalEntry[]): Map<number, Uint8Array> {

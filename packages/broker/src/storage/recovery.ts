@@ -1,4 +1,5 @@
 import { LOCK_ENTRY } from '../platform/disk.ts';
+import { BatchCursor, FULL_SCAN_BYTES } from './batch-cursor.ts';
 import { LOG_SUFFIX } from './segment.ts';
 import {
   LOG_START_FILE,
@@ -13,7 +14,8 @@ import type { StoreContext } from './context.ts';
 import type { JournalEntry } from './journal-format.ts';
 import { JOURNAL_DIRECTORY, type JournalContents, readJournalFloor, scanJournal } from './journal-scan.ts';
 import { PartitionLog } from './log.ts';
-import { recoverLog, type RecoveryCounts } from './recover-log.ts';
+import { inLanes } from './group-commit.ts';
+import { scanLog, type RecoveryCounts, type ScannedLog } from './recover-log.ts';
 import type { LogConfig, LogId, RecoveryReport } from './types.ts';
 
 /*
@@ -22,7 +24,8 @@ import type { LogConfig, LogId, RecoveryReport } from './types.ts';
  * 1. The journal's entries are read: by log, in order, without those of deleted logs and those below a journal-floor.
  * 2. Each log is scanned (recover-log.ts): headers below its recovery point, CRCs above. A batch that is not valid is repaired from the
  *    journal; else, above the recovery point it is a torn tail, and is cut off; below it is damage, and is kept.
- * 3. All segments that were touched are synced, then the recovery points are written, then a new generation voids the journal.
+ * 3. All segments that were touched are synced, those of many logs side by side, then their folders; then the recovery points are written,
+ *    then a new generation voids the journal.
  *
  * Each step may be cut short by another crash: nothing that the next attempt needs is removed before what replaces it is durable. A kill
  * and a loss of power are treated alike; the boot id only says which of them it was. Segments that end below the recovery point keep
@@ -32,6 +35,10 @@ import type { LogConfig, LogId, RecoveryReport } from './types.ts';
 const FOLDER_NAME = /^([a-zA-Z0-9._-]{1,249})-(\d{1,9})$/;
 const DELETED_FOLDER_SUFFIX = '-delete';
 const BOOT_ID_FILE = '.polylog_boot';
+/** Logs that are scanned before the syncs of all of them: many, so that the syncs find company. */
+const LOGS_PER_SYNC_MAX = 256;
+/** Syncs that run at once: nothing waits behind them, and a file system joins those that come together. */
+const SYNC_LANES = 16;
 
 export interface Recovered {
   readonly logs: readonly PartitionLog[];
@@ -48,6 +55,13 @@ interface Folder {
   readonly partition: number;
 }
 
+interface Scanned {
+  readonly id: LogId;
+  readonly config: LogConfig;
+  readonly path: string;
+  readonly log: ScannedLog;
+}
+
 export async function recover(
   context: StoreContext,
   logConfigOf: (id: LogId) => LogConfig,
@@ -59,6 +73,7 @@ export async function recover(
   const recovery = new Recovery(context, logConfigOf, journal, clean);
   for (const folder of folders) await recovery.addFolder(folder);
   for (const entry of journal.entries) await recovery.addLostFolder(entry);
+  await recovery.syncScanned();
   // The folders that were found, and those that were made.
   if (clean === undefined) disk.syncDirectory(dataDirectory);
   const isFresh = folders.length === 0 && journal.fileNames.length === 0;
@@ -107,6 +122,8 @@ class Recovery {
   readonly #startOffsets: ReadonlyMap<string, number> | undefined;
   readonly #entries = new Map<string, JournalEntry[]>();
   readonly #known = new Set<string>();
+  readonly #cursor = new BatchCursor(FULL_SCAN_BYTES);
+  #scanned: Scanned[] = [];
 
   constructor(
     context: StoreContext,
@@ -170,17 +187,18 @@ class Recovery {
   async addFolder(folder: Folder): Promise<void> {
     const { logger, dataDirectory } = this.#context;
     const path = `${dataDirectory}/${folder.name}`;
+    this.#known.add(folder.name);
     const cleanLog = this.#clean?.get(folder.name);
     if (cleanLog !== undefined && this.#addClean(cleanLog, path)) return;
-    const topicId =
-      readPartitionMetadata(this.#context.disk, path) ?? this.#entries.get(folder.name)?.at(-1)?.topicId;
+    const topicIdInFile = readPartitionMetadata(this.#context.disk, path);
+    const topicId = topicIdInFile ?? this.#entries.get(folder.name)?.at(-1)?.topicId;
     if (topicId === undefined) {
       const isEmpty = this.#context.disk.list(path).every((name) => !name.endsWith(LOG_SUFFIX));
       logger.warn({ path, isEmpty }, 'A folder without a topic id is left alone');
-      this.#known.add(folder.name);
       return;
     }
-    await this.#addScanned({ topic: folder.topic, topicId, partition: folder.partition }, path);
+    const id = { topic: folder.topic, topicId, partition: folder.partition };
+    await this.#addScanned(id, path, topicIdInFile !== undefined);
   }
 
   /** Trusts the marker, unless the files are not as it says. */
@@ -202,10 +220,19 @@ class Recovery {
 
   #add(log: PartitionLog): void {
     this.logs.push(log);
-    this.#known.add(`${log.id.topic}-${log.id.partition}`);
   }
 
-  async #addScanned(id: LogId, path: string): Promise<void> {
+  /** Makes durable what was scanned, and opens it. */
+  async syncScanned(): Promise<void> {
+    const scanned = this.#scanned;
+    this.#scanned = [];
+    await inLanes(scanned, SYNC_LANES, ({ log }) => log.syncFiles());
+    await inLanes(scanned, SYNC_LANES, ({ log }) => log.syncFolder());
+    for (const { id, config, path, log } of scanned)
+      this.#add(new PartitionLog(this.#context, id, config, path, log.state()));
+  }
+
+  async #addScanned(id: LogId, path: string, hasMetadata: boolean): Promise<void> {
     const name = `${id.topic}-${id.partition}`;
     const floor = readJournalFloor(this.#context.disk, path);
     const entries = (this.#entries.get(name) ?? []).filter(
@@ -214,17 +241,21 @@ class Recovery {
         (floor?.generation !== this.#journal.generation || sequence >= floor.sequence),
     );
     const config = this.#logConfigOf(id);
-    const state = await recoverLog(this.#context, {
+    const recoveryPoint = this.#recoveryPoints?.get(name) ?? 0;
+    const log = scanLog(this.#context, {
       id,
       config,
       folder: path,
-      recoveryPoint: this.#recoveryPoints?.get(name) ?? 0,
+      recoveryPoint,
       // A log that was never checkpointed starts at 0; but if nothing is known of any, it starts where its files do.
       startOffset: this.#startOffsets === undefined ? undefined : (this.#startOffsets.get(name) ?? 0),
       entries,
       counts: this.counts,
+      metadataDurable: hasMetadata && recoveryPoint > 0,
+      cursor: this.#cursor,
     });
-    this.#add(new PartitionLog(this.#context, id, config, path, state));
+    this.#scanned.push({ id, config, path, log });
+    if (this.#scanned.length >= LOGS_PER_SYNC_MAX) await this.syncScanned();
   }
 
   /** A log all of whose files were lost with their folder, and which the journal has from its first record on. */
@@ -234,6 +265,8 @@ class Recovery {
     const { disk, dataDirectory } = this.#context;
     const path = `${dataDirectory}/${name}`;
     disk.makeDirectory(path);
-    await this.#addScanned({ topic: entry.topic, topicId: entry.topicId, partition: entry.partition }, path);
+    this.#known.add(name);
+    const id = { topic: entry.topic, topicId: entry.topicId, partition: entry.partition };
+    await this.#addScanned(id, path, false);
   }
 }

@@ -26,6 +26,7 @@ export function guardSyncs(disk: Disk, failed: (error: Error) => void): Disk {
         report(error);
       }
     },
+    syncDirectoryAsync: (path) => disk.syncDirectoryAsync(path).catch(report),
     freeSpace: (path) => disk.freeSpace(path),
     bootId: () => disk.bootId(),
     lock: (directory) => disk.lock(directory),

@@ -11,7 +11,7 @@ import {
   statSync,
   unlinkSync,
 } from 'node:fs';
-import { unlink } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
 import type { DirectoryLock, Disk, DiskFile, FileStat } from '../disk.ts';
 import { bootId } from './boot-id.ts';
 import { lockDirectory } from './directory-lock.ts';
@@ -78,6 +78,19 @@ export class NodeDisk implements Disk {
         closeSync(fd);
       }
     });
+  }
+
+  async syncDirectoryAsync(path: string): Promise<void> {
+    try {
+      const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+      try {
+        await directory.sync();
+      } finally {
+        await directory.close();
+      }
+    } catch (error) {
+      throw diskErrorOf(error, 'syncDirectory', path);
+    }
   }
 
   freeSpace(path: string): { readonly freeBytes: number; readonly totalBytes: number } {
