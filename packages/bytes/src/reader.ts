@@ -9,6 +9,28 @@ const ASCII_LOOP_BYTES_MAX = 32;
 const VARLONG_NUMBER_BYTES = 7;
 
 /**
+ * Short strings that were read lately, by a hash of their bytes: requests repeat their topic and client id, and a string that
+ * was seen before needs no memory, and has its hash ready for a Map. A power of two.
+ */
+const RECENT_STRINGS_MAX = 512;
+const HASH_FACTOR = 31;
+const recentStrings: string[] = Array.from({ length: RECENT_STRINGS_MAX }, () => '');
+
+/** A received chunk holds many requests, each with its own reader: they share one view. Larger buffers are not kept alive for it. */
+const SHARED_VIEW_BYTES_MAX = 64 * 1024;
+let lastBuffer: Uint8Array = new Uint8Array(0);
+let lastView = new DataView(lastBuffer.buffer);
+
+function viewOf(buffer: Uint8Array): DataView {
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  if (buffer.buffer.byteLength <= SHARED_VIEW_BYTES_MAX) {
+    lastBuffer = buffer;
+    lastView = view;
+  }
+  return view;
+}
+
+/**
  * Reads big-endian values from a byte range, without copying. Every read is bounds-checked before it touches or
  * allocates anything: past the end it throws {@link TruncatedError}, and the position stays where it was.
  *
@@ -28,7 +50,7 @@ export class Reader {
     this.buffer = buffer;
     this.position = start;
     this.end = end;
-    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    this.#view = buffer === lastBuffer ? lastView : viewOf(buffer);
   }
 
   get remaining(): number {
@@ -156,15 +178,27 @@ export class Reader {
     if (length < 0) throw new MalformedError(`negative length ${length}`);
     const at = this.#advance(length);
     if (length <= ASCII_LOOP_BYTES_MAX) {
-      let text = '';
+      let hash = length;
       for (let index = at; index < at + length; index++) {
         const byte = this.buffer[index]!;
         if (byte >= 0x80) return utf8.decode(this.buffer.subarray(at, at + length));
-        text += String.fromCharCode(byte);
+        hash = (Math.imul(hash, HASH_FACTOR) + byte) | 0;
       }
+      const slot = (hash ^ (hash >>> 16)) & (RECENT_STRINGS_MAX - 1);
+      const recent = recentStrings[slot]!;
+      if (recent.length === length && this.#holds(recent, at)) return recent;
+      let text = '';
+      for (let index = at; index < at + length; index++) text += String.fromCharCode(this.buffer[index]!);
+      recentStrings[slot] = text;
       return text;
     }
     return utf8.decode(this.buffer.subarray(at, at + length));
+  }
+
+  #holds(text: string, at: number): boolean {
+    for (let index = 0; index < text.length; index++)
+      if (text.charCodeAt(index) !== this.buffer[at + index]) return false;
+    return true;
   }
 
   skip(length: number): void {

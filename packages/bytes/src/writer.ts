@@ -12,7 +12,7 @@ const VARLONG_NUMBER_LIMIT = 2 ** 51;
 interface Block {
   readonly buffer: Buffer;
   readonly view: DataView;
-  readonly position: number;
+  position: number;
 }
 
 /** More than one, because writers are nested. */
@@ -29,6 +29,8 @@ const NO_VIEW = new DataView(NO_BUFFER.buffer, NO_BUFFER.byteOffset, 0);
 export class Writer {
   #buffer: Buffer;
   #view: DataView;
+  /** What #buffer was taken from, until it has been outgrown. */
+  #block: Block | undefined;
   #position = 0;
   /** Start of the bytes in #buffer that are not in #chunks yet. */
   #start = 0;
@@ -38,6 +40,7 @@ export class Writer {
   constructor(initialBytes: number = INITIAL_BYTES) {
     const block = freeBlocks.pop();
     if (block !== undefined && block.position + initialBytes <= block.buffer.length) {
+      this.#block = block;
       this.#buffer = block.buffer;
       this.#view = block.view;
       this.#position = this.#start = block.position;
@@ -60,6 +63,7 @@ export class Writer {
       const grown = Buffer.allocUnsafe(Math.max((pending + bytes) * 2, INITIAL_BYTES));
       this.#buffer.copy(grown, 0, this.#start, at);
       this.#buffer = grown;
+      this.#block = undefined;
       this.#view = new DataView(grown.buffer, grown.byteOffset, grown.byteLength);
       this.#start = 0;
       this.#position = pending + bytes;
@@ -186,9 +190,12 @@ export class Writer {
   chunks(): Uint8Array[] {
     this.#flush();
     if (freeBlocks.length < FREE_BLOCKS_MAX && this.#position < this.#buffer.length) {
-      freeBlocks.push({ buffer: this.#buffer, view: this.#view, position: this.#position });
+      const block = this.#block ?? { buffer: this.#buffer, view: this.#view, position: 0 };
+      block.position = this.#position;
+      freeBlocks.push(block);
     }
     // The block may be another writer's from now on.
+    this.#block = undefined;
     this.#buffer = NO_BUFFER;
     this.#view = NO_VIEW;
     this.#position = this.#start = 0;

@@ -283,3 +283,23 @@ test('strings of one, two and three bytes per character, short and long', () => 
     assert.deepEqual(Buffer.from(writer.finish()), Buffer.from(text));
   }
 });
+
+test('short strings that were read before come back equal, whatever was read in between', () => {
+  const texts = fc.array(fc.string({ unit: 'binary', maxLength: 40 }), { maxLength: 2000 });
+  fc.assert(
+    fc.property(texts, (values) => {
+      for (const value of [...values, ...values]) {
+        const bytes = Buffer.from(value);
+        assert.equal(new Reader(bytes).string(bytes.length), bytes.toString());
+      }
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('readers of two buffers in turn each see their own bytes', () => {
+  const first = Buffer.from([1, 2, 3, 4]);
+  const second = Buffer.from([5, 6, 7, 8]);
+  for (const buffer of [first, second, first, first.subarray(2), second])
+    assert.equal(new Reader(buffer).int16(), buffer.readInt16BE(0));
+});

@@ -14,6 +14,11 @@ export const MESSAGE_ELEMENTS_MAX = 1_000_000;
 /** Decoding never yields, so one count serves all messages; each starts it anew. */
 let elementsLeft = MESSAGE_ELEMENTS_MAX;
 
+/** Elements of all arrays of the message that was decoded last. */
+export function decodedElements(): number {
+  return MESSAGE_ELEMENTS_MAX - elementsLeft;
+}
+
 export function resetElementBudget(): void {
   elementsLeft = MESSAGE_ELEMENTS_MAX;
 }
@@ -34,6 +39,8 @@ function compileArray<T, I>(element: Type<T, I>, context: CompileContext): Codec
       if (count * bytesMin > reader.remaining) throw new TruncatedError(count * bytesMin, reader.remaining);
       elementsLeft -= count;
       if (elementsLeft < 0) throw new MalformedError(`more than ${MESSAGE_ELEMENTS_MAX} array elements`);
+      // Most arrays have one element; one that grows makes room for seventeen.
+      if (count === 1) return [decode(reader)];
       const elements: T[] = [];
       for (let index = 0; index < count; index++) elements.push(decode(reader));
       return elements;
