@@ -117,22 +117,6 @@ export const MUTANTS: readonly Mutant[] = [
     scenario: 'single',
   },
   {
-    name: 'cut-fails-half-way-and-goes-on',
-    why: 'the fields of the log no longer fit its files',
-    file: 'storage/log.ts',
-    search: 'this.#offline = true; this.cutFailed = true;',
-    replace: '',
-    scenario: 'single',
-  },
-  {
-    name: 'snapshot-of-a-turn-that-fails',
-    why: 'a retry is answered as a duplicate of a batch that was rolled back',
-    file: 'storage/log.ts',
-    search: '} catch (error) { this.#snapshots = [];',
-    replace: '} catch (error) { this.#writeSnapshots();',
-    scenario: 'single',
-  },
-  {
     name: 'no-sync-of-the-folder',
     why: 'a segment whose directory entry is lost takes its records along',
     file: 'storage/segment.ts',
@@ -180,14 +164,6 @@ export const MUTANTS: readonly Mutant[] = [
     search: 'const next = this.#free[0] ?? this.#newFile();',
     replace: `if (this.#free.length === 0 && this.#sealed.length > 0) this.#free.push(this.#sealed.shift()!);
       const next = this.#free[0] ?? this.#newFile();`,
-    scenario: 'single',
-  },
-  {
-    name: 'forget-the-removal-of-a-rolled-back-segment',
-    why: 'its empty file comes back after a loss of power and ends the segment before it',
-    file: 'storage/log.ts',
-    search: 'if (this.active !== undefined) this.active.entryDurable = false;',
-    replace: '',
     scenario: 'single',
   },
 ];
