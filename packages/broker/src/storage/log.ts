@@ -244,15 +244,16 @@ export class PartitionLog implements Log {
     this.epochs.restore(mark.epochs);
     this.epochs.dirty = mark.epochsDirty;
     const { disk, logger } = this.context;
+    const removed = this.segments.length > mark.segments;
     try {
       while (this.segments.length > mark.segments) {
         const added = this.segments.pop()!;
         added.closeFiles();
         disk.remove(added.handle.path);
-        // Or the empty file, back after a loss of power, ends the segment before it for recovery: the next sync brings the removal to the disk.
-        if (this.active !== undefined) this.active.entryDurable = false;
       }
       if (mark.active !== undefined) this.active!.rollback(mark.active);
+      // Or the file, back after a loss of power, ends the segment before it for recovery.
+      if (removed) disk.syncDirectory(this.folder);
     } catch (error) {
       this.#offline = true;
       logger.error({ folder: this.folder, error }, 'A partial write could not be cut: the log is offline');

@@ -219,7 +219,10 @@ export class Segment {
     };
   }
 
-  /** Makes everything as it was at the mark, the file included. Throws DiskError when it could not be cut. */
+  /**
+   * Makes everything as it was at the mark, the file included, and its cut durable: after a loss of power what was cut off could else come back as
+   * valid batches, between older and newer ones. Throws DiskError when that failed.
+   */
   rollback(mark: SegmentMark): void {
     this.endOffset = mark.endOffset;
     this.sizeBytes = mark.sizeBytes;
@@ -230,7 +233,11 @@ export class Segment {
     this.writtenFrom = mark.writtenFrom;
     this.#offsetIndex?.file.truncate(mark.offsetEntries);
     this.#timeIndex?.truncateToEntries(mark.timeEntries);
+    if (this.handle.file().size() === mark.sizeBytes) return;
     this.cutFile(mark.sizeBytes);
+    this.handle.file().datasync();
+    this.syncedBytes = mark.sizeBytes;
+    this.#cutUnsynced = false;
   }
 
   /** Cuts the file itself. Throws DiskError. */
