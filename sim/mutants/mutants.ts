@@ -133,14 +133,6 @@ export const MUTANTS: readonly Mutant[] = [
     scenario: 'single',
   },
   {
-    name: 'journal-outlives-a-truncation',
-    why: 'a replay brings back what was cut off',
-    file: 'storage/recovery.ts',
-    search: '(floor?.generation !== this.#journal.generation || sequence >= floor.sequence)',
-    replace: '(floor?.generation !== -1)',
-    scenario: 'single',
-  },
-  {
     name: 'durable-up-to-what-was-written-meanwhile',
     why: 'a sync covers what was written before it started, nothing else',
     file: 'storage/group-commit.ts',
