@@ -227,8 +227,11 @@ export class SimNetwork {
     let fromAddress = 0;
     for (const open of port.open) if (open.remoteAddress === endpoint.remoteAddress) fromAddress++;
     const { connectionsMax, connectionsPerAddressMax } = port.options;
-    if (port.open.size >= connectionsMax || fromAddress >= connectionsPerAddressMax)
-      return endpoint.destroy();
+    if (port.open.size >= connectionsMax || fromAddress >= connectionsPerAddressMax) {
+      endpoint.destroy();
+      port.options.onRefused?.();
+      return;
+    }
     port.open.add(endpoint);
     port.accept(endpoint);
   }

@@ -39,14 +39,23 @@ export function collisionKey(kafkaName: string): string {
 /** Throws BrokerError INVALID_TOPIC_EXCEPTION when another topic's name collides with this one. */
 export function validateNoCollision(image: ClusterImage, kafkaName: string): void {
   if (kafkaName.startsWith(INTERNAL_PREFIX) || !/[._]/.test(kafkaName)) return;
-  const key = collisionKey(kafkaName);
-  for (const other of image.topics()) {
-    if (other.kafkaName.length !== kafkaName.length || other.kafkaName === kafkaName) continue;
-    if (collisionKey(other.kafkaName) === key) {
-      throw new BrokerError(
-        'INVALID_TOPIC_EXCEPTION',
-        `Topic '${kafkaName}' collides with existing topic: ${other.kafkaName}`,
-      );
-    }
-  }
+  const other = namesByKey(image).get(collisionKey(kafkaName));
+  if (other === undefined || other === kafkaName) return;
+  throw new BrokerError(
+    'INVALID_TOPIC_EXCEPTION',
+    `Topic '${kafkaName}' collides with existing topic: ${other}`,
+  );
+}
+
+/** Made once for an image: a request may create thousands of topics, and all of them ask the same one. */
+const namesByKeyOfImage = new WeakMap<ClusterImage, ReadonlyMap<string, string>>();
+
+function namesByKey(image: ClusterImage): ReadonlyMap<string, string> {
+  let names = namesByKeyOfImage.get(image);
+  if (names !== undefined) return names;
+  const made = new Map<string, string>();
+  for (const { kafkaName } of image.topics())
+    if (/[._]/.test(kafkaName)) made.set(collisionKey(kafkaName), kafkaName);
+  namesByKeyOfImage.set(image, (names = made));
+  return names;
 }

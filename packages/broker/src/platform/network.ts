@@ -12,6 +12,8 @@ export interface ListenOptions {
   /** Further connections are accepted and closed at once. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
+  /** One was closed at once for one of these bounds. */
+  readonly onRefused?: () => void;
 }
 
 export interface Listener {

@@ -1,4 +1,4 @@
-export { MESSAGE_ELEMENTS_MAX, array } from './array.ts';
+export { MESSAGE_ELEMENTS_MAX, array, decodedElements } from './array.ts';
 export * from './errors.ts';
 export * from './message.ts';
 export * from './scalars.ts';

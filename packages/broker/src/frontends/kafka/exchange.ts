@@ -131,6 +131,11 @@ export class PendingExchange implements Exchange<unknown> {
     this.#owner.answered(this);
   }
 
+  /** Answers it without its handler. */
+  refuse(request: unknown, error: BrokerError): void {
+    this.#fail(request, error);
+  }
+
   #fail(request: unknown, error: unknown): void {
     if (this.#abandoned) return;
     this.failed = true;

@@ -102,6 +102,8 @@ export interface HandlerDefinition<Q, S> {
    * turn. Whoever needs them longer copies them.
    */
   readonly keepsBytes?: boolean;
+  /** Each entry of a request is work, so that one may have `adminRequestEntriesMax` of them only. */
+  readonly isAdmin?: boolean;
   /**
    * A throw, or a rejection, of BrokerError is answered with `failure`; anything else is a bug: it is logged with its stack, and the
    * connection is closed.
@@ -120,6 +122,7 @@ export interface KafkaHandler {
   readonly versionMax: number;
   readonly advertisedMin: number;
   readonly keepsBytes: boolean;
+  readonly isAdmin: boolean;
   handle(request: unknown, exchange: Exchange<unknown>): unknown;
   failure(request: unknown, errorCode: number, message: string, version: number): unknown;
   readonly unsupportedVersion:
@@ -140,6 +143,7 @@ export function defineHandler<Q, S>(definition: HandlerDefinition<Q, S>): KafkaH
     versionMax: versions[1],
     advertisedMin: definition.advertisedMin ?? versions[0],
     keepsBytes: definition.keepsBytes ?? false,
+    isAdmin: definition.isAdmin ?? false,
     // The pipeline passes what `api` decoded, and encodes what comes back with the same `api`.
     handle: (request, exchange) => definition.handle(request as Q, exchange),
     failure: (request, errorCode, message, version) =>

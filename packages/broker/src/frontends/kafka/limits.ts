@@ -24,8 +24,10 @@ export interface KafkaLimits {
   readonly drainMs: number;
   /** UTF-16 units. */
   readonly clientIdLengthMax: number;
-  /** Topics that one Metadata request may name. */
-  readonly metadataTopicsMax: number;
+  /** Array elements of one request: topics, partitions, and what belongs to them, together. More closes the connection. */
+  readonly requestEntriesMax: number;
+  /** The same of a request to an admin API, where each entry is work: more is INVALID_REQUEST. */
+  readonly adminRequestEntriesMax: number;
   /** `fetch.max.bytes`: the most one Fetch response carries, but for a first batch that is larger. */
   readonly fetchResponseBytesMax: number;
   /** `max.incremental.fetch.session.cache.slots`. */
@@ -45,8 +47,10 @@ const FIXED_LIMITS = {
   unsentBytesPerConnectionMax: 4 * MIB,
   // Names for logs and metrics; Kafka takes up to 32767 characters, but its clients send some tens.
   clientIdLengthMax: 1024,
-  // More topics than a cluster has; the decoder bounds arrays as well, for all APIs together.
-  metadataTopicsMax: 100_000,
+  // Ten times what clients of 10,000 partitions send.
+  requestEntriesMax: 100_000,
+  // Answers are larger: CreateTopics has some forty configs for each topic, and decoders take a million elements, ours too.
+  adminRequestEntriesMax: 20_000,
   // Some 200 bytes each: what max.incremental.fetch.session.cache.slots sessions take is bounded whatever they hold.
   fetchSessionPartitionsMax: 1_000_000,
   // As in Kafka, where it is no setting either.

@@ -83,7 +83,13 @@ class KafkaServer implements KafkaFrontend {
   async listen(): Promise<void> {
     const { host, port, connectionsMax, connectionsPerAddressMax } = this.#options;
     this.#listener = await this.#options.platform.network.listen(
-      { host, port, connectionsMax, connectionsPerAddressMax },
+      {
+        host,
+        port,
+        connectionsMax,
+        connectionsPerAddressMax,
+        onRefused: () => void this.#pipeline.metrics.refused++,
+      },
       (connection) => this.#accept(connection),
     );
     this.#sweepLater();
@@ -122,8 +128,10 @@ class KafkaServer implements KafkaFrontend {
     };
     const list = handlers ?? kafkaHandlers(services);
     for (const handler of list) handler.metrics = backend.metrics.api('kafka', handler.api.name);
+    const { refused } = pipeline.metrics;
     pipeline.metrics = backend.metrics.connections;
     // What came before is counted now.
+    pipeline.metrics.refused += refused;
     pipeline.metrics.open += pipeline.sessions.size;
     pipeline.metrics.accepted += pipeline.sessions.size;
     pipeline.setHandlers(list);

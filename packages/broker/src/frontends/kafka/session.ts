@@ -1,6 +1,7 @@
 import { MalformedError, Reader } from '@polylog/bytes';
-import { decodeRequestHeader, FRAME_LENGTH_BYTES } from '@polylog/kafka-protocol';
+import { decodedElements, decodeRequestHeader, FRAME_LENGTH_BYTES } from '@polylog/kafka-protocol';
 
+import { BrokerError } from '../../errors.ts';
 import type { Connection, ConnectionHandler } from '../../platform/network.ts';
 import { PendingExchange, type ExchangeOwner } from './exchange.ts';
 import type { ConnectionFacts } from './handler.ts';
@@ -337,6 +338,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#deadlines.sawRequest = true;
     let exchange: PendingExchange;
     let request: unknown;
+    let entries: number;
     try {
       const reader = new Reader(bytes, start, end);
       const header = decodeRequestHeader(reader);
@@ -361,9 +363,15 @@ export class Session implements ConnectionHandler, ExchangeOwner {
         return;
       }
       request = handler.api.request.decode(reader, header.apiVersion);
+      entries = decodedElements();
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       this.refuse('a malformed request', { error: error.message, frameBytes: end - start });
+      return;
+    }
+    const { requestEntriesMax, adminRequestEntriesMax } = this.#pipeline.limits;
+    if (entries > requestEntriesMax) {
+      this.refuse('a request with too many entries', { api: exchange.handler.api.name, entries });
       return;
     }
     this.#pending.push(exchange);
@@ -372,7 +380,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     }
     if (exchange.handler.keepsBytes) lent.kept = true;
     this.#dispatching = lent;
-    exchange.run(request);
+    if (exchange.handler.isAdmin && entries > adminRequestEntriesMax) {
+      const message = `${entries} entries in one request are more than ${adminRequestEntriesMax}`;
+      exchange.refuse(request, new BrokerError('INVALID_REQUEST', message));
+    } else exchange.run(request);
     this.#dispatching = undefined;
   }
 

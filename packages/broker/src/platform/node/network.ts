@@ -50,6 +50,7 @@ export class NodeNetwork implements Network {
       // A peer that is gone already has no address.
       if (address === '' || !limits.admit(address)) {
         accepted.destroy();
+        if (address !== '') options.onRefused?.();
         return;
       }
       const receiver = new Receiver(this.#pool);

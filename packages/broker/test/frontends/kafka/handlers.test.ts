@@ -836,6 +836,17 @@ test('DeleteRecords: -1 is the high watermark, beyond it is error 1, a compacted
   assert.equal(log.startOffset, 4);
 });
 
+test('DeleteRecords: a partition that comes twice is INVALID_REQUEST, and keeps its records', async () => {
+  const { client, log } = await withRecords(['a', 'b']);
+  const twice = { name: 't', partitions: [{ partitionIndex: 0, offset: -1 }] };
+  const { topics } = await client.call(apis.deleteRecords, 2, { topics: [twice, twice], timeoutMs: 1000 });
+  assert.deepEqual(
+    topics.map(({ partitions }) => partitions[0]!.errorCode),
+    [42, 42],
+  );
+  assert.equal(log.startOffset, 0);
+});
+
 test('metrics count requests, bytes, messages and errors', async () => {
   const { client, metrics } = await withRecords(['a']);
   await client.call(apis.fetch, 12, fetchBody([{ topic: 't', offset: 0 }]));

@@ -25,7 +25,8 @@ const SETTINGS: Readonly<Partial<Record<keyof KafkaLimits, keyof typeof BROKER_C
 const FIXED: readonly (keyof KafkaLimits)[] = [
   'unsentBytesPerConnectionMax',
   'clientIdLengthMax',
-  'metadataTopicsMax',
+  'requestEntriesMax',
+  'adminRequestEntriesMax',
   'fetchSessionPartitionsMax',
   'fetchSessionEvictionMs',
 ];

@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { apis, encodeRequest } from '@polylog/kafka-protocol';
 
 import { BrokerError } from '../../../src/errors.ts';
-import { defineHandler, type Exchange } from '../../../src/frontends/kafka/handler.ts';
+import { defineHandler, type Exchange, type KafkaServices } from '../../../src/frontends/kafka/handler.ts';
+import { deleteRecordsHandler } from '../../../src/frontends/kafka/handlers/delete-records.ts';
 import { apiVersionsHandler } from '../../../src/frontends/kafka/handlers/api-versions.ts';
-import { backend, batchOf, fetchBody, produceBody, world } from './harness.ts';
+import { backend, batchOf, fetchBody, PORT, produceBody, world } from './harness.ts';
 
 const ASK = { topics: [], allowAutoTopicCreation: false };
 const ANSWER = { brokers: [], topics: [] };
@@ -375,4 +376,49 @@ test('close ends every connection', async () => {
   await sim.settle(frontend.close());
   await sim.runUntil(() => clients.every(({ isClosed }) => isClosed), 5000);
   assert.equal(frontend.connectionCount, 0);
+});
+
+test('a request with more entries than clients send closes its connection, an admin one is INVALID_REQUEST', async () => {
+  let handled = 0;
+  const metadata = defineHandler({
+    api: apis.metadata,
+    versions: [0, 13],
+    handle: () => {
+      handled++;
+      return ANSWER;
+    },
+    failure: () => ANSWER,
+  });
+  const deleting = deleteRecordsHandler(undefined as unknown as KafkaServices);
+  const { sim, connect, warnings } = await world({
+    handlers: [metadata, deleting],
+    limits: { requestEntriesMax: 100, adminRequestEntriesMax: 10 },
+  });
+  const client = await connect();
+  const named = (count: number) => ({
+    topics: Array.from({ length: count }, (_, index) => ({ name: `t${index}` })),
+    allowAutoTopicCreation: false,
+  });
+  await sim.settle(client.send(apis.metadata, 9, named(100)));
+  assert.equal(handled, 1);
+  const partitions = Array.from({ length: 10 }, (_, partitionIndex) => ({ partitionIndex, offset: 0 }));
+  const topics = [{ name: 't', partitions }];
+  const answer = await sim.settle(client.send(apis.deleteRecords, 2, { topics, timeoutMs: 1000 }));
+  assert.deepEqual(
+    answer.topics[0]!.partitions.map(({ errorCode }) => errorCode),
+    partitions.map(() => 42),
+  );
+  await assert.rejects(sim.settle(client.send(apis.metadata, 9, named(101))));
+  assert.equal(handled, 1);
+  assert.match(warnings.join(), /too many entries/);
+});
+
+test('a connection beyond the bound is counted as refused', async () => {
+  const { sim, connect, metrics, platform } = await world({});
+  for (let index = 0; index < 100; index++) await connect();
+  assert.equal(metrics.connections.refused, 0);
+  void platform.network.connect({ host: '127.0.0.1', port: PORT, timeoutMs: 1000 }).catch(() => undefined);
+  await sim.advance(100);
+  assert.equal(metrics.connections.refused, 1);
+  assert.equal(metrics.connections.open, 100);
 });

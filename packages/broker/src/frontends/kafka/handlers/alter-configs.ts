@@ -16,6 +16,7 @@ export function alterConfigsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: alterConfigs,
     versions: [0, 2],
+    isAdmin: true,
     async handle(request) {
       const { resources, validateOnly } = request;
       const duplicates = duplicatesOf(resources.map((resource) => keyOf(resource)));

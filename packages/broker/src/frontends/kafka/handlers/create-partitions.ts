@@ -15,6 +15,7 @@ export function createPartitionsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: createPartitions,
     versions: [0, 3],
+    isAdmin: true,
     async handle(request) {
       const { timeoutMs, validateOnly } = request;
       const duplicates = duplicatesOf(request.topics.map(({ name }) => name));

@@ -23,15 +23,17 @@ export function createTopicsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: createTopics,
     versions: [2, 7],
+    isAdmin: true,
     async handle(request) {
       const duplicates = duplicatesOf(request.topics.map(({ name }) => name));
+      const inherited = shownConfigs(services, new Map());
       const topics = request.topics.map((topic) =>
         runItem(
           () => {
             if (duplicates.has(topic.name)) {
               throw new ItemRefusal('INVALID_REQUEST', `The topic ${topic.name} comes twice in the request`);
             }
-            return create(services, request, topic);
+            return create(services, request, topic, inherited);
           },
           (error) => ({ name: topic.name, ...error, configs: null }),
         ),
@@ -50,6 +52,8 @@ async function create(
   services: KafkaServices,
   request: CreateTopicsRequest,
   topic: Topic,
+  /** What a topic without configs of its own shows: made once for all of them. */
+  inherited: ShownConfigs,
 ): Promise<CreateTopicsResponseInit['topics'][number]> {
   const configs = new Map<string, string>();
   for (const { name, value } of topic.configs) {
@@ -71,16 +75,22 @@ async function create(
     topicId: created.topicId,
     numPartitions: created.partitions,
     replicationFactor: created.replicationFactor,
-    configs: topicConfigEntries(configs, services.config).map(
-      ({ name, value, readOnly, configSource, isSensitive }) => ({
-        name,
-        value,
-        readOnly,
-        configSource,
-        isSensitive,
-      }),
-    ),
+    configs: configs.size === 0 ? inherited : shownConfigs(services, configs),
   };
+}
+
+type ShownConfigs = NonNullable<CreateTopicsResponseInit['topics'][number]['configs']>;
+
+function shownConfigs(services: KafkaServices, overrides: ReadonlyMap<string, string>): ShownConfigs {
+  return topicConfigEntries(overrides, services.config).map(
+    ({ name, value, readOnly, configSource, isSensitive }) => ({
+      name,
+      value,
+      readOnly,
+      configSource,
+      isSensitive,
+    }),
+  );
 }
 
 /** Replica lists by partition; the request may have them in any order, but for all partitions from 0 on. */

@@ -17,6 +17,7 @@ export function deleteTopicsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: deleteTopics,
     versions: [1, 6],
+    isAdmin: true,
     async handle(request, { version }) {
       const wanted = wantedOf(request, version);
       const duplicates = duplicatesOf(wanted.map(({ name, topicId }) => name ?? topicId));

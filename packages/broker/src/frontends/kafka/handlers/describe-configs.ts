@@ -28,6 +28,7 @@ export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: describeConfigs,
     versions: [1, 4],
+    isAdmin: true,
     handle(request) {
       return {
         results: distinct(request.resources).map((resource) => resultOf(services, resource, request)),

@@ -20,6 +20,7 @@ export function incrementalAlterConfigsHandler(services: KafkaServices): KafkaHa
   return defineHandler({
     api: incrementalAlterConfigs,
     versions: [0, 1],
+    isAdmin: true,
     async handle(request) {
       const { resources, validateOnly } = request;
       const duplicates = duplicatesOf(resources.map((resource) => keyOf(resource)));

@@ -24,16 +24,13 @@ import { isLegalTopicName } from '../topic-names.ts';
  * one cluster id.
  */
 export function metadataHandler(services: KafkaServices): KafkaHandler {
-  const { partitions, limits } = services;
+  const { partitions } = services;
   return defineHandler({
     api: metadata,
     versions: [0, 13],
     handle(request, exchange) {
       const { version } = exchange;
       const wanted = request.topics;
-      if (wanted !== null && wanted.length > limits.metadataTopicsMax) {
-        throw new BrokerError('INVALID_REQUEST', `more than ${limits.metadataTopicsMax} topics`);
-      }
       if (wanted === null || (version === 0 && wanted.length === 0)) {
         const all: TopicEntry[] = [];
         for (const topic of partitions.image.topics()) all.push(topicEntry(partitions.image, topic));
