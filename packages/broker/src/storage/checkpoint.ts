@@ -9,18 +9,19 @@ export async function checkpointLog(
   log: PartitionLog,
   options?: { readonly isLast: boolean },
 ): Promise<void> {
-  const { endOffset, cuts } = log;
+  // At a stop the logs are closed already; one that is closed meanwhile was deleted, and its folder is gone.
+  const { endOffset, cuts, closed } = log;
   const segments = [...log.segments];
-  if (segments.length === 0 || log.cutFailed) return;
+  if (segments.length === 0 || log.cutFailed || (closed && options?.isLast !== true)) return;
   for (const segment of segments) segment.retain();
   try {
     log.flushEpochs();
     for (const segment of segments) {
       await segment.syncData();
-      if (log.cuts !== cuts) return;
+      if (log.cuts !== cuts || log.closed !== closed) return;
       if (segment === log.active && options?.isLast !== true) flushActive(log);
       else await segment.syncIndexes();
-      if (log.cuts !== cuts) return;
+      if (log.cuts !== cuts || log.closed !== closed) return;
     }
     if (!log.folderDurable || segments.some((segment) => !segment.entryDurable)) log.syncFolder();
     log.recoveryPoint = Math.max(log.recoveryPoint, endOffset);
