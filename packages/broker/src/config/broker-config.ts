@@ -106,7 +106,8 @@ export const BROKER_CONFIGS = {
     type: 'long',
     default: String(64 * MIB),
     min: 1024,
-    documentation: 'Bytes of responses that all connections together may hold in memory.',
+    documentation:
+      'Bytes of responses that all connections together may hold in memory: of records, and once more of all else. Above it, those whose peers do not read wait, and are closed in the end.',
   }),
   'connection.requests.max': integer('connection.requests.max', {
     type: 'int',

@@ -8,8 +8,13 @@ export interface KafkaLimits {
   readonly requestBytesInFlightMax: number;
   /** `connection.requests.max`: requests of one connection without a response yet; more stay in the socket. */
   readonly requestsInFlightPerConnectionMax: number;
-  /** `queued.max.response.bytes`: record bytes read into memory for responses that the sockets have not taken yet, of all connections together. */
+  /**
+   * `queued.max.response.bytes`: record bytes read into memory for responses that the sockets have not taken yet, of all connections
+   * together; and once more for encoded responses.
+   */
   readonly responseBytesInFlightMax: number;
+  /** Encoded bytes that one connection may hold while all together hold too many. */
+  readonly encodedBytesGuaranteed: number;
   /** Bytes not yet taken by one connection's socket, above which its further requests wait. */
   readonly unsentBytesPerConnectionMax: number;
   /** `connection.turn.bytes`: what of one connection is parsed in one turn; the rest waits for the next, so that no connection keeps the others waiting. */
@@ -45,6 +50,8 @@ const MIB = 1024 * KIB;
 const FIXED_LIMITS = {
   // Below it a socket is kept busy; above it, only memory fills. What a peer reads no faster than that does not depend on its size.
   unsentBytesPerConnectionMax: 4 * MIB,
+  // Some thousand small answers: who reads them is not slowed by those who do not.
+  encodedBytesGuaranteed: 64 * KIB,
   // Names for logs and metrics; Kafka takes up to 32767 characters, but its clients send some tens.
   clientIdLengthMax: 1024,
   // Ten times what clients of 10,000 partitions send.
@@ -81,3 +88,5 @@ export const FRAME_BYTES_PER_SECOND_MIN = 1 * KIB;
 export const FRAME_UNDER_PRESSURE_BYTES_PER_SECOND_MIN = 64 * KIB;
 /** For so long a frame must have been too slow before it is given up for the others. */
 export const FRAME_UNDER_PRESSURE_MS = 2000;
+/** The same for responses that a peer does not take while all connections together hold too many. */
+export const UNSENT_UNDER_PRESSURE_MS = 5000;

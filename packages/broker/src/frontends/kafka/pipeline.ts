@@ -22,6 +22,8 @@ export class Pipeline {
   readonly limits: KafkaLimits;
   readonly frames: FrameMemory;
   readonly responseBudget: ByteBudget;
+  /** Encoded responses of all sessions that no socket has taken yet, without the records that come from files. */
+  encodedBytes = 0;
   readonly pool = new BufferPool({ retainedBytesMax: POOL_RETAINED_BYTES_MAX });
   readonly sessions = new Set<Session>();
   /** Counters of the broker's metrics, once it serves. */
@@ -68,6 +70,11 @@ export class Pipeline {
     this.#turn++;
     this.#turnEnds = false;
   };
+
+  /** Who holds more than its guaranteed share waits until its peer has read. */
+  get encodedUnderPressure(): boolean {
+    return this.encodedBytes > this.limits.responseBytesInFlightMax;
+  }
 
   sessionClosed(session: Session): void {
     if (this.sessions.delete(session)) this.metrics.open--;

@@ -2,6 +2,7 @@ import {
   FRAME_BYTES_PER_SECOND_MIN,
   FRAME_UNDER_PRESSURE_BYTES_PER_SECOND_MIN,
   FRAME_UNDER_PRESSURE_MS,
+  UNSENT_UNDER_PRESSURE_MS,
   type KafkaLimits,
 } from './limits.ts';
 
@@ -17,6 +18,8 @@ export interface SessionView {
   /** That frame holds memory that others may need. */
   readonly holdsMemory: boolean;
   readonly underPressure: boolean;
+  /** Its responses hold memory that others need. */
+  readonly unsentUnderPressure: boolean;
 }
 
 /** How many bytes came since when. */
@@ -111,8 +114,10 @@ export class SessionDeadlines {
       return 'a request came too slowly while others waited for the memory that it holds';
     }
     if (this.#unsentSinceMs !== undefined) {
-      return nowMs - this.#unsentSinceMs >= limits.drainMs
-        ? 'the peer does not read its responses'
+      const unsentMs = nowMs - this.#unsentSinceMs;
+      if (unsentMs >= limits.drainMs) return 'the peer does not read its responses';
+      return view.unsentUnderPressure && unsentMs >= UNSENT_UNDER_PRESSURE_MS
+        ? 'the peer did not read its responses while others waited for the memory that they hold'
         : undefined;
     }
     if (view.paused !== 'no') return undefined;

@@ -35,8 +35,9 @@ const WAITS_FOR_HOLD = 8;
 const WAITS_FOR_RESPONSES = 16;
 const WAITS_FOR_DRAIN = 32;
 const WAITS_FOR_EARLIER = 64;
+const WAITS_FOR_MEMORY = 128;
 /** Those that a peer causes by not taking its responses. */
-const WAITS_FOR_PEER = WAITS_FOR_DRAIN | WAITS_FOR_EARLIER;
+const WAITS_FOR_PEER = WAITS_FOR_DRAIN | WAITS_FOR_EARLIER | WAITS_FOR_MEMORY;
 
 /**
  * One client connection: cuts its bytes into frames, runs them through the pipeline, and sends the responses in the order of
@@ -66,6 +67,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   readonly #pending: PendingExchange[] = [];
   /** Encoded responses that wait for their turn. */
   #encodedBytes = 0;
+  /** Those, and what was written since the socket had taken everything: its part of the pipeline's encodedBytes. */
+  #heldBytes = 0;
   #stream: ResponseStream | undefined;
   #unsent: UnsentBuffer[] = [];
   #closed = false;
@@ -109,8 +112,11 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   drained(): void {
     this.#deadlines.drained(this.#pipeline.clock.monotonicMs());
     this.#freeUnsent();
-    this.#stream?.drained();
+    // A stream still has chunks that it has not written.
+    if (this.#stream === undefined) this.#holdBytes(this.#encodedBytes - this.#heldBytes);
+    else this.#stream.drained();
     this.#unblock(WAITS_FOR_DRAIN);
+    this.#unblockMemory();
   }
 
   closed(error: Error | undefined): void {
@@ -139,6 +145,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#stream = undefined;
     for (const exchange of this.#pending.splice(0)) exchange.abandon();
     this.#freeUnsent();
+    this.#holdBytes(-this.#heldBytes);
     this.#pipeline.sessionClosed(this);
   }
 
@@ -147,6 +154,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   answered(exchange: PendingExchange): void {
     if (this.#closed) return;
     this.#encodedBytes += exchange.encodedBytes;
+    this.#holdBytes(exchange.encodedBytes);
+    if (this.#holdsTooMuch) this.#block(WAITS_FOR_MEMORY);
     if (this.#encodedBytes > this.#pipeline.limits.unsentBytesPerConnectionMax)
       this.#block(WAITS_FOR_EARLIER);
     if (!this.#parsing && this.#pending[0] === exchange) this.#sendReady();
@@ -186,6 +195,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   /** Closes the connection if one of its deadlines has passed. Called about once a second. */
   sweep(nowMs: number): void {
+    this.#unblockMemory();
+    if (this.#closed) return;
     const overdue = this.#deadlines.overdue(nowMs, {
       isServed: (this.#waits & WAITS_FOR_SERVE) === 0,
       paused: this.#waits === 0 ? 'no' : (this.#waits & ~WAITS_FOR_PEER) === 0 ? 'by-peer' : 'by-broker',
@@ -193,6 +204,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       frame: this.#assembly !== undefined || this.#prefixFilled > 0,
       holdsMemory: this.#assembly !== undefined && this.#assembly.heldBytes > 0,
       underPressure: this.#pipeline.frames.underPressure,
+      unsentUnderPressure: this.#holdsTooMuch,
     });
     if (overdue === undefined) return;
     this.#pipeline.logger.debug(
@@ -200,6 +212,20 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       'closed a connection past its deadline',
     );
     this.close('now');
+  }
+
+  #holdBytes(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#pipeline.encodedBytes += bytes;
+  }
+
+  get #holdsTooMuch(): boolean {
+    const { encodedUnderPressure, limits } = this.#pipeline;
+    return encodedUnderPressure && this.#heldBytes > limits.encodedBytesGuaranteed;
+  }
+
+  #unblockMemory(): void {
+    if (!this.#holdsTooMuch) this.#unblock(WAITS_FOR_MEMORY);
   }
 
   // Receiving

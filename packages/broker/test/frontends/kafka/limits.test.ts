@@ -24,6 +24,7 @@ const SETTINGS: Readonly<Partial<Record<keyof KafkaLimits, keyof typeof BROKER_C
 /** See the reasons in limits.ts. */
 const FIXED: readonly (keyof KafkaLimits)[] = [
   'unsentBytesPerConnectionMax',
+  'encodedBytesGuaranteed',
   'clientIdLengthMax',
   'requestEntriesMax',
   'adminRequestEntriesMax',

@@ -422,3 +422,36 @@ test('a connection beyond the bound is counted as refused', async () => {
   assert.equal(metrics.connections.refused, 1);
   assert.equal(metrics.connections.open, 100);
 });
+
+test('peers that do not read cannot fill the memory together, and are closed when others need it', async () => {
+  const KIB = 1024;
+  let handled = 0;
+  const handler = defineHandler({
+    api: apis.metadata,
+    versions: [0, 13],
+    handle: () => {
+      handled++;
+      return { ...ANSWER, clusterId: 'x'.repeat(8 * KIB) };
+    },
+    failure: () => ANSWER,
+  });
+  const { sim, connect, frontend } = await world({
+    handlers: [handler],
+    limits: { responseBytesInFlightMax: 256 * KIB, encodedBytesGuaranteed: 32 * KIB },
+  });
+  const stuck = [];
+  for (let index = 0; index < 8; index++) stuck.push(await connect());
+  for (const client of stuck) client.connection.pauseReading();
+  const reader = await connect();
+  for (const client of stuck) for (let index = 0; index < 200; index++) client.send(apis.metadata, 9, ASK);
+  await sim.advance(1000);
+  // Unbounded, it would be all 1600. The simulated network holds some answers as well.
+  assert.ok(handled < 400, `${handled} answers of 8 KiB`);
+  // Who reads is served meanwhile.
+  for (let index = 0; index < 50; index++) await sim.settle(reader.send(apis.metadata, 9, ASK));
+  await sim.advance(8000);
+  const left = frontend.connectionCount;
+  assert.ok(left < 9, 'some were closed');
+  assert.ok(!reader.isClosed);
+  await sim.settle(Promise.all(Array.from({ length: 200 }, () => reader.send(apis.metadata, 9, ASK))));
+});
