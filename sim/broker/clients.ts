@@ -88,7 +88,7 @@ export abstract class Client {
     return this.#connection;
   }
 
-  protected version(api: Api<unknown>, min = 0, max = Infinity): number {
+  protected version(api: Api, min = 0, max = Infinity): number {
     return this.random.between(Math.max(api.versionMin, min), Math.min(api.versionMax, max));
   }
 
@@ -100,7 +100,7 @@ export abstract class Client {
   }
 
   /** Counts an error, and refuses those that no client should see. */
-  protected refused(api: Api<unknown>, code: number): string {
+  protected refused(api: Api, code: number): string {
     const name = errorName(code);
     this.count(`${api.name}.${name}`);
     if (name === 'UNKNOWN_SERVER_ERROR') throw new Violation('unexpected-error', `${this.name}: ${api.name}`);

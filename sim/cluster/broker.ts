@@ -31,6 +31,8 @@ export class ClusterBroker {
   readonly brokerEpoch: number;
   readonly process: BrokerProcess;
   readonly partition: LocalPartition;
+  /** Lives as long as the process. */
+  readonly fetcher: ReplicaFetcher;
   readonly #world: SimWorld;
   readonly #links: Links;
   readonly #metadata: MetadataSim;
@@ -66,7 +68,7 @@ export class ClusterBroker {
     const transport: ReplicaTransport = {
       fetch: (leader, request) => this.#fetch(options.peer, leader, request),
     };
-    new ReplicaFetcher({
+    this.fetcher = new ReplicaFetcher({
       partition: this.partition,
       transport,
       timers: platform.timers,

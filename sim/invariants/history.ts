@@ -108,10 +108,7 @@ export class PartitionHistory {
     const send = this.#sends.get(value);
     if (send === undefined) throw new Violation('phantom', `${this.name}: value ${value} was never sent`);
     if (send.outcome === 'fail') {
-      throw new Violation(
-        'G1a',
-        `${this.name}: value ${value} failed for certain and was read at ${offset}`,
-      );
+      throw new Violation('G1a', `${this.name}: value ${value} failed for certain and was read at ${offset}`);
     }
     if (send.outcome === 'ok' && send.binding && send.offset !== offset) {
       throw new Violation(

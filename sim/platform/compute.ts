@@ -48,7 +48,7 @@ export class SimCompute implements Compute {
           if (this.#closed) throw new ComputeError('CLOSED', 'the broker stops');
           resolve(job());
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       };
       this.#world.after(this.#random.fraction() * JOB_MS_MAX, run, this.#process);

@@ -117,7 +117,7 @@ export class SimDiskFile implements DiskFile {
       this.#assertUsable('datasync');
       this.#disk.beforeOperation(this.#process);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     const atStart = this.#node.content.snapshot();
     return this.#later('datasync', () => this.#sync(atStart));
@@ -182,7 +182,7 @@ export class SimDiskFile implements DiskFile {
         try {
           resolve(work());
         } catch (error) {
-          if (this.#process.alive) reject(error as Error);
+          if (this.#process.alive) reject(error);
         } finally {
           this.#pendingCalls--;
           if (this.#closed && this.#pendingCalls === 0 && this.#process.alive)

@@ -459,7 +459,7 @@ class ProcessDisk implements Disk {
           work();
           resolve();
         } catch (error) {
-          if (this.#process.alive) reject(error as Error);
+          if (this.#process.alive) reject(error);
         }
       };
       this.#disk.world.after(this.#disk.latencyMs(), run, this.#process);

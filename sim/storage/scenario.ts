@@ -239,7 +239,10 @@ class StorageScenario {
       if (!log.offline) model.maybe = [];
       const after = [log.endOffset, log.sizeBytes, log.epochs.entries, log.durableOffset];
       if (!log.offline && before.some((value, index) => value !== after[index]))
-        throw new Violation('storage', `a failed append changed ${before.join()} to ${after.join()}`);
+        throw new Violation(
+          'storage',
+          `a failed append changed ${JSON.stringify(before)} to ${JSON.stringify(after)}`,
+        );
     }
   }
 
@@ -356,9 +359,10 @@ class StorageScenario {
       model.startMax = Math.max(model.startMax, log.endOffset);
       return;
     }
-    this.#models[partition] = new ModelLog(model.name, model.config);
-    if (partition === 3) this.#models[partition]!.startMax = Infinity;
-    this.#adopt(partition, this.#models[partition]!);
+    const fresh = new ModelLog(model.name, model.config);
+    this.#models[partition] = fresh;
+    if (partition === 3) fresh.startMax = Infinity;
+    this.#adopt(partition, fresh);
   }
 
   #changeFaults(): void {

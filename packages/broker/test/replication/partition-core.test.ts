@@ -143,7 +143,7 @@ describe('the leader of three replicas', () => {
     append(1);
     fetch({ replicaId: 2, fetchOffset: 11 });
     assert.equal(core.highWatermark, 10);
-    core.proposalRefused(proposals[0]!, 0);
+    core.proposalRefused(proposals[0], 0);
     assert.equal(core.highWatermark, 11);
   });
 
