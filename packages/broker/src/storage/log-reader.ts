@@ -166,7 +166,7 @@ export class LogReader {
   #remember(offset: number, segment: Segment, position: number): void {
     const recent = (this.#recent ??= new Map());
     if (recent.has(offset)) return;
-    if (recent.size >= RECENT_ENDS_MAX) recent.delete(recent.keys().next().value!);
+    if (recent.size >= RECENT_ENDS_MAX) recent.delete(recent.keys().next().value);
     recent.set(offset, { segment, position });
   }
 

@@ -30,7 +30,7 @@ export function deleteRecordsHandler(services: KafkaServices): KafkaHandler {
         request.topics.map(async ({ name, partitions }) => ({
           name,
           partitions: await Promise.all(
-            partitions.map(({ partitionIndex, offset }) =>
+            partitions.map(async ({ partitionIndex, offset }) =>
               duplicates.has(keyOf(name, partitionIndex))
                 ? refused(partitionIndex, 'INVALID_REQUEST')
                 : deleteBefore(services, { topic: name, partitionIndex, offset, timeoutMs }),
