@@ -2,17 +2,15 @@ import type { BatchHeader } from '@polylog/record';
 import { emptyBatchHeader, patchBaseOffset, patchLeaderEpoch, readBatchHeaderInto } from '@polylog/record';
 import { BrokerError, type ErrorName } from '../errors.ts';
 import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
-import type {
-  Log,
-  LogSlice,
-  ProducerSnapshotEntry,
-  ReadOutcome,
-  TimestampedOffset,
-} from '../storage/types.ts';
+import type { Log, ProducerSnapshotEntry, TimestampedOffset } from '../storage/types.ts';
 import { type FetchProgress, Follower } from './follower.ts';
+import { IsrProposals } from './isr-proposals.ts';
 import { PartitionCore, type PartitionSink } from './partition.core.ts';
 import type { IsrProposal, PartitionRecord } from './partition-record.core.ts';
+import { PartitionReads } from './partition-reads.ts';
 import { applyToSnapshot, PRODUCER_ID_EXPIRATION_MS_DEFAULT } from './producer-state.core.ts';
+import { brokerError, refusalOf } from './refusals.ts';
+import { Subscribers } from './subscribers.ts';
 import type { IsrStore, ReplicaFetchRequest, ReplicaFetchResponse } from './transport.ts';
 import type { TurnParticipant, TurnScheduler } from './turns.ts';
 import type {
@@ -27,8 +25,6 @@ import { WaitingAppends } from './waiting-appends.ts';
 
 /** Kafka's default of `replica.lag.time.max.ms`. */
 export const REPLICA_LAG_TIME_MAX_MS_DEFAULT = 30_000;
-/** Pause before a proposal whose outcome is unknown is sent again. */
-const PROPOSAL_RETRY_MS = 200;
 
 export interface LocalPartitionOptions {
   readonly log: Log;
@@ -47,15 +43,6 @@ export interface LocalPartitionOptions {
 }
 
 type Done = (result: AppendResult) => void;
-
-const EMPTY_SLICE: LogSlice = {
-  bytes: 0,
-  hot: true,
-  readInto: () => undefined,
-  readIntoAsync: () => Promise.resolve(),
-  release: () => undefined,
-};
-const NO_BYTES = new Uint8Array(0);
 
 /** The record of a partition on a broker that stands alone. `partitionEpoch` must rise if it is applied again. */
 export function standaloneRecord(options: {
@@ -83,11 +70,11 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   readonly #core: PartitionCore;
   readonly #turns: TurnScheduler;
   readonly #clock: Clock;
-  readonly #timers: Timers;
   readonly #logger: Logger;
-  readonly #isrStore: IsrStore | undefined;
   readonly #brokerId: number;
   readonly #follower: Follower;
+  readonly #reads: PartitionReads;
+  readonly #proposals: IsrProposals | undefined;
   readonly #header: BatchHeader = emptyBatchHeader();
 
   /** The present turn: batches in the order of their offsets, completions that end with the turn, refusals. */
@@ -102,18 +89,15 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
 
   readonly #untilDurable = new WaitingAppends();
   readonly #untilHighWatermark = new WaitingAppends();
-  readonly #subscribers = new Set<() => void>();
-  readonly #logSubscribers = new Set<() => void>();
-  #waking: (() => void)[] = [];
+  readonly #subscribers = new Subscribers();
+  readonly #logSubscribers = new Subscribers();
   #startWaits: { readonly offset: number; readonly done: (error: BrokerError | undefined) => void }[] = [];
 
   constructor(options: LocalPartitionOptions) {
     this.#log = options.log;
     this.#turns = options.turns;
     this.#clock = options.clock;
-    this.#timers = options.timers;
     this.#logger = options.logger;
-    this.#isrStore = options.isrStore;
     this.#brokerId = options.brokerId;
     this.#core = new PartitionCore({
       brokerId: options.brokerId,
@@ -136,6 +120,8 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
       },
       cut: () => this.#reload(),
     });
+    this.#reads = new PartitionReads({ log: options.log, core: this.#core, logger: options.logger });
+    this.#proposals = options.isrStore && this.#proposalsTo(options.isrStore, options);
     this.#reload();
     this.#log.onDurable = this.#onDurable;
     this.#log.snapshotSource = this.#snapshot;
@@ -176,10 +162,10 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     return this.#log.endOffset;
   }
   get highWatermark(): number {
-    return Math.max(this.#core.highWatermark, this.#log.startOffset);
+    return this.#reads.highWatermark;
   }
   get lastStableOffset(): number {
-    return Math.max(this.#core.lastStableOffset, this.#log.startOffset);
+    return this.#reads.lastStableOffset;
   }
   /** Rule 4 of KIP-207: false while a new leader's HW may lag behind what was served before; ListOffsets then answers OFFSET_NOT_AVAILABLE. */
   get highWatermarkIsCurrent(): boolean {
@@ -274,69 +260,20 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   wakeSubscribers(): void {
     if (this.#changed) {
       this.#changed = false;
-      this.#wakeAll(this.#subscribers);
+      this.#subscribers.wakeAll();
     }
     if (this.#logChanged) {
       this.#logChanged = false;
-      this.#wakeAll(this.#logSubscribers);
+      this.#logSubscribers.wakeAll();
     }
-  }
-
-  /** Those that subscribe while others are woken wait for the next turn. */
-  #wakeAll(subscribers: Set<() => void>): void {
-    if (subscribers.size === 0) return;
-    const waking = this.#waking;
-    for (const wake of subscribers) waking.push(wake);
-    for (const wake of waking) if (subscribers.has(wake)) wake();
-    waking.length = 0;
   }
 
   read(options: PartitionReadOptions): PartitionReadOutcome {
-    const positions = {
-      highWatermark: this.highWatermark,
-      lastStableOffset: this.lastStableOffset,
-      logStartOffset: this.#log.startOffset,
-    };
-    if (!this.isLeader) {
-      const offline = this.#core.role.kind === 'offline' && this.#log.offline;
-      return { error: offline ? 'KAFKA_STORAGE_ERROR' : 'NOT_LEADER_OR_FOLLOWER', ...positions };
-    }
-    if (options.offset < this.#log.startOffset || options.offset > this.#log.endOffset) {
-      return { error: 'OFFSET_OUT_OF_RANGE', ...positions };
-    }
-    const endOffset = this.#bound(options.isolation);
-    if (options.offset >= endOffset) return { error: undefined, slice: EMPTY_SLICE, ...positions };
-    let outcome: ReadOutcome;
-    try {
-      outcome = this.#log.read({
-        offset: options.offset,
-        endOffset,
-        bytesMax: options.bytesMax,
-        atLeastOneBatch: options.atLeastOneBatch,
-      });
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      this.#logger.error(
-        { topic: this.topic, partition: this.index, error: error.message },
-        'A read failed.',
-      );
-      return { error: 'KAFKA_STORAGE_ERROR', ...positions };
-    }
-    if (outcome.kind === 'records') return { error: undefined, slice: outcome.slice, ...positions };
-    const error = outcome.kind === 'corrupt' ? 'KAFKA_STORAGE_ERROR' : 'OFFSET_OUT_OF_RANGE';
-    return { error, ...positions };
+    return this.#reads.read(options);
   }
 
   prepareRead(options: PartitionReadOptions): Promise<void> | undefined {
-    const endOffset = this.#bound(options.isolation);
-    if (!this.isLeader || options.offset < this.#log.startOffset || options.offset >= endOffset)
-      return undefined;
-    return this.#log.prepareRead({
-      offset: options.offset,
-      endOffset,
-      bytesMax: options.bytesMax,
-      atLeastOneBatch: options.atLeastOneBatch,
-    });
+    return this.#reads.prepareRead(options);
   }
 
   checkLeaderEpoch(leaderEpoch: number): ErrorName | undefined {
@@ -351,14 +288,12 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     return this.#log.epochs.epochAt(offset);
   }
 
-  async offsetForTimestamp(timestamp: number, isolation: Isolation): Promise<TimestampedOffset | undefined> {
-    this.#requireCurrentHighWatermark();
-    return this.#log.offsetForTimestamp(timestamp, this.#bound(isolation));
+  offsetForTimestamp(timestamp: number, isolation: Isolation): Promise<TimestampedOffset | undefined> {
+    return this.#reads.offsetForTimestamp(timestamp, isolation);
   }
 
-  async offsetOfMaxTimestamp(isolation: Isolation): Promise<TimestampedOffset | undefined> {
-    this.#requireCurrentHighWatermark();
-    return this.#log.offsetOfMaxTimestamp(this.#bound(isolation));
+  offsetOfMaxTimestamp(isolation: Isolation): Promise<TimestampedOffset | undefined> {
+    return this.#reads.offsetOfMaxTimestamp(isolation);
   }
 
   async deleteRecords(offset: number): Promise<number> {
@@ -385,7 +320,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   }
 
   subscribe(wake: () => void): () => void {
-    return subscribeTo(this.#subscribers, wake);
+    return this.#subscribers.add(wake);
   }
 
   /**
@@ -393,7 +328,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
    * the leader, and a follower's fetcher that wants to report what is durable.
    */
   subscribeLog(wake: () => void): () => void {
-    return subscribeTo(this.#logSubscribers, wake);
+    return this.#logSubscribers.add(wake);
   }
 
   /** A new record of the metadata store, in any order: older ones are ignored. */
@@ -441,36 +376,8 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     const verdict = this.#core.followerFetch(request, this.#log.startOffset, this.#clock.monotonicMs());
     this.#releaseWaiting();
     if (verdict.kind === 'diverging') return verdict;
-    if (verdict.kind === 'error') return this.#fetchError(verdict.error);
-    const bytes = this.#bytesFrom(request.fetchOffset, request.bytesMax);
-    if (typeof bytes === 'string') return this.#fetchError(bytes);
-    return {
-      kind: 'records',
-      bytes,
-      highWatermark: this.highWatermark,
-      logStartOffset: this.#log.startOffset,
-    };
-  }
-
-  #bytesFrom(offset: number, bytesMax: number): Uint8Array | ErrorName {
-    let slice: LogSlice | undefined;
-    try {
-      const { endOffset } = this.#log;
-      const outcome = this.#log.read({ offset, endOffset, bytesMax, atLeastOneBatch: true });
-      if (outcome.kind !== 'records') {
-        return outcome.kind === 'corrupt' ? 'KAFKA_STORAGE_ERROR' : 'OFFSET_OUT_OF_RANGE';
-      }
-      slice = outcome.slice;
-      if (slice.bytes === 0) return NO_BYTES;
-      const bytes = new Uint8Array(slice.bytes);
-      slice.readInto(bytes, 0);
-      return bytes;
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      return 'KAFKA_STORAGE_ERROR';
-    } finally {
-      slice?.release();
-    }
+    if (verdict.kind === 'error') return this.#reads.fetchError(verdict.error);
+    return this.#reads.replicaFetch(request);
   }
 
   // Follower towards its leader.
@@ -504,36 +411,21 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   }
 
   proposeIsr(proposal: IsrProposal): void {
-    if (this.#isrStore === undefined) return;
-    this.#logger.info(
-      { topic: this.topic, partition: this.index, isr: proposal.isr.map((member) => member.id) },
-      'Proposing another ISR.',
-    );
-    this.#sendProposal(this.#isrStore, proposal);
+    this.#proposals?.propose(proposal);
   }
 
-  #sendProposal(store: IsrStore, proposal: IsrProposal): void {
-    const stillWanted = (): boolean =>
-      !this.#closed && this.#core.role.kind === 'leader' && this.#core.role.isr.proposed === proposal;
-    store.alterIsr({ topicId: this.topicId, partition: this.index }, proposal).then(
-      (result) => {
-        if (this.#closed) return;
-        if (result.kind === 'ineligible') this.#core.proposalRefused(proposal, this.#clock.monotonicMs());
-        else this.applyRecord(result.record);
-        this.#releaseWaiting();
-      },
-      () => {
-        // The outcome is unknown: the proposal may have been applied. It stays in the maximal ISR until the store has answered.
-        this.#timers.after(PROPOSAL_RETRY_MS, () => {
-          if (stillWanted()) this.#sendProposal(store, proposal);
-        });
-      },
-    );
-  }
-
-  #fetchError(error: ErrorName): ReplicaFetchResponse {
-    const { startOffset, endOffset } = this.#log;
-    return { kind: 'error', error, logStartOffset: startOffset, logEndOffset: endOffset };
+  #proposalsTo(store: IsrStore, options: LocalPartitionOptions): IsrProposals {
+    return new IsrProposals({
+      store,
+      core: this.#core,
+      id: options.log.id,
+      clock: options.clock,
+      timers: options.timers,
+      logger: options.logger,
+      isClosed: () => this.#closed,
+      learned: (record) => this.applyRecord(record),
+      settled: () => this.#releaseWaiting(),
+    });
   }
 
   /** Offsets and producer state from the log. */
@@ -627,50 +519,4 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     this.#registered = true;
     this.#turns.register(this);
   }
-
-  #bound(isolation: Isolation): number {
-    if (isolation === 'log_end') return this.#log.endOffset;
-    return isolation === 'read_committed' ? this.lastStableOffset : this.highWatermark;
-  }
-
-  #requireCurrentHighWatermark(): void {
-    if (!this.isLeader) throw brokerError('NOT_LEADER_OR_FOLLOWER');
-    if (!this.highWatermarkIsCurrent) throw brokerError('OFFSET_NOT_AVAILABLE');
-  }
-}
-
-function subscribeTo(subscribers: Set<() => void>, wake: () => void): () => void {
-  // Each subscription is its own, even if the same function subscribes twice.
-  const entry = (): void => wake();
-  subscribers.add(entry);
-  return () => {
-    subscribers.delete(entry);
-  };
-}
-
-const MESSAGES: Partial<Record<ErrorName, string>> = {
-  NOT_LEADER_OR_FOLLOWER: 'This broker does not lead the partition.',
-  KAFKA_STORAGE_ERROR: 'The partition cannot be written at present: its disk failed or is full.',
-  NOT_ENOUGH_REPLICAS: 'Fewer replicas are in sync than min.insync.replicas asks for.',
-  OUT_OF_ORDER_SEQUENCE_NUMBER: 'The batch does not follow the last one of its producer.',
-  INVALID_PRODUCER_EPOCH: 'A newer producer with the same id has taken over.',
-  INVALID_RECORD: 'Clients may not write control batches, nor batches with a producer id but no sequence.',
-  INVALID_TXN_STATE: 'No transaction is open for this producer.',
-  OFFSET_OUT_OF_RANGE: 'The offset lies outside of what the partition holds.',
-  OFFSET_NOT_AVAILABLE: 'The new leader does not know the high watermark yet.',
-};
-
-const REFUSALS = new Map<ErrorName, AppendResult>();
-
-function refusalOf(error: ErrorName): AppendResult {
-  let result = REFUSALS.get(error);
-  if (result === undefined) {
-    result = { error, message: MESSAGES[error] ?? error };
-    REFUSALS.set(error, result);
-  }
-  return result;
-}
-
-function brokerError(error: ErrorName): BrokerError {
-  return new BrokerError(error, MESSAGES[error] ?? error);
 }
