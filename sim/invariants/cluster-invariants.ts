@@ -26,6 +26,8 @@ export class ClusterInvariants {
   readonly #count: (path: string) => void;
   readonly committed: CommittedRecord[] = [];
   readonly #leaderOfEpoch = new Map<number, ClusterBroker>();
+  /** By leader epoch: the end of what the leader of that epoch has declared committed. */
+  readonly #committedIn = new Map<number, number>();
   readonly #seen = new WeakMap<ClusterBroker, Seen>();
 
   constructor(options: { readonly durable: boolean; readonly count: (path: string) => void }) {
@@ -105,14 +107,25 @@ export class ClusterInvariants {
     }
     if (other === undefined) {
       this.#leaderOfEpoch.set(leaderEpoch, broker);
-      if (broker.partition.logEndOffset < this.committed.length) {
+      const committed = this.#committedBefore(leaderEpoch);
+      if (broker.partition.logEndOffset < committed) {
         throw new Violation(
           'leader-completeness',
-          `broker ${broker.id} leads epoch ${leaderEpoch} with end ${broker.partition.logEndOffset}, committed are ${this.committed.length}`,
+          `broker ${broker.id} leads epoch ${leaderEpoch} with end ${broker.partition.logEndOffset}, committed before are ${committed}`,
         );
       }
     }
+    if (this.committed.length >= highWatermark) return;
     while (this.committed.length < highWatermark) this.#commit(broker, highWatermark);
+    this.#committedIn.set(leaderEpoch, this.committed.length);
+  }
+
+  /** A leader may hear of its election only when another one has followed it, and has committed more. */
+  #committedBefore(leaderEpoch: number): number {
+    let end = 0;
+    for (const [epoch, committed] of this.#committedIn)
+      if (epoch < leaderEpoch) end = Math.max(end, committed);
+    return end;
   }
 
   /** The records that this leader has just declared committed. */
