@@ -443,7 +443,8 @@ test('peers that do not read cannot fill the memory together, and are closed whe
   for (let index = 0; index < 8; index++) stuck.push(await connect());
   for (const client of stuck) client.connection.pauseReading();
   const reader = await connect();
-  for (const client of stuck) for (let index = 0; index < 200; index++) client.send(apis.metadata, 9, ASK);
+  for (const client of stuck)
+    for (let index = 0; index < 200; index++) void client.send(apis.metadata, 9, ASK);
   await sim.advance(1000);
   // Unbounded, it would be all 1600. The simulated network holds some answers as well.
   assert.ok(handled < 400, `${handled} answers of 8 KiB`);
