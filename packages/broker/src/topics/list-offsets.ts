@@ -32,9 +32,11 @@ export function findOffset(
   if (!partition.isLeader) return { error: 'NOT_LEADER_OR_FOLLOWER' };
   const epochError = partition.checkLeaderEpoch(options.leaderEpoch);
   if (epochError !== undefined) return { error: epochError };
+  // KIP-207: a new leader may know less than was served before it. Where the log starts it knows.
+  if (!partition.highWatermarkIsCurrent && wanted.kind !== 'earliest')
+    return { error: 'OFFSET_NOT_AVAILABLE' };
   switch (wanted.kind) {
     case 'latest': {
-      if (!partition.highWatermarkIsCurrent) return { error: 'OFFSET_NOT_AVAILABLE' };
       const committed = options.isolation === 'read_committed';
       const offset = committed ? partition.lastStableOffset : partition.highWatermark;
       return { error: undefined, offset, timestamp: -1, leaderEpoch: partition.leaderEpoch };
