@@ -120,6 +120,18 @@ export class ClusterInvariants {
     this.#committedIn.set(leaderEpoch, this.committed.length);
   }
 
+  /** A leader that died in the event in which it moved its HW may have told a follower of it before. */
+  #commitForDeadLeader(follower: ClusterBroker): void {
+    const { leaderEpoch, highWatermark } = follower.partition;
+    const leader = this.#leaderOfEpoch.get(leaderEpoch);
+    if (leader === undefined || leader.alive || leader.partition.leaderEpoch !== leaderEpoch) return;
+    const told = Math.min(highWatermark, leader.partition.highWatermark);
+    if (told <= this.committed.length) return;
+    this.#commit(follower, told);
+    this.#committedIn.set(leaderEpoch, this.committed.length);
+    this.#count('leader.died-as-it-committed');
+  }
+
   /** A leader may hear of its election only when another one has followed it, and has committed more. */
   #committedBefore(leaderEpoch: number): number {
     let end = 0;
@@ -141,6 +153,7 @@ export class ClusterInvariants {
   /** StrongIsr and LeaderCandidateCompleteness by the log-matching property: the same epoch at an offset means the same log up to it. */
   #checkReplica(broker: ClusterBroker, record: PartitionRecord): void {
     const { log, logEndOffset, highWatermark } = broker.partition;
+    if (highWatermark > this.committed.length) this.#commitForDeadLeader(broker);
     const committed = this.committed.length;
     const upTo = Math.min(highWatermark, logEndOffset, committed);
     if (highWatermark > committed) {
