@@ -323,7 +323,8 @@ export class PartitionLog implements Log {
 
   reset(offset: number): void {
     this.#assertWritable('reset');
-    this.context.forgetJournalOf(this, offset);
+    // Nothing of the log is vouched for any more: after a loss of power any of its segments may be gone, and any back.
+    this.context.forgetJournalOf(this, 0);
     this.#cut(() => this.#resetTo(offset));
   }
 

@@ -403,10 +403,14 @@ class LogRecovery implements ScannedLog {
       const isActive = index === this.#segments.length - 1;
       // Reads check what this scan has not.
       segment.writtenFrom = segment.sizeBytes;
-      if (segment.endOffset > recoveryPoint || this.#touched.has(segment)) segment.syncedBytes = -1;
-      else segment.syncedBytes = segment.sizeBytes;
+      // One that ends at the recovery point may have been cut there by a process that was killed before it synced the cut.
+      const isPassed = this.#endOffset > recoveryPoint && segment.endOffset >= recoveryPoint;
+      const isUnsure = isPassed || this.#touched.has(segment);
+      segment.syncedBytes = isUnsure ? -1 : segment.sizeBytes;
       await this.#writeAnew(segment);
       await segment.syncData();
+      // While the recovery point stays there, the next recovery scans it again: the sync can wait for the next records.
+      if (!isUnsure && (isActive || segment.endOffset === recoveryPoint)) segment.noteUnsyncedCut();
       if (!isActive) await segment.syncIndexes();
     }
     if (recoveryPoint === 0 || this.#touched.size > 0 || this.#endOffset !== recoveryPoint)

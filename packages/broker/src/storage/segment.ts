@@ -283,6 +283,11 @@ export class Segment {
     return this.#cutUnsynced;
   }
 
+  /** An earlier process may have cut the file without a sync: the next sync of this one is not left out. */
+  noteUnsyncedCut(): void {
+    this.#cutUnsynced = true;
+  }
+
   get #bytesSynced(): boolean {
     return this.syncedBytes >= this.sizeBytes && !this.#cutUnsynced;
   }
