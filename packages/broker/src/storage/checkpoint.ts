@@ -13,15 +13,17 @@ export async function checkpointLog(
   const { endOffset, cuts, closed } = log;
   const segments = [...log.segments];
   if (segments.length === 0 || log.cutFailed || (closed && options?.isLast !== true)) return;
+  // A cut that fails half-way does not count as one, but leaves nothing to vouch for either.
+  const isVoid = (): boolean => log.cuts !== cuts || log.cutFailed || log.closed !== closed;
   for (const segment of segments) segment.retain();
   try {
     log.flushEpochs();
     for (const segment of segments) {
       await segment.syncData();
-      if (log.cuts !== cuts || log.closed !== closed) return;
+      if (isVoid()) return;
       if (segment === log.active && options?.isLast !== true) flushActive(log);
       else await segment.syncIndexes();
-      if (log.cuts !== cuts || log.closed !== closed) return;
+      if (isVoid()) return;
     }
     if (!log.folderDurable || segments.some((segment) => !segment.entryDurable)) log.syncFolder();
     log.recoveryPoint = Math.max(log.recoveryPoint, endOffset);
