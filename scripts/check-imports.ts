@@ -56,7 +56,7 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
 };
 
 /** Files directly in packages/broker/src that put the parts together: they import everything, platform/node included. */
-const COMPOSITION = ['main', 'broker', 'index'];
+const COMPOSITION = ['main', 'broker', 'process-metrics', 'index'];
 
 const PROTOCOL_PACKAGES = ['kafka', 'amqp', 'stomp', 'mqtt', 'rocketmq', 'amqp10'];
 
@@ -75,6 +75,7 @@ const REAL_WORLD = [
   'packages/broker/src/platform/node/**',
   'packages/broker/src/main.ts',
   'packages/broker/src/broker.ts',
+  'packages/broker/src/process-metrics.ts',
   'packages/cli/src/**',
   'sim/main.ts',
   'sim/run.ts',

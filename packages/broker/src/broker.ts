@@ -1,17 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import process from 'node:process';
 
 import type { AdminServer } from './admin/server.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
 import { resolveConfig, type RawSetting } from './config/load.ts';
 import { addressOf, Engine } from './engine.ts';
-import type { BrokerMetrics } from './metrics/registry.ts';
 import { createNodePlatform } from './platform/node/index.ts';
 import type { Logger } from './platform/index.ts';
+import { describeProcess } from './process-metrics.ts';
 
 export interface BrokerOptions {
   /** The folder with the data. Without it a temporary one, which `stop` removes. */
@@ -30,8 +28,6 @@ export interface BrokerOptions {
 }
 
 const NO_ADDRESS = '127.0.0.1:0';
-const NANOSECONDS_PER_SECOND = 1e9;
-const EVENT_LOOP_RESOLUTION_MS = 20;
 const KEEP_ALIVE_MS = 1000;
 
 /** A broker in this process. */
@@ -137,30 +133,6 @@ async function startAdmin(engine: Engine, { host, port }: Address, logger: Logge
   const { startAdminServer } = await import('./admin/server.ts');
   const { metrics, readiness } = engine;
   return startAdminServer({ host, port, metrics, readiness, logger });
-}
-
-/** Returns what ends the measuring. */
-function describeProcess(metrics: BrokerMetrics): () => void {
-  const delay = monitorEventLoopDelay({ resolution: EVENT_LOOP_RESOLUTION_MS });
-  delay.enable();
-  const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
-  const quantiles = { p50: 50, p99: 99, p999: 99.9 } as const;
-  for (const [name, percentile] of Object.entries(quantiles)) {
-    gauge(`event_loop_delay_${name}_seconds`, `Delay of the event loop since the start, ${name}`, () =>
-      delay.count === 0 ? 0 : delay.percentile(percentile) / NANOSECONDS_PER_SECOND,
-    );
-  }
-  gauge('process_resident_memory_bytes', 'Resident memory', () => process.memoryUsage.rss());
-  gauge('process_heap_used_bytes', 'Used heap', () => process.memoryUsage().heapUsed);
-  metrics.counter({
-    name: 'process_cpu_seconds_total',
-    help: 'CPU time, user and system',
-    read: () => {
-      const { user, system } = process.cpuUsage();
-      return (user + system) / 1e6;
-    },
-  });
-  return () => delay.disable();
 }
 
 function settingsOf(options: BrokerOptions, data: string): RawSetting[] {

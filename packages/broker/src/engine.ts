@@ -13,12 +13,15 @@ import { BrokerMetrics } from './metrics/registry.ts';
 import type { Platform } from './platform/index.ts';
 import { LocalPartition, TurnScheduler } from './replication/index.ts';
 import { openLogStore } from './storage/log-store.ts';
+import { describeStorage } from './storage/metrics.ts';
 import type { LogStore, RecoveryReport } from './storage/types.ts';
 import { PartitionRegistry } from './topics/hosted-partitions.ts';
+import { describePartitions } from './topics/metrics.ts';
 import { BrokerTopicAdmin } from './topics/topic-admin.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 const LISTENER = 'kafka';
+const BYTES_PER_MIB = 1024 * 1024;
 
 /** What the engine is told of the machine, beside the platform. */
 export interface Machine {
@@ -48,7 +51,7 @@ export class Engine {
     this.recovery = parts.logs.recovery;
     this.failed = new Promise((resolve) => {
       parts.logs.onFatal = (error) => {
-        this.#unreadyBecause = 'the storage failed';
+        this.#unreadyBecause = `the storage failed (${error.message}): the broker has to be started anew`;
         parts.metadata.abort(error);
         resolve(error);
       };
@@ -72,7 +75,7 @@ export class Engine {
   }
 
   readonly readiness = (): string | undefined =>
-    this.#unreadyBecause ?? (this.#parts.logs.diskFull ? 'the disk is almost full' : undefined);
+    this.#unreadyBecause ?? (this.#parts.logs.diskFull ? diskFullReason(this.#parts.logs) : undefined);
 
   /** From now on it says that it is not ready. */
   stopping(): void {
@@ -172,7 +175,8 @@ async function assemble(
   const controller = makeController(platform, config, metadata, tracker);
   const orphans = tracker.orphans();
   if (orphans.length > 0) await controller.removePartitionKeys(orphans);
-  describe(metrics, partitions, logs);
+  describeStorage(metrics, logs);
+  describePartitions(metrics, partitions, brokerId);
   frontend.serve({
     brokerId,
     partitions,
@@ -290,11 +294,13 @@ async function enter(
   });
 }
 
-function describe(metrics: BrokerMetrics, partitions: PartitionRegistry, logs: LogStore): void {
-  const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
-  gauge('partitions', 'Partitions that this broker holds', () => partitions.hostedCount);
-  gauge('topics', 'Topics of the cluster', () => partitions.image.topicCount);
-  gauge('disk_full', '1 while writes are refused for want of space', () => (logs.diskFull ? 1 : 0));
+function diskFullReason(logs: LogStore): string {
+  const { freeBytes, releaseBytes } = logs.statistics().space;
+  const mib = (bytes: number): string => `${Math.round(bytes / BYTES_PER_MIB)} MiB`;
+  return (
+    `the disk is almost full: ${mib(freeBytes)} are free, and writes are refused until ` +
+    `${mib(releaseBytes)} are (twice disk.reserve.bytes); reads go on`
+  );
 }
 
 export function addressOf({ host, port }: Address): string {

@@ -1,15 +1,20 @@
 import type { Metric, Registry } from '@prometheus-io/client';
+import { Histogram } from './histogram.ts';
 import {
+  OTHER_TOPICS,
+  SERIES_MAX,
   TOPIC_LABELS_MAX,
+  type AddSeries,
   type ApiMetrics,
   type ConnectionCounters,
+  type MetricFamily,
+  type MetricOptions,
   type Metrics,
+  type SeriesOptions,
   type TopicCounters,
+  type ValueOptions,
 } from './types.ts';
 
-/** Upper bounds of the latency buckets in seconds, as Prometheus wants them. */
-const LATENCY_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
-const OTHER_TOPICS = '(other)';
 const NAME_PREFIX = 'polylog_';
 
 interface Sample {
@@ -18,39 +23,35 @@ interface Sample {
   readonly metricName?: string;
 }
 
-interface Family {
-  readonly name: string;
-  readonly help: string;
-  readonly type: 'counter' | 'gauge' | 'histogram';
+interface Family extends MetricFamily {
   readonly samples: () => Sample[];
 }
 
-class LatencyHistogram implements ApiMetrics {
+class LatencyCounters implements ApiMetrics {
   errors = 0;
-  readonly #counts = new Float64Array(LATENCY_BUCKETS_S.length + 1);
-  #sumS = 0;
+  readonly seconds = new Histogram();
 
   observe(latencyMs: number): void {
-    const seconds = latencyMs / 1000;
-    this.#sumS += seconds;
-    let bucket = 0;
-    while (bucket < LATENCY_BUCKETS_S.length && seconds > LATENCY_BUCKETS_S[bucket]!) bucket++;
-    this.#counts[bucket]!++;
+    this.seconds.observe(latencyMs / 1000);
   }
+}
 
-  samples(name: string, labels: Readonly<Record<string, string>>): Sample[] {
-    const samples: Sample[] = [];
-    let count = 0;
-    for (const [bucket, bound] of LATENCY_BUCKETS_S.entries()) {
-      count += this.#counts[bucket]!;
-      samples.push({ labels: { ...labels, le: bound }, value: count, metricName: `${name}_bucket` });
-    }
-    count += this.#counts[LATENCY_BUCKETS_S.length]!;
-    samples.push({ labels: { ...labels, le: '+Inf' }, value: count, metricName: `${name}_bucket` });
-    samples.push({ labels, value: this.#sumS, metricName: `${name}_sum` });
-    samples.push({ labels, value: count, metricName: `${name}_count` });
-    return samples;
+function histogramSamples(
+  name: string,
+  { bounds, counts, sum }: Histogram,
+  labels: Readonly<Record<string, string>>,
+): Sample[] {
+  const samples: Sample[] = [];
+  let count = 0;
+  for (const [bucket, bound] of bounds.entries()) {
+    count += counts[bucket]!;
+    samples.push({ labels: { ...labels, le: bound }, value: count, metricName: `${name}_bucket` });
   }
+  count += counts[bounds.length]!;
+  samples.push({ labels: { ...labels, le: '+Inf' }, value: count, metricName: `${name}_bucket` });
+  samples.push({ labels, value: sum, metricName: `${name}_sum` });
+  samples.push({ labels, value: count, metricName: `${name}_count` });
+  return samples;
 }
 
 /**
@@ -58,22 +59,19 @@ class LatencyHistogram implements ApiMetrics {
  * neither the start nor an increment pays for it.
  */
 export class BrokerMetrics implements Metrics {
-  readonly connections: ConnectionCounters = {
-    open: 0,
-    accepted: 0,
-    refused: 0,
-    bytesReceived: 0,
-    bytesSent: 0,
-  };
+  readonly #connections = new Map<string, ConnectionCounters>();
   readonly #topics = new Map<string, TopicCounters>();
-  readonly #apis = new Map<string, { frontend: string; api: string; histogram: LatencyHistogram }>();
+  readonly #apis = new Map<string, { frontend: string; api: string; counters: LatencyCounters }>();
   readonly #families = new Map<string, Family>();
+  /** Series that the last scrape left out, by the name of their metric. */
+  readonly #dropped = new Map<string, number>();
   #registry: Promise<Registry> | undefined;
 
   constructor() {
     this.#describeTopics();
     this.#describeApis();
     this.#describeConnections();
+    this.#describeDropped();
   }
 
   topic(kafkaName: string): TopicCounters {
@@ -100,18 +98,64 @@ export class BrokerMetrics implements Metrics {
   api(frontend: string, api: string): ApiMetrics {
     const key = `${frontend}/${api}`;
     const known = this.#apis.get(key);
-    if (known !== undefined) return known.histogram;
-    const histogram = new LatencyHistogram();
-    this.#apis.set(key, { frontend, api, histogram });
-    return histogram;
+    if (known !== undefined) return known.counters;
+    const counters = new LatencyCounters();
+    this.#apis.set(key, { frontend, api, counters });
+    return counters;
   }
 
-  gauge(options: { readonly name: string; readonly help: string; readonly read: () => number }): void {
-    this.#describe('gauge', options.name, options.help, () => [{ labels: {}, value: options.read() }]);
+  connections(listener: string): ConnectionCounters {
+    const known = this.#connections.get(listener);
+    if (known !== undefined) return known;
+    const counters = { open: 0, accepted: 0, refused: 0, bytesReceived: 0, bytesSent: 0 };
+    this.#connections.set(listener, counters);
+    return counters;
   }
 
-  counter(options: { readonly name: string; readonly help: string; readonly read: () => number }): void {
-    this.#describe('counter', options.name, options.help, () => [{ labels: {}, value: options.read() }]);
+  gauge({ name, help, read }: ValueOptions): void {
+    this.#describe('gauge', { name, help, labels: [] }, () => [{ labels: {}, value: read() }]);
+  }
+
+  counter({ name, help, read }: ValueOptions): void {
+    this.#describe('counter', { name, help, labels: [] }, () => [{ labels: {}, value: read() }]);
+  }
+
+  gauges(options: SeriesOptions): void {
+    this.#describe('gauge', options, () => this.#collect(options));
+  }
+
+  counters(options: SeriesOptions): void {
+    this.#describe('counter', options, () => this.#collect(options));
+  }
+
+  histogram({ name, help, histogram }: MetricOptions & { readonly histogram: Histogram }): void {
+    this.#describe('histogram', { name, help, labels: [] }, () =>
+      histogramSamples(`${NAME_PREFIX}${name}`, histogram, {}),
+    );
+  }
+
+  /** All metrics there are, by name. */
+  families(): MetricFamily[] {
+    return [...this.#families.values()]
+      .map(({ name, help, type, labels }) => ({ name, help, type, labels }))
+      .toSorted((left, right) => (left.name < right.name ? -1 : 1));
+  }
+
+  #collect({ name, labels, seriesMax = SERIES_MAX, read }: SeriesOptions): Sample[] {
+    const samples: Sample[] = [];
+    let dropped = 0;
+    read((value, ...values) => {
+      if (samples.length >= seriesMax) {
+        dropped++;
+        return;
+      }
+      const named: Record<string, string> = {};
+      for (const [at, label] of labels.entries()) named[label] = values[at]!;
+      samples.push({ labels: named, value });
+    });
+    if (dropped > 0) this.#dropped.set(`${NAME_PREFIX}${name}`, dropped);
+    else this.#dropped.delete(`${NAME_PREFIX}${name}`);
+    return samples;
   }
 
   async render(): Promise<{ readonly contentType: string; readonly body: string }> {
@@ -127,19 +171,30 @@ export class BrokerMetrics implements Metrics {
     return registry;
   }
 
-  #describe(type: Family['type'], name: string, help: string, samples: () => Sample[]): void {
+  #describe(
+    type: Family['type'],
+    { name, help, labels }: Pick<SeriesOptions, 'name' | 'help' | 'labels'>,
+    samples: () => Sample[],
+  ): void {
     const full = `${NAME_PREFIX}${name}`;
     if (this.#families.has(full)) throw new Error(`The metric ${full} exists already`);
-    const family = { name: full, help, type, samples };
+    const family = { name: full, help, type, labels, samples };
     this.#families.set(full, family);
     if (this.#registry !== undefined) void this.#registry.then((registry) => register(registry, family));
   }
 
   #describeTopics(): void {
     const counter = (field: keyof TopicCounters, name: string, help: string): void =>
-      this.#describe('counter', name, help, () =>
-        [...this.#topics].map(([topic, counters]) => ({ labels: { topic }, value: counters[field] })),
-      );
+      this.counters({
+        name,
+        help,
+        labels: ['topic'],
+        // And the one that stands for all others.
+        seriesMax: TOPIC_LABELS_MAX + 1,
+        read: (add) => {
+          for (const [topic, counters] of this.#topics) add(counters[field], topic);
+        },
+      });
     counter('bytesIn', 'topic_bytes_in_total', 'Bytes of record batches accepted');
     counter('bytesOut', 'topic_bytes_out_total', 'Bytes of record batches sent to consumers');
     counter('messagesIn', 'topic_messages_in_total', 'Records accepted');
@@ -151,22 +206,29 @@ export class BrokerMetrics implements Metrics {
 
   #describeApis(): void {
     const name = 'request_duration_seconds';
-    this.#describe('histogram', name, 'Time from a complete request to its response', () =>
-      [...this.#apis.values()].flatMap(({ frontend, api, histogram }) =>
-        histogram.samples(`${NAME_PREFIX}${name}`, { frontend, api }),
+    const labels = ['frontend', 'api'];
+    const help = 'Time from a complete request to its response';
+    this.#describe('histogram', { name, help, labels }, () =>
+      [...this.#apis.values()].flatMap(({ frontend, api, counters }) =>
+        histogramSamples(`${NAME_PREFIX}${name}`, counters.seconds, { frontend, api }),
       ),
     );
-    this.#describe('counter', 'request_errors_total', 'Requests that failed as a whole', () =>
-      [...this.#apis.values()].map(({ frontend, api, histogram }) => ({
-        labels: { frontend, api },
-        value: histogram.errors,
-      })),
-    );
+    this.counters({
+      name: 'request_errors_total',
+      help: 'Requests that failed as a whole',
+      labels,
+      read: (add) => {
+        for (const { frontend, api, counters } of this.#apis.values()) add(counters.errors, frontend, api);
+      },
+    });
   }
 
   #describeConnections(): void {
-    const { connections } = this;
-    this.gauge({ name: 'connections', help: 'Open connections', read: () => connections.open });
+    const read = (field: keyof ConnectionCounters) => (add: AddSeries) => {
+      for (const [listener, counters] of this.#connections) add(counters[field], listener);
+    };
+    const labels = ['listener'];
+    this.gauges({ name: 'connections', help: 'Open connections', labels, read: read('open') });
     const counters = {
       accepted: ['connections_accepted_total', 'Connections accepted'],
       refused: ['connections_refused_total', 'Connections closed at once for a limit'],
@@ -174,8 +236,19 @@ export class BrokerMetrics implements Metrics {
       bytesSent: ['sent_bytes_total', 'Bytes sent to clients'],
     } as const;
     for (const [field, [name, help]] of Object.entries(counters)) {
-      this.counter({ name, help, read: () => connections[field as keyof typeof counters] });
+      this.counters({ name, help, labels, read: read(field as keyof typeof counters) });
     }
+  }
+
+  #describeDropped(): void {
+    this.gauges({
+      name: 'metrics_series_dropped',
+      help: 'Series that the scrape before left out, since a metric has more than its limit',
+      labels: ['metric'],
+      read: (add) => {
+        for (const [metric, count] of this.#dropped) add(count, metric);
+      },
+    });
   }
 }
 

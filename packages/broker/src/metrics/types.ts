@@ -1,6 +1,8 @@
+import type { Histogram } from './histogram.ts';
+
 /**
  * What the data plane counts. Increments are field additions without lookups: fetch a topic's counters once and keep them
- * with the partition.
+ * with the partition. Everything else is read when somebody scrapes, and costs nothing before.
  */
 export interface Metrics {
   /** Counters of one topic, made on first use. Past `TOPIC_LABELS_MAX` topics the rest share one set, labelled `(other)`. */
@@ -9,13 +11,49 @@ export interface Metrics {
   removeTopic(kafkaName: string): void;
   /** Counters of one API of one front end, made on first use. */
   api(frontend: string, api: string): ApiMetrics;
-  readonly connections: ConnectionCounters;
+  /** Counters of one listener, made on first use. */
+  connections(listener: string): ConnectionCounters;
   /** A value that is asked for at each scrape. Throws if the name is taken. */
-  gauge(options: { readonly name: string; readonly help: string; readonly read: () => number }): void;
+  gauge(options: ValueOptions): void;
   /** A count that is asked for at each scrape; it never falls. Throws if the name is taken. */
-  counter(options: { readonly name: string; readonly help: string; readonly read: () => number }): void;
+  counter(options: ValueOptions): void;
+  /** The same with labels: `read` adds the series of the moment. Throws if the name is taken. */
+  gauges(options: SeriesOptions): void;
+  counters(options: SeriesOptions): void;
+  /** Throws if the name is taken. */
+  histogram(options: MetricOptions & { readonly histogram: Histogram }): void;
   /** The text format of Prometheus, and its content type. */
   render(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+export interface MetricOptions {
+  /** Without the prefix `polylog_`; ends in its unit, and in `_total` if it counts. */
+  readonly name: string;
+  readonly help: string;
+}
+
+export interface ValueOptions extends MetricOptions {
+  readonly read: () => number;
+}
+
+export interface SeriesOptions extends MetricOptions {
+  /** Names of the labels, in the order in which `read` gives their values. */
+  readonly labels: readonly string[];
+  /** Default {@link SERIES_MAX}. What is added beyond it is left out, and counted in `polylog_metrics_series_dropped`. */
+  readonly seriesMax?: number;
+  readonly read: (add: AddSeries) => void;
+}
+
+export type AddSeries = (value: number, ...labels: readonly string[]) => void;
+
+/** What is known of a metric without a scrape. */
+export interface MetricFamily {
+  /** With the prefix. */
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  /** Without `le`. */
+  readonly labels: readonly string[];
 }
 
 /** Add to the fields. */
@@ -48,3 +86,7 @@ export interface ConnectionCounters {
 
 /** Topics that have their own labels. */
 export const TOPIC_LABELS_MAX = 1000;
+/** Label of all topics beyond {@link TOPIC_LABELS_MAX} together. */
+export const OTHER_TOPICS = '(other)';
+/** Series of one metric: what a scrape writes, and Prometheus keeps, stays bounded whatever clients create. */
+export const SERIES_MAX = 1000;

@@ -23,6 +23,10 @@ export class DescriptorCache {
     return this.#open.length;
   }
 
+  get openFilesMax(): number {
+    return this.#openFilesMax;
+  }
+
   /** Called by a handle before it opens its file. */
   admit(handle: FileHandle): void {
     if (this.#open.length >= this.#openFilesMax) this.#evictOne();

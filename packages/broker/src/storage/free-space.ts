@@ -15,6 +15,7 @@ export class FreeSpaceWatch {
   readonly #reserveBytes: number;
   readonly #logger: Logger;
   #freeBytes = Infinity;
+  #totalBytes = 0;
   isFull = false;
 
   constructor(disk: Disk, path: string, config: StorageConfig, logger: Logger) {
@@ -24,6 +25,23 @@ export class FreeSpaceWatch {
     this.#logger = logger;
   }
 
+  /** As far as known: from the last poll, less what was appended since. Infinite while nothing is known. */
+  get freeBytes(): number {
+    return this.#freeBytes;
+  }
+
+  get totalBytes(): number {
+    return this.#totalBytes;
+  }
+
+  get releaseBytes(): number {
+    return this.#reserveBytes * RELEASE_FACTOR;
+  }
+
+  get reserveBytes(): number {
+    return this.#reserveBytes;
+  }
+
   spent(bytes: number): void {
     this.#freeBytes -= bytes;
     if (!this.isFull && this.#freeBytes < this.#reserveBytes) this.poll();
@@ -31,14 +49,16 @@ export class FreeSpaceWatch {
 
   poll(): void {
     try {
-      this.#freeBytes = this.#disk.freeSpace(this.#path).freeBytes;
+      const { freeBytes, totalBytes } = this.#disk.freeSpace(this.#path);
+      this.#freeBytes = freeBytes;
+      this.#totalBytes = totalBytes;
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.#logger.warn({ error }, 'The free space is unknown');
       return;
     }
     const { isFull } = this;
-    this.isFull = this.#freeBytes < this.#reserveBytes * (isFull ? RELEASE_FACTOR : 1);
+    this.isFull = this.#freeBytes < (isFull ? this.releaseBytes : this.#reserveBytes);
     if (this.isFull === isFull) return;
     const fields = { path: this.#path, freeBytes: this.#freeBytes, reserveBytes: this.#reserveBytes };
     if (this.isFull) this.#logger.error(fields, 'The disk is full: produce requests are refused');

@@ -1,3 +1,5 @@
+import { Histogram } from '../metrics/histogram.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { Journal } from './journal.ts';
 import type { PartitionLog } from './log.ts';
 
@@ -23,6 +25,9 @@ export async function inLanes<T>(
  * segments of logs whose batches were too large for it. While a round runs the next one gathers.
  */
 export class GroupCommit {
+  /** Seconds that rounds took. */
+  readonly durations = new Histogram();
+  readonly #clock: Clock;
   readonly #journal: Journal;
   readonly #onFull: () => void;
   readonly #onFatal: (error: Error) => void;
@@ -31,8 +36,15 @@ export class GroupCommit {
   #flushWanted = false;
   #waiting: (() => void)[] = [];
   #stopped = false;
+  #roundStartedMs = 0;
 
-  constructor(options: { journal: Journal; onFull: () => void; onFatal: (error: Error) => void }) {
+  constructor(options: {
+    clock: Clock;
+    journal: Journal;
+    onFull: () => void;
+    onFatal: (error: Error) => void;
+  }) {
+    this.#clock = options.clock;
     this.#journal = options.journal;
     this.#onFull = options.onFull;
     this.#onFatal = options.onFatal;
@@ -78,6 +90,7 @@ export class GroupCommit {
     this.#waiting = [];
     this.#flushWanted = false;
     this.#running = true;
+    this.#roundStartedMs = this.#clock.monotonicMs();
     for (const log of logs) {
       log.gathered = false;
       log.roundEnd = log.endOffset;
@@ -109,6 +122,7 @@ export class GroupCommit {
 
   #finish(logs: readonly PartitionLog[], waiting: readonly (() => void)[]): void {
     if (this.#stopped) return;
+    this.durations.observe((this.#clock.monotonicMs() - this.#roundStartedMs) / 1000);
     const risen = logs.filter((log) => log.roundEnd > log.durableOffset);
     for (const log of risen) log.durableOffset = log.roundEnd;
     this.#running = false;

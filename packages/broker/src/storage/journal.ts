@@ -15,7 +15,7 @@ import {
 } from './journal-format.ts';
 import { JOURNAL_DIRECTORY, journalFileName, type JournalContents, writeGeneration } from './journal-scan.ts';
 import type { PartitionLog } from './log.ts';
-import type { LogId, StorageConfig } from './types.ts';
+import type { LogId, StorageConfig, StorageStatistics } from './types.ts';
 
 /** What one round may gather; beyond it logs sync their segments. A small journal has less. */
 const STAGED_BYTES_MAX = 8 * 1024 * 1024;
@@ -57,6 +57,9 @@ export class Journal {
   #sealed: JournalFile[] = [];
   #free: JournalFile[] = [];
   #files = 0;
+  #writtenBytes = 0;
+  #rounds = 0;
+  #roundsWithoutFile = 0;
 
   #staged = new Uint8Array(STAGED_BYTES_MIN);
   #stagedBytes = ROUND_HEADER_BYTES;
@@ -99,7 +102,23 @@ export class Journal {
 
   /** Files that cannot be used again yet, as a part of all that there may be. */
   get fill(): number {
-    return (this.#sealed.length + (this.#current === undefined ? 0 : 1)) / this.#config.journalFilesMax;
+    return this.#filesInUse / this.#config.journalFilesMax;
+  }
+
+  get #filesInUse(): number {
+    return this.#sealed.length + (this.#current === undefined ? 0 : 1);
+  }
+
+  statistics(): StorageStatistics['journal'] {
+    return {
+      files: this.#files,
+      filesMax: this.#config.journalFilesMax,
+      filesInUse: this.#filesInUse,
+      fileBytes: this.#config.journalFileBytes,
+      writtenBytes: this.#writtenBytes,
+      rounds: this.#rounds,
+      roundsWithoutFile: this.#roundsWithoutFile,
+    };
   }
 
   get hasWork(): boolean {
@@ -169,7 +188,9 @@ export class Journal {
         written.coverage.set(log, Math.max(endOffset, written.coverage.get(log) ?? 0));
       }
       this.#deletions = [];
-    }
+      this.#rounds++;
+      this.#writtenBytes += padded;
+    } else this.#roundsWithoutFile++;
     this.#stagedLogs.clear();
     this.#stagedBytes = ROUND_HEADER_BYTES;
     if (this.#staged.length > STAGED_BYTES_KEPT) this.#staged = new Uint8Array(STAGED_BYTES_MIN);

@@ -28,6 +28,7 @@ import {
   type LogStoreOptions,
   type RecoveryReport,
   type StorageConfig,
+  type StorageStatistics,
 } from './types.ts';
 
 /*
@@ -90,6 +91,8 @@ class DiskLogStore implements LogStore {
   /** Removed segments that wait for their delay. */
   readonly #unlinking = new Set<Segment>();
   readonly #unlinks = new Set<Promise<void>>();
+  #segmentsRemoved = 0;
+  #checkpoints = { completed: 0, failed: 0, totalMs: 0, lastMs: 0 };
   /** Logs with flush=os that got records since the last flushTurn and whose owner wants to hear of it. */
   #writtenOs: PartitionLog[] = [];
 
@@ -132,6 +135,7 @@ class DiskLogStore implements LogStore {
     this.recovery = found.report;
     this.#journal = new Journal({ disk, dataDirectory, config, logger, contents: found.journal });
     this.#commit = new GroupCommit({
+      clock: context.clock,
       journal: this.#journal,
       onFull: () => void this.checkpoint(),
       onFatal: (error) => this.#fatal(error),
@@ -162,6 +166,33 @@ class DiskLogStore implements LogStore {
 
   get diskFull(): boolean {
     return this.#space.isFull;
+  }
+
+  statistics(): StorageStatistics {
+    const { cache, appendedBytes } = this.#context;
+    const logs = { bytes: 0, segments: 0, offline: 0, damagedRanges: 0 };
+    for (const log of this.#logs.values()) {
+      logs.segments += log.segments.length;
+      if (log.offline) logs.offline++;
+      for (const { sizeBytes, damage } of log.segments) {
+        logs.bytes += sizeBytes;
+        logs.damagedRanges += damage.length;
+      }
+    }
+    const { freeBytes, totalBytes, reserveBytes, releaseBytes } = this.#space;
+    return {
+      logs: {
+        ...logs,
+        appendedBytes,
+        segmentsLeaving: this.#unlinking.size,
+        segmentsRemoved: this.#segmentsRemoved,
+      },
+      files: { open: cache.openFiles, openMax: cache.openFilesMax },
+      journal: this.#journal.statistics(),
+      commits: this.#commit.durations,
+      checkpoints: { ...this.#checkpoints },
+      space: { freeBytes, totalBytes, reserveBytes, releaseBytes },
+    };
   }
 
   get(topic: string, partition: number): Log | undefined {
@@ -292,14 +323,20 @@ class DiskLogStore implements LogStore {
 
   async #runCheckpoint(): Promise<void> {
     if (this.#failed !== undefined) return;
+    const { clock } = this.#context;
+    const startedMs = clock.monotonicMs();
     const dirty = [...this.#logs.values()].filter((log) => log.needsCheckpoint);
     try {
       await inLanes(dirty, CHECKPOINT_LANES, (log) => checkpointLog(log));
       this.#writeCheckpoints();
       this.#journal.recycle();
+      this.#checkpoints.completed++;
+      this.#checkpoints.lastMs = clock.nowMs();
     } catch (error) {
+      this.#checkpoints.failed++;
       this.#backgroundError(error, 'A checkpoint could not be written; it will be tried again');
     }
+    this.#checkpoints.totalMs += clock.monotonicMs() - startedMs;
   }
 
   retentionPass(nowMs: number): Promise<void> {
@@ -347,6 +384,7 @@ class DiskLogStore implements LogStore {
 
   #unlinkLater(segments: readonly Segment[], delayMs: number): void {
     for (const segment of segments) this.#unlinking.add(segment);
+    this.#segmentsRemoved += segments.length;
     this.#after(delayMs, () => {
       for (const segment of segments) segment.whenUnused(() => this.#track(this.#unlink(segment)));
     });

@@ -5,6 +5,8 @@
  * Made by `openLogStore` in log-store.ts.
  */
 
+import type { Histogram } from '../metrics/histogram.ts';
+
 /** Which partition a log belongs to. The folder is `<topic>-<partition>`; the topic's id inside it tells a topic from its deleted namesake. */
 export interface LogId {
   /** The topic's kafkaName: legal as a folder name, at most 249 characters. */
@@ -168,9 +170,55 @@ export interface RecoveryReport {
   readonly corruptRanges: number;
 }
 
+/** What an operator wants to know of a store. Counts and times are since it was opened. */
+export interface StorageStatistics {
+  readonly logs: {
+    readonly bytes: number;
+    readonly segments: number;
+    /** Removed segments whose files are still there. */
+    readonly segmentsLeaving: number;
+    readonly segmentsRemoved: number;
+    /** Logs that take no more writes. */
+    readonly offline: number;
+    /** Damaged ranges that are known: kept, and answered as `corrupt`. */
+    readonly damagedRanges: number;
+    readonly appendedBytes: number;
+  };
+  readonly files: { readonly open: number; readonly openMax: number };
+  readonly journal: {
+    readonly files: number;
+    readonly filesMax: number;
+    /** Files with rounds whose segments are not all synced. */
+    readonly filesInUse: number;
+    readonly fileBytes: number;
+    readonly writtenBytes: number;
+    readonly rounds: number;
+    /** Rounds that synced segments, because no file was free or none could be written. */
+    readonly roundsWithoutFile: number;
+  };
+  /** Seconds from the start of a round of the group commit to its durability. */
+  readonly commits: Histogram;
+  readonly checkpoints: {
+    readonly completed: number;
+    readonly failed: number;
+    readonly totalMs: number;
+    /** When the last one was complete; 0 before the first. */
+    readonly lastMs: number;
+  };
+  readonly space: {
+    readonly freeBytes: number;
+    readonly totalBytes: number;
+    /** Below it writes are refused, until `releaseBytes` are free again. */
+    readonly reserveBytes: number;
+    readonly releaseBytes: number;
+  };
+}
+
 export interface LogStore {
   readonly dataDirectory: string;
   readonly recovery: RecoveryReport;
+  /** Visits every segment: for scrapes, not for requests. */
+  statistics(): StorageStatistics;
   get(topic: string, partition: number): Log | undefined;
   logs(): Iterable<Log>;
   /** Creates it in memory; files come with the first append. Throws if a log of that name and partition exists. */

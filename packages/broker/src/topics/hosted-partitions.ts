@@ -10,6 +10,11 @@ import type { HostedPartitions } from './types.ts';
 
 /** What hosting needs of a partition beside what the data plane does. */
 export interface ManagedPartition extends Partition {
+  readonly role: 'leader' | 'follower' | 'offline';
+  /** Appends that were written and wait for durability or the HW. */
+  readonly waitingAppends: number;
+  /** Idempotent producers that it remembers. */
+  readonly producerCount: number;
   /** Takes the partition's record: leadership, ISR, epochs. Older records than the present one change nothing. */
   applyRecord(record: PartitionRecord): void;
   setMinInsyncReplicas(value: number): void;
@@ -74,6 +79,12 @@ export class PartitionRegistry implements HostedPartitions {
   /** Partitions that this broker holds a replica of. */
   get hostedCount(): number {
     return this.#hostedCount;
+  }
+
+  *hosted(): Generator<ManagedPartition> {
+    for (const { partitions } of this.#byName.values()) {
+      for (const partition of partitions) if (partition !== undefined) yield partition;
+    }
   }
 
   get(kafkaName: string, partition: number): ManagedPartition | undefined {

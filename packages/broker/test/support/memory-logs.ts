@@ -33,6 +33,10 @@ export class MemoryLogs implements LogStore {
   failDeletions = 0;
   readonly #logs = new Map<string, NamedLog>();
 
+  statistics(): never {
+    throw new Error('not used here');
+  }
+
   get(topic: string, partition: number): NamedLog | undefined {
     return this.#logs.get(`${topic}-${partition}`);
   }

@@ -28,6 +28,15 @@ export class FrameMemory {
     this.#pool = pool;
   }
 
+  get usedBytes(): number {
+    return this.#budget.usedBytes;
+  }
+
+  /** Frames whose bytes do not fit. */
+  get waiting(): number {
+    return this.#budget.waiting;
+  }
+
   /** Whether somebody waits: then who holds memory has to make use of it. */
   get underPressure(): boolean {
     return this.#budget.waiting > 0;

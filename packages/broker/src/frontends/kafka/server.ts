@@ -6,6 +6,7 @@ import type { Connection, Listener, Network } from '../../platform/network.ts';
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
 import type { KafkaLimits } from './limits.ts';
+import { describeListener } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import { Session } from './session.ts';
 
@@ -129,11 +130,12 @@ class KafkaServer implements KafkaFrontend {
     const list = handlers ?? kafkaHandlers(services);
     for (const handler of list) handler.metrics = backend.metrics.api('kafka', handler.api.name);
     const { refused } = pipeline.metrics;
-    pipeline.metrics = backend.metrics.connections;
+    pipeline.metrics = backend.metrics.connections(this.#options.listener);
     // What came before is counted now.
     pipeline.metrics.refused += refused;
     pipeline.metrics.open += pipeline.sessions.size;
     pipeline.metrics.accepted += pipeline.sessions.size;
+    describeListener(backend.metrics, pipeline);
     pipeline.setHandlers(list);
     this.#serving = true;
     for (const session of pipeline.sessions) session.serve();

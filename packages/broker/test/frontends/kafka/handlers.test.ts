@@ -857,5 +857,5 @@ test('metrics count requests, bytes, messages and errors', async () => {
   assert.equal(counters.bytesOut, counters.bytesIn);
   assert.equal(counters.produceRequests, 1);
   assert.equal(metrics.apis.get('Produce')!.count, 2);
-  assert.ok(metrics.connections.bytesReceived > 0 && metrics.connections.bytesSent > 0);
+  assert.ok(metrics.counts.bytesReceived > 0 && metrics.counts.bytesSent > 0);
 });

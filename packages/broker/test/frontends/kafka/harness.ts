@@ -20,7 +20,7 @@ import {
   type KafkaBackend,
   type KafkaFrontend,
 } from '../../../src/frontends/kafka/server.ts';
-import type { ApiMetrics, Metrics, TopicCounters } from '../../../src/metrics/types.ts';
+import type { ApiMetrics, Metrics, TopicCounters, ConnectionCounters } from '../../../src/metrics/types.ts';
 import type { Connection, Network, Platform } from '../../../src/platform/index.ts';
 import { LocalPartition, standaloneRecord, TurnScheduler } from '../../../src/replication/index.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from '../../../src/storage/types.ts';
@@ -236,7 +236,7 @@ export class TestBroker implements HostedPartitions, TopicAdmin {
 export class TestMetrics implements Metrics {
   readonly topics = new Map<string, TopicCounters>();
   readonly apis = new Map<string, ApiMetrics & { count: number }>();
-  readonly connections = { open: 0, accepted: 0, refused: 0, bytesReceived: 0, bytesSent: 0 };
+  readonly counts = { open: 0, accepted: 0, refused: 0, bytesReceived: 0, bytesSent: 0 };
 
   topic(name: string): TopicCounters {
     let counters = this.topics.get(name);
@@ -260,8 +260,14 @@ export class TestMetrics implements Metrics {
     this.apis.set(api, metrics);
     return metrics;
   }
+  connections(): ConnectionCounters {
+    return this.counts;
+  }
   gauge(): void {}
   counter(): void {}
+  gauges(): void {}
+  counters(): void {}
+  histogram(): void {}
   render(): never {
     throw new Error('not used here');
   }

@@ -340,7 +340,7 @@ test('a connection that goes abandons its requests, and late answers are dropped
   client.connection.destroy();
   await sim.runUntil(() => abandoned === 1, 5000);
   open[0]!.respond(ANSWER);
-  assert.equal(metrics.connections.open, 0);
+  assert.equal(metrics.counts.open, 0);
 });
 
 test('no connection is parsed for longer than its budget in one turn', async () => {
@@ -416,11 +416,11 @@ test('a request with more entries than clients send closes its connection, an ad
 test('a connection beyond the bound is counted as refused', async () => {
   const { sim, connect, metrics, platform } = await world({});
   for (let index = 0; index < 100; index++) await connect();
-  assert.equal(metrics.connections.refused, 0);
+  assert.equal(metrics.counts.refused, 0);
   void platform.network.connect({ host: '127.0.0.1', port: PORT, timeoutMs: 1000 }).catch(() => undefined);
   await sim.advance(100);
-  assert.equal(metrics.connections.refused, 1);
-  assert.equal(metrics.connections.open, 100);
+  assert.equal(metrics.counts.refused, 1);
+  assert.equal(metrics.counts.open, 100);
 });
 
 test('peers that do not read cannot fill the memory together, and are closed when others need it', async () => {

@@ -1,0 +1,39 @@
+import type { Metrics } from '../../metrics/types.ts';
+import type { Pipeline } from './pipeline.ts';
+
+/** Registers what a listener holds at the moment; all of it is read at scrapes. */
+export function describeListener(metrics: Metrics, pipeline: Pipeline): void {
+  const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
+  const { frames, responseBudget, limits } = pipeline;
+  gauge('requests_in_flight', 'Requests without a response yet, long polls included', () => {
+    let requests = 0;
+    for (const { pendingCount } of pipeline.sessions) requests += pendingCount;
+    return requests;
+  });
+  gauge('request_buffer_bytes', 'Memory of requests that arrive in pieces or wait', () => frames.usedBytes);
+  gauge(
+    'request_buffer_bytes_max',
+    'queued.max.request.bytes: reading pauses there',
+    () => limits.requestBytesInFlightMax,
+  );
+  gauge(
+    'requests_waiting_for_memory',
+    'Requests whose reading pauses for want of that memory',
+    () => frames.waiting,
+  );
+  gauge(
+    'response_buffer_bytes',
+    'Records in memory that no socket has taken yet',
+    () => responseBudget.usedBytes,
+  );
+  gauge(
+    'response_encoded_bytes',
+    'Responses without their records that no socket has taken yet',
+    () => pipeline.encodedBytes,
+  );
+  gauge(
+    'response_buffer_bytes_max',
+    'queued.max.response.bytes: the bound of each of the two',
+    () => limits.responseBytesInFlightMax,
+  );
+}
