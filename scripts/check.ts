@@ -1,5 +1,5 @@
 /**
- * `npm run check`: everything that can be known without running the code. All steps run, two at a time; all must pass.
+ * `npm run check`: everything that can be known without running the tests. All steps run, two at a time; all must pass.
  * `npm run check -- lint imports` runs those two.
  */
 import { spawn } from 'node:child_process';
@@ -24,6 +24,7 @@ const steps: Step[] = [
   { name: 'types', runs: [[TSC, '-p', 'tsconfig.json']] },
   { name: 'imports', runs: [['scripts/check-imports.ts']] },
   { name: 'style', runs: [['scripts/check-style.ts']] },
+  { name: 'docs', runs: [['--conditions=@polylog/source', 'scripts/docs.ts', '--check']] },
   { name: 'unused', runs: [['node_modules/knip/bin/knip.js', '--no-progress']] },
   { name: 'packages', runs: packageRuns() },
 ];

@@ -23,6 +23,7 @@ export const COMMANDS = {
   test: [CONDITIONS, ...TEST_FLAGS],
   check: [CONDITIONS, 'scripts/check.ts'],
   format: ['scripts/format.ts'],
+  docs: [CONDITIONS, 'scripts/docs.ts'],
   sim: [CONDITIONS, 'sim/main.ts'],
   'sim:mutants': [CONDITIONS, 'sim/mutants/main.ts'],
   bench: [CONDITIONS, 'bench/main.ts'],

@@ -61,22 +61,26 @@ function describeResources(metrics: Metrics): void {
   });
 }
 
-/** Where the system shows them: on Linux. */
+/** Where the system shows them; elsewhere they have no value. */
 function describeDescriptors(metrics: Metrics): void {
-  if (process.platform !== 'linux') return;
-  metrics.gauge({
+  const isShown = process.platform === 'linux';
+  metrics.gauges({
     name: 'process_open_fds',
-    help: 'Open file descriptors (Linux)',
-    read: () => readdirSync('/proc/self/fd').length,
+    help: 'Open file descriptors (on Linux)',
+    labels: [],
+    read: (add) => isShown && add(readdirSync('/proc/self/fd').length),
   });
-  metrics.gauge({
+  metrics.gauges({
     name: 'process_max_fds',
-    help: 'The most file descriptors that the process may have (Linux)',
-    read: () => {
-      const limit = /^Max open files +(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-      return limit === undefined || limit === 'unlimited' ? Infinity : Number(limit);
-    },
+    help: 'The most file descriptors that the process may have (on Linux)',
+    labels: [],
+    read: (add) => isShown && add(descriptorsMax()),
   });
+}
+
+function descriptorsMax(): number {
+  const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  return limit === undefined ? Infinity : Number(limit);
 }
 
 function describeEventLoop(metrics: Metrics): () => void {

@@ -43,7 +43,7 @@ function describeSpace(metrics: Metrics, store: LogStore, statistics: Statistics
   });
   metrics.gauge({
     name: 'disk_reserve_bytes',
-    help: 'disk.reserve.bytes: below it writes are refused, until twice as much is free again',
+    help: 'Free space below which writes are refused, until twice as much is free again (disk.reserve.bytes)',
     read: () => statistics().space.reserveBytes,
   });
 }
@@ -95,7 +95,7 @@ function describeLogs(metrics: Metrics, store: LogStore, statistics: Statistics)
   });
   metrics.gauge({
     name: 'log_files_open_max',
-    help: 'files.open.max',
+    help: 'The most of them that are kept open (files.open.max)',
     read: () => statistics().files.openMax,
   });
 }
@@ -124,7 +124,11 @@ function describeJournal(metrics: Metrics, statistics: Statistics): void {
     ({ files, fileBytes }) => files * fileBytes,
   );
   gauge('journal_files', 'Files of the journal', ({ files }) => files);
-  gauge('journal_files_max', 'journal.files.max', ({ filesMax }) => filesMax);
+  gauge(
+    'journal_files_max',
+    'Most files that the journal may have (journal.files.max)',
+    ({ filesMax }) => filesMax,
+  );
   gauge(
     'journal_files_in_use',
     'Files of the journal that wait for a checkpoint; half of journal_files_max starts one',
@@ -175,7 +179,15 @@ function describeRecovery(metrics: Metrics, store: LogStore): void {
     read: (add) => add(1, kind),
   });
   gauge('scanned_bytes', 'Bytes that the recovery of this start read and checked', scannedBytes);
-  gauge('cut_bytes', 'Torn bytes that it cut off the ends of logs', cutBytes);
-  gauge('journal_batches', 'Batches that the journal gave back', journalBatches);
-  gauge('corrupt_ranges', 'Damaged ranges that it found below recovery points, and kept', corruptRanges);
+  gauge('cut_bytes', 'Torn bytes that the recovery of this start cut off the ends of logs', cutBytes);
+  gauge(
+    'journal_batches',
+    'Batches that the journal gave back in the recovery of this start',
+    journalBatches,
+  );
+  gauge(
+    'corrupt_ranges',
+    'Damaged ranges that the recovery of this start found below recovery points, and kept',
+    corruptRanges,
+  );
 }

@@ -13,12 +13,12 @@ export function describeListener(metrics: Metrics, pipeline: Pipeline): void {
   gauge('request_buffer_bytes', 'Memory of requests that arrive in pieces or wait', () => frames.usedBytes);
   gauge(
     'request_buffer_bytes_max',
-    'queued.max.request.bytes: reading pauses there',
+    'Memory of requests at which reading pauses (queued.max.request.bytes)',
     () => limits.requestBytesInFlightMax,
   );
   gauge(
     'requests_waiting_for_memory',
-    'Requests whose reading pauses for want of that memory',
+    'Requests whose reading pauses for want of request memory',
     () => frames.waiting,
   );
   gauge(
@@ -33,7 +33,7 @@ export function describeListener(metrics: Metrics, pipeline: Pipeline): void {
   );
   gauge(
     'response_buffer_bytes_max',
-    'queued.max.response.bytes: the bound of each of the two',
+    'Bound of records in memory, and again of encoded responses (queued.max.response.bytes)',
     () => limits.responseBytesInFlightMax,
   );
 }

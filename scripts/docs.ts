@@ -1,0 +1,28 @@
+/**
+ * `npm run docs` writes the pages in docs/ that come from the code. `-- --check`, a step of `npm run check`, writes nothing: exit code 1 and a
+ * line for each page that is not what it would write.
+ */
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import process from 'node:process';
+
+import { configurationPage } from './docs/configuration.ts';
+import { metricsPage } from './docs/metrics.ts';
+
+const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
+  'docs/configuration.md': configurationPage,
+  'docs/metrics.md': metricsPage,
+};
+
+const checkOnly = process.argv.includes('--check');
+for (const [file, page] of Object.entries(PAGES)) {
+  const text = await page();
+  const present = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  if (text === present) continue;
+  if (checkOnly) {
+    console.error(`${file} is not what the code says: run npm run docs`);
+    process.exitCode = 1;
+  } else {
+    writeFileSync(file, text);
+    console.log(`wrote ${file}`);
+  }
+}
