@@ -41,7 +41,9 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   security: { layers: [...GROUND, 'config', 'metadata', 'cluster'] },
   quotas: { layers: [...GROUND, 'config', 'metadata', 'cluster'] },
   topics: { layers: [...CLUSTER, 'replication'] },
-  groups: { layers: [...CLUSTER, 'replication', 'topics'] },
+  /** What runs a deterministic state machine over a partition of an internal topic: the ground of groups, queues and transactions. */
+  coordinator: { layers: [...CLUSTER, 'replication', 'topics'] },
+  groups: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'] },
   queues: { layers: [...CLUSTER, 'replication', 'topics'] },
   transactions: { layers: [...CLUSTER, 'replication', 'topics'] },
   'frontends/kafka': { layers: EDGE, packages: ['@polylog/kafka-protocol'] },

@@ -8,6 +8,8 @@ import { claimDataFolder } from './config/meta-properties.ts';
 import { parseTopicSettings } from './config/topic-config.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
+import { GroupService } from './groups/service.ts';
+import { groupSettingsOf } from './groups/settings.ts';
 import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
 import type { Platform } from './platform/index.ts';
@@ -83,9 +85,10 @@ export class Engine {
   }
 
   async stop(): Promise<void> {
-    const { frontend, partitions, tracker, registration, metadata, logs, compute } = this.#parts;
+    const { frontend, groups, partitions, tracker, registration, metadata, logs, compute } = this.#parts;
     this.stopping();
     await frontend.close();
+    groups.close();
     await partitions.close();
     tracker.close();
     await registration.lease.revoke();
@@ -102,6 +105,7 @@ interface EngineParts {
   readonly registration: Registration;
   readonly tracker: ImageTracker;
   readonly partitions: PartitionRegistry;
+  readonly groups: GroupService;
   readonly metrics: BrokerMetrics;
   readonly compute: Platform['compute'];
 }
@@ -177,15 +181,18 @@ async function assemble(
   if (orphans.length > 0) await controller.removePartitionKeys(orphans);
   describeStorage(metrics, logs);
   describePartitions(metrics, partitions, brokerId);
+  const admin = new BrokerTopicAdmin({
+    controller,
+    partitions,
+    topicDefaults,
+    deletionAllowed: settings['delete.topic.enable'],
+  });
+  const groups = coordinateGroups(platform, config, { partitions, admin, tracker });
   frontend.serve({
     brokerId,
     partitions,
-    admin: new BrokerTopicAdmin({
-      controller,
-      partitions,
-      topicDefaults,
-      deletionAllowed: settings['delete.topic.enable'],
-    }),
+    admin,
+    groups,
     producerIds: new ProducerIdBlocks(metadata),
     metrics,
     autoCreateTopics: settings['auto.create.topics.enable'],
@@ -203,9 +210,42 @@ async function assemble(
     registration,
     tracker,
     partitions,
+    groups,
     metrics,
     compute,
   };
+}
+
+/** After the partitions, so that those hear of a change of the image first. */
+function coordinateGroups(
+  { clock, timers, random, logger }: Platform,
+  { settings }: BrokerConfig,
+  parts: {
+    readonly partitions: PartitionRegistry;
+    readonly admin: BrokerTopicAdmin;
+    readonly tracker: ImageTracker;
+  },
+): GroupService {
+  const { partitions, admin, tracker } = parts;
+  const groups = new GroupService({
+    partitions,
+    admin,
+    clock,
+    timers,
+    random,
+    logger,
+    settings: groupSettingsOf(settings),
+    topic: {
+      partitions: settings['offsets.topic.num.partitions'],
+      replicationFactor: settings['offsets.topic.replication.factor'],
+      segmentBytes: settings['offsets.topic.segment.bytes'],
+    },
+  });
+  tracker.onChange(({ topics }) => {
+    groups.imageChanged();
+    for (const [name, topic] of topics) if (topic === undefined) groups.topicDeleted(name);
+  });
+  return groups;
 }
 
 function hostPartitions(

@@ -4,3 +4,4 @@ export * from './record.ts';
 export * from './batch-builder.ts';
 export * from './control-record.ts';
 export * from './check-records.ts';
+export * from './consumer-offsets.ts';

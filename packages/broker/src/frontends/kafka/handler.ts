@@ -2,6 +2,7 @@ import type { Api } from '@polylog/kafka-protocol';
 
 import type { BrokerConfig } from '../../config/broker-config.ts';
 import type { ProducerIds } from '../../cluster/producer-ids.ts';
+import type { GroupCoordinator } from '../../groups/types.ts';
 import type { ApiMetrics, Metrics } from '../../metrics/types.ts';
 import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
@@ -20,6 +21,7 @@ export interface KafkaServices {
   readonly partitions: HostedPartitions;
   readonly admin: TopicAdmin;
   readonly producerIds: ProducerIds;
+  readonly groups: GroupCoordinator;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly timers: Timers;

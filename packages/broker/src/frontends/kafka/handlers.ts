@@ -16,6 +16,17 @@ import { listOffsetsHandler } from './handlers/list-offsets.ts';
 import { metadataHandler } from './handlers/metadata.ts';
 import { offsetForLeaderEpochHandler } from './handlers/offset-for-leader-epoch.ts';
 import { produceHandler } from './handlers/produce.ts';
+import { deleteGroupsHandler } from './handlers/delete-groups.ts';
+import { describeGroupsHandler } from './handlers/describe-groups.ts';
+import { findCoordinatorHandler } from './handlers/find-coordinator.ts';
+import { heartbeatHandler } from './handlers/heartbeat.ts';
+import { joinGroupHandler } from './handlers/join-group.ts';
+import { leaveGroupHandler } from './handlers/leave-group.ts';
+import { listGroupsHandler } from './handlers/list-groups.ts';
+import { offsetCommitHandler } from './handlers/offset-commit.ts';
+import { offsetDeleteHandler } from './handlers/offset-delete.ts';
+import { offsetFetchHandler } from './handlers/offset-fetch.ts';
+import { syncGroupHandler } from './handlers/sync-group.ts';
 
 /** Every API that is served: what is in this list is advertised, and nothing else. */
 export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] {
@@ -37,6 +48,17 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     describeTopicPartitionsHandler(services),
     describeLogDirsHandler(services),
     initProducerIdHandler(services),
+    syncGroupHandler(services),
+    offsetFetchHandler(services),
+    offsetDeleteHandler(services),
+    offsetCommitHandler(services),
+    listGroupsHandler(services),
+    leaveGroupHandler(services),
+    joinGroupHandler(services),
+    heartbeatHandler(services),
+    findCoordinatorHandler(services),
+    describeGroupsHandler(services),
+    deleteGroupsHandler(services),
   ];
   return handlers;
 }

@@ -60,6 +60,7 @@ class Client {
       partitions: bench.partitions,
       admin: bench.admin,
       producerIds: new ProducerIdBlocks(bench.store),
+      groups: undefined as unknown as KafkaServices['groups'],
       metrics: new BrokerMetrics(),
       clock,
       timers: clock,

@@ -1,0 +1,134 @@
+import { offsetFetch, type OffsetFetchRequest, type OffsetFetchResponseInit } from '@polylog/kafka-protocol';
+
+import type { ErrorName } from '../../../errors.ts';
+import type { FetchedOffsets, TopicPartition } from '../../../groups/types.ts';
+import { NONE } from '../errors.ts';
+import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
+import { codeOf } from './group-requests.ts';
+
+/** Many groups in one request (KIP-709). */
+const MANY_SINCE = 8;
+/** Topics by id (KIP-848). */
+const TOPIC_IDS_SINCE = 10;
+/** The first version with an error for the whole group; before it every partition carries it. */
+const GROUP_ERROR_SINCE = 2;
+const NOTHING = { committedOffset: -1, committedLeaderEpoch: -1, metadata: '' };
+
+type GroupAnswer = NonNullable<OffsetFetchResponseInit['groups']>[number];
+type TopicAnswer = GroupAnswer['topics'][number];
+
+interface TopicAsked {
+  readonly name: string;
+  /** Meant from v10 on. */
+  readonly topicId: string;
+  readonly partitionIndexes: readonly number[];
+}
+
+/**
+ * OffsetFetch v1-v10: what groups have committed; all of it where no topics are named (v2).
+ *
+ * - What was not committed is offset -1 without an error, and so is everything of a group that does not exist.
+ * - A topic id that does not exist is answered 100 (v10).
+ *
+ * Gaps: `requireStable` (v7) changes nothing as long as there are no transactions; member ids and epochs (v9) are for KIP-848 groups.
+ */
+export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
+  return defineHandler({
+    api: offsetFetch,
+    versions: [1, 10],
+    isAdmin: true,
+    async handle(request, { version }) {
+      if (version >= MANY_SINCE) {
+        const wanted = request.groups.map(({ groupId, topics }) => fetch(services, groupId, topics, version));
+        return { groups: await Promise.all(wanted) };
+      }
+      const topics = request.topics?.map((topic) => ({ ...topic, topicId: '' })) ?? null;
+      const { topics: answers, errorCode } = await fetch(services, request.groupId, topics, version);
+      return ofOneGroup(request, answers, errorCode ?? NONE, version);
+    },
+    failure: (request, errorCode, _message, version) =>
+      version >= MANY_SINCE
+        ? { groups: request.groups.map(({ groupId }) => ({ groupId, topics: [], errorCode })) }
+        : ofOneGroup(request, [], errorCode, version),
+  });
+}
+
+async function fetch(
+  services: KafkaServices,
+  groupId: string,
+  topics: readonly TopicAsked[] | null,
+  version: number,
+): Promise<GroupAnswer> {
+  const named = topics?.map((topic) => ({ ...topic, name: nameOf(services, topic, version) }));
+  const fetched = await services.groups.fetchOffsets(groupId, named && partitionsOf(named));
+  if (fetched.error !== undefined) return { groupId, topics: [], errorCode: codeOf(fetched.error) };
+  const { offsets } = fetched;
+  const answers = named?.map((topic) => answerOf(topic, offsets)) ?? allOf(services, offsets, version);
+  return { groupId, topics: answers, errorCode: NONE };
+}
+
+function nameOf({ partitions }: KafkaServices, topic: TopicAsked, version: number): string | undefined {
+  if (version < TOPIC_IDS_SINCE) return topic.name;
+  return partitions.image.topicById(topic.topicId)?.kafkaName;
+}
+
+type Named = Omit<TopicAsked, 'name'> & { readonly name: string | undefined };
+
+function partitionsOf(topics: readonly Named[]): TopicPartition[] {
+  return topics.flatMap(({ name, partitionIndexes }) =>
+    name === undefined ? [] : partitionIndexes.map((partition) => ({ topic: name, partition })),
+  );
+}
+
+function answerOf({ name, topicId, partitionIndexes }: Named, offsets: FetchedOffsets): TopicAnswer {
+  const committed = name === undefined ? undefined : offsets.get(name);
+  const error: ErrorName | undefined = name === undefined ? 'UNKNOWN_TOPIC_ID' : undefined;
+  return {
+    name: name ?? '',
+    topicId,
+    partitions: partitionIndexes.map((partitionIndex) => ({
+      partitionIndex,
+      ...shown(committed?.get(partitionIndex)),
+      errorCode: codeOf(error),
+    })),
+  };
+}
+
+/** What is committed for topics that are gone has no id to be told by. */
+function allOf({ partitions }: KafkaServices, offsets: FetchedOffsets, version: number): TopicAnswer[] {
+  return [...offsets].flatMap(([name, committed]) => {
+    const topicId = partitions.image.topicByName(name)?.id;
+    if (topicId === undefined && version >= TOPIC_IDS_SINCE) return [];
+    const answers = [...committed].map(([partitionIndex, offset]) => ({
+      partitionIndex,
+      ...shown(offset),
+      errorCode: NONE,
+    }));
+    return [{ name, ...(topicId === undefined ? {} : { topicId }), partitions: answers }];
+  });
+}
+
+function shown(
+  offset: { readonly offset: number; readonly leaderEpoch: number; readonly metadata: string } | undefined,
+): typeof NOTHING {
+  if (offset === undefined) return NOTHING;
+  const { leaderEpoch, metadata } = offset;
+  return { committedOffset: offset.offset, committedLeaderEpoch: leaderEpoch, metadata };
+}
+
+function ofOneGroup(
+  request: OffsetFetchRequest,
+  topics: readonly TopicAnswer[],
+  errorCode: number,
+  version: number,
+): OffsetFetchResponseInit {
+  const shownTopics = topics.map(({ name, partitions }) => ({ name: name!, partitions }));
+  if (version >= GROUP_ERROR_SINCE) return { topics: shownTopics, errorCode };
+  if (errorCode === NONE) return { topics: shownTopics };
+  return {
+    topics: (request.topics ?? []).map(({ name, partitionIndexes }) => ({
+      name,
+      partitions: partitionIndexes.map((partitionIndex) => ({ partitionIndex, ...NOTHING, errorCode })),
+    })),
+  };
+}

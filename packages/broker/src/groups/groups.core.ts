@@ -1,0 +1,510 @@
+import {
+  decodeConsumerOffsetsKey,
+  decodeGroupValue,
+  decodeOffsetValue,
+  encodeGroupKey,
+  encodeGroupValue,
+  encodeOffsetKey,
+  encodeOffsetValue,
+  type CommittedOffset,
+} from '@polylog/record';
+import { Deadline, DeadlineQueue } from '../coordinator/deadlines.core.ts';
+import type {
+  CoordinatorCore,
+  CoordinatorSink,
+  Durability,
+  Instant,
+  StateRecord,
+} from '../coordinator/types.ts';
+import type { ErrorName } from '../errors.ts';
+import { ClassicGroup, metadataBytesOf, NO_ASSIGNMENT } from './classic-group.core.ts';
+import { expiredOffsets } from './offset-expiry.core.ts';
+import { joinRefusal, memberOf, Rebalancer, syncRefusal } from './rebalance.core.ts';
+import { CONSUMER_PROTOCOL_TYPE } from './subscription.core.ts';
+import type {
+  CommitRequest,
+  DeleteOffsetsResponse,
+  DescribedGroup,
+  FetchOffsetsResponse,
+  GroupCounters,
+  GroupSettings,
+  GroupSummary,
+  HeartbeatRequest,
+  JoinRequest,
+  JoinResponse,
+  LeaveResponse,
+  LeaveResult,
+  ListedGroup,
+  ListResponse,
+  MemberIdentity,
+  Refused,
+  SyncRequest,
+  SyncResponse,
+  TopicPartition,
+} from './types.ts';
+
+/** What a member tells the others, all its protocols together. */
+export const MEMBER_METADATA_BYTES_MAX = 1024 * 1024;
+/** The same of all members of a group: its record has to fit into a segment, beside the assignments. */
+export const GROUP_METADATA_BYTES_MAX = 32 * 1024 * 1024;
+/** Offsets that are looked at for their expiry at a time, and the pause until the next ones. */
+const EXPIRY_OFFSETS_PER_STEP = 20_000;
+const EXPIRY_STEP_PAUSE_MS = 10;
+
+export interface GroupsCoreOptions {
+  readonly sink: CoordinatorSink;
+  readonly settings: GroupSettings;
+  readonly counters: GroupCounters;
+  /** A fresh id, 22 characters. */
+  readonly uuid: () => string;
+}
+
+/**
+ * The groups of one partition of `__consumer_offsets`: who is in them and what they have committed. Its state changes when a request is
+ * decided, and is written as records of Kafka's format in the same turn; every answer that tells of it waits until they are committed.
+ */
+export class GroupsCore implements CoordinatorCore {
+  readonly #sink: CoordinatorSink;
+  readonly #settings: GroupSettings;
+  readonly #counters: GroupCounters;
+  readonly #deadlines = new DeadlineQueue();
+  readonly #groups = new Map<string, ClassicGroup>();
+  readonly #rebalancer: Rebalancer;
+  readonly #expiry: Deadline;
+  /** Where a look for expired offsets goes on. */
+  #expiring: IterableIterator<ClassicGroup> | undefined;
+
+  constructor(options: GroupsCoreOptions) {
+    this.#sink = options.sink;
+    this.#settings = options.settings;
+    this.#counters = options.counters;
+    this.#rebalancer = new Rebalancer({
+      settings: options.settings,
+      deadlines: this.#deadlines,
+      counters: options.counters,
+      uuid: options.uuid,
+      persist: (group, now, assignments, done) => this.#persist(group, now, assignments, done),
+      idle: (group) => this.#dropIfUnused(group),
+    });
+    this.#expiry = new Deadline(this.#deadlines, (now) => this.#expire(now));
+  }
+
+  // The log
+
+  replay({ key, value }: StateRecord, now: Instant): void {
+    const decoded = decodeConsumerOffsetsKey(key);
+    switch (decoded.kind) {
+      case 'unknown':
+        return;
+      case 'offset': {
+        const { group: groupId, topic, partition } = decoded;
+        if (value !== null) this.#groupFor(groupId).offsets.set(topic, partition, decodeOffsetValue(value));
+        else this.#groups.get(groupId)?.offsets.delete(topic, partition);
+        return;
+      }
+      case 'group':
+        this.#replayGroup(decoded.group, value, now);
+    }
+  }
+
+  /** The newest record of a group says all of it. */
+  #replayGroup(groupId: string, value: Uint8Array | null, now: Instant): void {
+    const before = this.#groups.get(groupId);
+    const stored = value === null ? undefined : decodeGroupValue(value);
+    const group = this.#makeGroup(groupId);
+    if (before !== undefined) {
+      for (const [topic, partitions] of before.offsets.byTopic)
+        for (const [partition, committed] of partitions) group.offsets.set(topic, partition, committed);
+      for (const member of before.members.values()) member.session.clear();
+    }
+    this.#groups.set(groupId, group);
+    if (stored === undefined) return;
+    group.generation = stored.generation;
+    group.protocolType = stored.protocolType;
+    group.protocol = stored.protocol;
+    group.hasRecord = true;
+    for (const member of stored.members) {
+      const protocols = [{ name: stored.protocol ?? '', metadata: member.subscription }];
+      const fields = { ...member, protocols, awaitingJoin: undefined, awaitingSync: undefined, isNew: false };
+      this.#rebalancer.restoreMember(group, fields, stored.protocolType);
+    }
+    group.leader = stored.leader;
+    group.restore(group.members.size > 0 ? 'Stable' : 'Empty', stored.currentStateTimestamp);
+    for (const member of group.members.values()) this.#rebalancer.extendSession(member, now);
+  }
+
+  loaded(now: Instant): void {
+    for (const group of this.#groups.values()) {
+      // The time that the load took does not count against the members.
+      for (const member of group.members.values()) this.#rebalancer.extendSession(member, now);
+      group.noteSubscriptions();
+      this.#dropIfUnused(group);
+    }
+    this.#expiry.set(now.monotonicMs + this.#settings.retentionCheckMs);
+  }
+
+  get nextDeadlineMs(): number {
+    return this.#deadlines.nextMs;
+  }
+
+  tick(now: Instant): void {
+    this.#deadlines.run(now);
+  }
+
+  close(error: ErrorName): void {
+    for (const group of this.#groups.values()) this.#rebalancer.abandon(group, error);
+  }
+
+  // Members
+
+  join(request: JoinRequest, now: Instant, respond: (response: JoinResponse) => void): void {
+    const refusal = this.#joinRefusalOf(request);
+    if (refusal !== undefined) {
+      respond(joinRefusal(refusal, request.memberId));
+      return;
+    }
+    const group = this.#groupFor(request.groupId);
+    this.#rebalancer.join(group, request, now, respond);
+    this.#dropIfUnused(group);
+  }
+
+  #joinRefusalOf(request: JoinRequest): ErrorName | undefined {
+    const { groupId, memberId, sessionTimeoutMs } = request;
+    const { sessionTimeoutMinMs, sessionTimeoutMaxMs, groupsMax } = this.#settings;
+    if (groupId === '') return 'INVALID_GROUP_ID';
+    if (sessionTimeoutMs < sessionTimeoutMinMs || sessionTimeoutMs > sessionTimeoutMaxMs) {
+      return 'INVALID_SESSION_TIMEOUT';
+    }
+    const bytes = metadataBytesOf(request.protocols);
+    if (bytes > MEMBER_METADATA_BYTES_MAX) return 'INVALID_REQUEST';
+    const group = this.#groups.get(groupId);
+    if (group === undefined) {
+      if (memberId !== '') return 'UNKNOWN_MEMBER_ID';
+      return this.#groups.size >= groupsMax ? 'GROUP_MAX_SIZE_REACHED' : undefined;
+    }
+    return group.metadataBytes + bytes > GROUP_METADATA_BYTES_MAX ? 'GROUP_MAX_SIZE_REACHED' : undefined;
+  }
+
+  sync(request: SyncRequest, now: Instant, respond: (response: SyncResponse) => void): void {
+    const group = this.#groups.get(request.groupId);
+    if (group === undefined) respond(syncRefusal(unknownGroup(request.groupId)));
+    else this.#rebalancer.sync(group, request, now, respond);
+  }
+
+  heartbeat(request: HeartbeatRequest, now: Instant): ErrorName | undefined {
+    const group = this.#groups.get(request.groupId);
+    if (group === undefined) return unknownGroup(request.groupId);
+    return this.#rebalancer.heartbeat(group, request, now);
+  }
+
+  leave(
+    groupId: string,
+    members: readonly MemberIdentity[],
+    now: Instant,
+    done: (response: LeaveResponse) => void,
+  ): void {
+    if (groupId === '') {
+      done({ error: 'INVALID_GROUP_ID' });
+      return;
+    }
+    const group = this.#groups.get(groupId);
+    const results = members.map((member): LeaveResult =>
+      group === undefined
+        ? { ...member, error: 'UNKNOWN_MEMBER_ID' }
+        : this.#rebalancer.leave(group, member, now),
+    );
+    this.#sink.whenCommitted((error) => done(error === undefined ? { error, results } : { error }));
+  }
+
+  // Offsets
+
+  commit(request: CommitRequest, now: Instant, done: (failure: Durability) => void): void {
+    const { groupId, offsets } = request;
+    const found = this.#groupOfCommit(request, now);
+    if (typeof found === 'string') {
+      done(found);
+      return;
+    }
+    if (offsets.length === 0) {
+      done(undefined);
+      return;
+    }
+    const expireTimestamp = request.retentionMs >= 0 ? now.wallMs + request.retentionMs : -1;
+    const records: StateRecord[] = [];
+    for (const { topic, partition, offset, leaderEpoch, metadata } of offsets) {
+      const committed = { offset, leaderEpoch, metadata, commitTimestamp: now.wallMs, expireTimestamp };
+      found.offsets.set(topic, partition, committed);
+      const key = encodeOffsetKey(groupId, topic, partition);
+      records.push({ key, value: encodeOffsetValue(committed) });
+    }
+    this.#counters.offsetsCommitted += offsets.length;
+    this.#sink.append(records, done);
+  }
+
+  #groupOfCommit(request: CommitRequest, now: Instant): ClassicGroup | ErrorName {
+    const { groupId, generationId, offsets } = request;
+    const present = this.#groups.get(groupId);
+    if (present === undefined) {
+      // Whoever only stores offsets, without members, makes a group by that.
+      if (generationId >= 0) return 'ILLEGAL_GENERATION';
+      if (this.#groups.size >= this.#settings.groupsMax) return 'GROUP_MAX_SIZE_REACHED';
+    } else {
+      const refusal = this.#commitRefusalOf(present, request, now);
+      if (refusal !== undefined) return refusal;
+    }
+    const count = (present?.offsets.count ?? 0) + offsets.length;
+    if (count > this.#settings.offsetsPerGroupMax && this.#addsTooMany(present, request)) {
+      return 'GROUP_MAX_SIZE_REACHED';
+    }
+    return present ?? (offsets.length === 0 ? this.#makeGroup(groupId) : this.#groupFor(groupId));
+  }
+
+  #addsTooMany(group: ClassicGroup | undefined, { offsets }: CommitRequest): boolean {
+    const added = offsets.filter(
+      ({ topic, partition }) => group?.offsets.get(topic, partition) === undefined,
+    );
+    return (group?.offsets.count ?? 0) + added.length > this.#settings.offsetsPerGroupMax;
+  }
+
+  #commitRefusalOf(group: ClassicGroup, request: CommitRequest, now: Instant): ErrorName | undefined {
+    const { state } = group;
+    const { memberId, groupInstanceId, generationId } = request;
+    if (state === 'Dead') return 'COORDINATOR_NOT_AVAILABLE';
+    // Administrators, and consumers that choose their partitions themselves, commit while nobody else does.
+    if (generationId < 0 && state === 'Empty') return undefined;
+    if (generationId < 0 && memberId === '' && groupInstanceId === null) return 'UNKNOWN_MEMBER_ID';
+    const member = memberOf(group, request);
+    if (typeof member === 'string') return member;
+    if (generationId !== group.generation) return 'ILLEGAL_GENERATION';
+    if (state === 'CompletingRebalance') return 'REBALANCE_IN_PROGRESS';
+    this.#rebalancer.extendSession(member, now);
+    return undefined;
+  }
+
+  fetchOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[] | undefined,
+    done: (response: FetchOffsetsResponse) => void,
+  ): void {
+    const group = this.#groups.get(groupId);
+    const offsets = group === undefined ? new Map() : offsetsOf(group, partitions);
+    this.#sink.whenCommitted((error) => done(error === undefined ? { error, offsets } : { error }));
+  }
+
+  deleteOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+    done: (response: DeleteOffsetsResponse) => void,
+  ): void {
+    const group = this.#groups.get(groupId);
+    if (group === undefined || group.state === 'Dead') {
+      done({ error: 'GROUP_ID_NOT_FOUND' });
+      return;
+    }
+    if (group.state !== 'Empty' && group.protocolType !== CONSUMER_PROTOCOL_TYPE) {
+      done({ error: 'NON_EMPTY_GROUP' });
+      return;
+    }
+    const records: StateRecord[] = [];
+    const results = partitions.map(({ topic, partition }): ErrorName | undefined => {
+      // KIP-496: what members read at present stays. Where their subscriptions are not known, that is everything.
+      const isRead = group.state !== 'Empty' && (group.subscribedTopics?.has(topic) ?? true);
+      if (isRead) return 'GROUP_SUBSCRIBED_TO_TOPIC';
+      if (group.offsets.delete(topic, partition)) {
+        records.push({ key: encodeOffsetKey(groupId, topic, partition), value: null });
+      }
+      return undefined;
+    });
+    this.#dropIfUnused(group);
+    const answer = (error: Durability): void => done(error === undefined ? { error, results } : { error });
+    if (records.length === 0) this.#sink.whenCommitted(answer);
+    else this.#sink.append(records, answer);
+  }
+
+  /** A topic is gone: what was committed for it is forgotten. */
+  topicDeleted(topic: string): void {
+    const records: StateRecord[] = [];
+    for (const group of this.#groups.values()) {
+      const partitions = group.offsets.byTopic.get(topic);
+      if (partitions === undefined) continue;
+      for (const partition of [...partitions.keys()]) {
+        group.offsets.delete(topic, partition);
+        records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
+      }
+      this.#dropIfUnused(group);
+    }
+    if (records.length > 0) this.#sink.append(records, ignore);
+  }
+
+  // Administration
+
+  describe(groupId: string, done: (response: Refused | DescribedGroup) => void): void {
+    const described = this.#describe(groupId);
+    this.#sink.whenCommitted((error) => done(error === undefined ? described : { error }));
+  }
+
+  #describe(groupId: string): Refused | DescribedGroup {
+    const group = this.#groups.get(groupId);
+    if (group === undefined) return { error: 'GROUP_ID_NOT_FOUND' };
+    const isStable = group.state === 'Stable';
+    const members = [...group.members.values()].map((member) => ({
+      memberId: member.memberId,
+      groupInstanceId: member.groupInstanceId,
+      clientId: member.clientId,
+      clientHost: member.clientHost,
+      // Between generations nothing of it holds.
+      metadata: isStable ? group.metadataOf(member) : NO_ASSIGNMENT,
+      assignment: isStable ? member.assignment : NO_ASSIGNMENT,
+    }));
+    const protocol = isStable ? (group.protocol ?? '') : '';
+    return { error: undefined, state: group.state, protocolType: group.protocolType, protocol, members };
+  }
+
+  list(done: (response: ListResponse) => void): void {
+    const groups: ListedGroup[] = [...this.#groups.values()].map(({ groupId, protocolType, state }) => ({
+      groupId,
+      protocolType,
+      state,
+    }));
+    this.#sink.whenCommitted((error) => done(error === undefined ? { error, groups } : { error }));
+  }
+
+  deleteGroup(groupId: string, done: (failure: Durability) => void): void {
+    const group = this.#groups.get(groupId);
+    if (group === undefined || group.state === 'Dead') {
+      done('GROUP_ID_NOT_FOUND');
+      return;
+    }
+    if (group.state !== 'Empty' || group.pendingJoins.size > 0) {
+      done('NON_EMPTY_GROUP');
+      return;
+    }
+    this.#counters.groupsDeleted++;
+    const records = [...offsetTombstones(group), ...this.#remove(group)];
+    if (records.length === 0) done(undefined);
+    else this.#sink.append(records, done);
+  }
+
+  /** At this moment, committed or not: for metrics. */
+  *summaries(): Generator<GroupSummary> {
+    for (const { groupId, state, members, offsets } of this.#groups.values())
+      yield { groupId, state, members: members.size, offsets: offsets.byTopic };
+  }
+
+  // Groups come and go
+
+  #groupFor(groupId: string): ClassicGroup {
+    let group = this.#groups.get(groupId);
+    if (group === undefined) this.#groups.set(groupId, (group = this.#makeGroup(groupId)));
+    return group;
+  }
+
+  #makeGroup(groupId: string): ClassicGroup {
+    return new ClassicGroup(groupId, (group) => this.#rebalancer.deadlinesOf(group));
+  }
+
+  #dropIfUnused(group: ClassicGroup): void {
+    if (group.isUnused && this.#groups.get(group.groupId) === group) this.#remove(group);
+  }
+
+  /** Returns the record that says so, if there was one that said otherwise. */
+  #remove(group: ClassicGroup): StateRecord[] {
+    this.#groups.delete(group.groupId);
+    if (group.state !== 'Dead') group.transition('Dead', group.stateSinceMs);
+    return group.hasRecord ? [{ key: encodeGroupKey(group.groupId), value: null }] : [];
+  }
+
+  #persist(
+    group: ClassicGroup,
+    now: Instant,
+    assignments: ReadonlyMap<string, Uint8Array> | undefined,
+    done: (failure: Durability) => void,
+  ): void {
+    group.hasRecord = true;
+    group.stateSinceMs = now.wallMs;
+    const value = encodeGroupValue({
+      protocolType: group.protocolType,
+      generation: group.generation,
+      protocol: group.protocol,
+      leader: group.leader,
+      currentStateTimestamp: group.stateSinceMs,
+      members: [...group.members.values()].map((member) => ({
+        memberId: member.memberId,
+        groupInstanceId: member.groupInstanceId,
+        clientId: member.clientId,
+        clientHost: member.clientHost,
+        rebalanceTimeoutMs: member.rebalanceTimeoutMs,
+        sessionTimeoutMs: member.sessionTimeoutMs,
+        subscription: group.metadataOf(member),
+        assignment: assignments?.get(member.memberId) ?? member.assignment,
+      })),
+    });
+    this.#sink.append([{ key: encodeGroupKey(group.groupId), value }], done);
+  }
+
+  // Expiry
+
+  /** A step at a time, so that a million offsets do not hold the loop. */
+  #expire(now: Instant): void {
+    this.#expiring ??= this.#groups.values();
+    const records: StateRecord[] = [];
+    let looked = 0;
+    while (looked < EXPIRY_OFFSETS_PER_STEP) {
+      const { value: group, done } = this.#expiring.next();
+      if (done === true) {
+        this.#expiring = undefined;
+        break;
+      }
+      looked += 1 + group.offsets.count;
+      records.push(...this.#expireIn(group, now));
+    }
+    const pauseMs = this.#expiring === undefined ? this.#settings.retentionCheckMs : EXPIRY_STEP_PAUSE_MS;
+    this.#expiry.set(now.monotonicMs + pauseMs);
+    if (records.length > 0) this.#sink.append(records, ignore);
+  }
+
+  #expireIn(group: ClassicGroup, now: Instant): StateRecord[] {
+    const records: StateRecord[] = [];
+    for (const { topic, partition } of expiredOffsets(group, this.#settings.offsetsRetentionMs, now.wallMs)) {
+      group.offsets.delete(topic, partition);
+      this.#counters.offsetsExpired++;
+      records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
+    }
+    const isOver = group.state === 'Empty' && group.offsets.count === 0 && group.pendingJoins.size === 0;
+    if (isOver) records.push(...this.#remove(group));
+    return records;
+  }
+}
+
+function offsetsOf(
+  group: ClassicGroup,
+  partitions: readonly TopicPartition[] | undefined,
+): Map<string, Map<number, CommittedOffset>> {
+  if (partitions === undefined) return group.offsets.snapshot();
+  const found = new Map<string, Map<number, CommittedOffset>>();
+  for (const { topic, partition } of partitions) {
+    const committed = group.offsets.get(topic, partition);
+    if (committed === undefined) continue;
+    const ofTopic = found.get(topic);
+    if (ofTopic === undefined) found.set(topic, new Map([[partition, committed]]));
+    else ofTopic.set(partition, committed);
+  }
+  return found;
+}
+
+function offsetTombstones(group: ClassicGroup): StateRecord[] {
+  const records: StateRecord[] = [];
+  for (const [topic, partitions] of group.offsets.byTopic) {
+    for (const partition of partitions.keys()) {
+      records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
+    }
+  }
+  return records;
+}
+
+function unknownGroup(groupId: string): ErrorName {
+  return groupId === '' ? 'INVALID_GROUP_ID' : 'UNKNOWN_MEMBER_ID';
+}
+
+/** Nobody waits for it; where it fails, the state is loaded again. */
+function ignore(): void {}
