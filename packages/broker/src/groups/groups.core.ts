@@ -19,7 +19,8 @@ import type {
 import type { ErrorName } from '../errors.ts';
 import { ClassicGroup, metadataBytesOf, NO_ASSIGNMENT } from './classic-group.core.ts';
 import { expiredOffsets } from './offset-expiry.core.ts';
-import { joinRefusal, memberOf, Rebalancer, syncRefusal } from './rebalance.core.ts';
+import { joinRefusal, memberOf, syncRefusal } from './answers.core.ts';
+import { Rebalancer } from './rebalance.core.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './subscription.core.ts';
 import type {
   CommitRequest,
@@ -164,7 +165,7 @@ export class GroupsCore implements CoordinatorCore {
       return;
     }
     const group = this.#groupFor(request.groupId);
-    this.#rebalancer.join(group, request, now, respond);
+    this.#rebalancer.join(group, { request, now, respond });
     this.#dropIfUnused(group);
   }
 
@@ -327,7 +328,7 @@ export class GroupsCore implements CoordinatorCore {
     for (const group of this.#groups.values()) {
       const partitions = group.offsets.byTopic.get(topic);
       if (partitions === undefined) continue;
-      for (const partition of [...partitions.keys()]) {
+      for (const partition of partitions.keys()) {
         group.offsets.delete(topic, partition);
         records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
       }

@@ -1,11 +1,11 @@
 import { Deadline, type DeadlineQueue } from '../coordinator/deadlines.core.ts';
 import type { Durability, Instant } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
+import { assigned, joined, joinRefusal, memberOf, syncRefusal } from './answers.core.ts';
 import { type ClassicGroup, type Member, NO_ASSIGNMENT, sameProtocols } from './classic-group.core.ts';
 import type {
   GroupCounters,
   GroupSettings,
-  JoinedMember,
   JoinRequest,
   JoinResponse,
   LeaveResult,
@@ -20,8 +20,6 @@ const NEW_MEMBER_JOIN_MS_MAX = 300_000;
 const ASSIGNMENT_BYTES_MAX = 32 * 1024 * 1024;
 /** Of the client id that a member id begins with. */
 const MEMBER_ID_PREFIX_MAX = 255;
-/** Members for which an absent leader's list is not sent. */
-const NO_MEMBERS: readonly JoinedMember[] = [];
 
 export interface RebalancerOptions {
   readonly settings: GroupSettings;
@@ -38,6 +36,13 @@ export interface RebalancerOptions {
   ) => void;
   /** The group may have become needless. */
   readonly idle: (group: ClassicGroup) => void;
+}
+
+/** A request to join, and who waits for its answer. */
+export interface Joining {
+  readonly request: JoinRequest;
+  readonly now: Instant;
+  readonly respond: (response: JoinResponse) => void;
 }
 
 /**
@@ -67,20 +72,16 @@ export class Rebalancer {
 
   // Joining
 
-  join(
-    group: ClassicGroup,
-    request: JoinRequest,
-    now: Instant,
-    respond: (response: JoinResponse) => void,
-  ): void {
+  join(group: ClassicGroup, joining: Joining): void {
+    const { request, respond } = joining;
     const refusal = this.#refusalOf(group, request);
     if (refusal !== undefined) {
       respond(joinRefusal(refusal, request.memberId));
       return;
     }
-    if (request.memberId === '') this.#joinNew(group, request, now, respond);
-    else if (group.pendingJoins.has(request.memberId)) this.#joinPending(group, request, now, respond);
-    else this.#rejoin(group, request, now, respond);
+    if (request.memberId === '') this.#joinNew(group, joining);
+    else if (group.pendingJoins.has(request.memberId)) this.#joinPending(group, joining);
+    else this.#rejoin(group, joining);
   }
 
   #refusalOf(group: ClassicGroup, request: JoinRequest): ErrorName | undefined {
@@ -93,23 +94,19 @@ export class Rebalancer {
     return group.supports(protocolType, protocols) ? undefined : 'INCONSISTENT_GROUP_PROTOCOL';
   }
 
-  #joinNew(
-    group: ClassicGroup,
-    request: JoinRequest,
-    now: Instant,
-    respond: (response: JoinResponse) => void,
-  ): void {
+  #joinNew(group: ClassicGroup, joining: Joining): void {
+    const { request, now, respond } = joining;
     const { clientId, groupInstanceId } = request;
     const prefix = (groupInstanceId ?? clientId).slice(0, MEMBER_ID_PREFIX_MAX);
     const memberId = `${prefix}-${this.#options.uuid()}`;
     if (groupInstanceId !== null) {
       const old = group.staticMember(groupInstanceId);
-      if (old === undefined) this.#addAndRebalance(group, request, memberId, now, respond);
-      else this.#replaceStatic(group, old, request, memberId, now, respond);
+      if (old === undefined) this.#addAndRebalance(group, memberId, joining);
+      else this.#replaceStatic(group, old, memberId, joining);
       return;
     }
     if (!request.requiresKnownMemberId) {
-      this.#addAndRebalance(group, request, memberId, now, respond);
+      this.#addAndRebalance(group, memberId, joining);
       return;
     }
     const pending = new Deadline(this.#options.deadlines, (at) => {
@@ -122,22 +119,13 @@ export class Rebalancer {
     respond(joinRefusal('MEMBER_ID_REQUIRED', memberId));
   }
 
-  #joinPending(
-    group: ClassicGroup,
-    request: JoinRequest,
-    now: Instant,
-    respond: (response: JoinResponse) => void,
-  ): void {
-    this.#forgetPending(group, request.memberId);
-    this.#addAndRebalance(group, request, request.memberId, now, respond);
+  #joinPending(group: ClassicGroup, joining: Joining): void {
+    const { memberId } = joining.request;
+    this.#forgetPending(group, memberId);
+    this.#addAndRebalance(group, memberId, joining);
   }
 
-  #rejoin(
-    group: ClassicGroup,
-    request: JoinRequest,
-    now: Instant,
-    respond: (response: JoinResponse) => void,
-  ): void {
+  #rejoin(group: ClassicGroup, { request, now, respond }: Joining): void {
     const found = memberOf(group, request);
     if (typeof found === 'string') {
       respond(joinRefusal(found, request.memberId));
@@ -147,9 +135,9 @@ export class Rebalancer {
     const isLeader = group.leader === found.memberId;
     if (group.state === 'CompletingRebalance' && unchanged) {
       // Its answer to the present generation was lost.
-      respond(this.#joined(group, found));
+      respond(joined(group, found));
     } else if (group.state === 'Stable' && unchanged && !isLeader) {
-      respond(this.#joined(group, found));
+      respond(joined(group, found));
     } else {
       this.#update(group, found, request, respond);
       if (group.state === 'PreparingRebalance') this.#completeJoinIfAllCame(group, now);
@@ -157,13 +145,7 @@ export class Rebalancer {
     }
   }
 
-  #addAndRebalance(
-    group: ClassicGroup,
-    request: JoinRequest,
-    memberId: string,
-    now: Instant,
-    respond: (response: JoinResponse) => void,
-  ): void {
+  #addAndRebalance(group: ClassicGroup, memberId: string, { request, now, respond }: Joining): void {
     const member = this.#withSession(group, {
       memberId,
       groupInstanceId: request.groupInstanceId,
@@ -207,10 +189,8 @@ export class Rebalancer {
   #replaceStatic(
     group: ClassicGroup,
     old: Member,
-    request: JoinRequest,
     memberId: string,
-    now: Instant,
-    respond: (response: JoinResponse) => void,
+    { request, now, respond }: Joining,
   ): void {
     const { groupInstanceId } = request;
     const oldLeader = group.leader;
@@ -232,11 +212,11 @@ export class Rebalancer {
       return;
     }
     // The generation goes on. An old client that finds itself the leader would assign anew: it is told the old id.
-    const answer = this.#joined(group, successor);
+    const answer = joined(group, successor);
     const isLeader = group.leader === memberId;
     const told: JoinResponse = request.canSkipAssignment
       ? { ...answer, skipAssignment: isLeader }
-      : { ...answer, leader: oldLeader ?? memberId, members: NO_MEMBERS };
+      : { ...answer, leader: oldLeader ?? memberId, members: [] };
     group.noteSubscriptions();
     this.#options.persist(group, now, undefined, (failure) => {
       respond(failure === undefined ? told : joinRefusal(failure, memberId));
@@ -315,7 +295,7 @@ export class Rebalancer {
     for (const member of group.members.values()) {
       const respond = member.awaitingJoin;
       group.setAwaitingJoin(member, undefined);
-      respond?.(this.#joined(group, member));
+      respond?.(joined(group, member));
     }
   }
 
@@ -345,28 +325,6 @@ export class Rebalancer {
     group.transition('Empty', now.wallMs);
     group.noteSubscriptions();
     this.#options.persist(group, now, undefined, () => undefined);
-  }
-
-  #joined(group: ClassicGroup, member: Member): JoinResponse {
-    const isLeader = group.leader === member.memberId;
-    return {
-      error: undefined,
-      memberId: member.memberId,
-      generationId: group.generation,
-      protocolType: group.protocolType,
-      protocolName: group.protocol,
-      leader: group.leader ?? '',
-      skipAssignment: false,
-      members: isLeader ? this.#membersOf(group) : NO_MEMBERS,
-    };
-  }
-
-  #membersOf(group: ClassicGroup): JoinedMember[] {
-    return [...group.members.values()].map((member) => ({
-      memberId: member.memberId,
-      groupInstanceId: member.groupInstanceId,
-      metadata: group.metadataOf(member),
-    }));
   }
 
   // The sync phase
@@ -470,7 +428,7 @@ export class Rebalancer {
   #syncTimeUp(group: ClassicGroup, now: Instant): void {
     if (group.state !== 'CompletingRebalance' && group.state !== 'Stable') return;
     if (group.pendingSyncs.size === 0) return;
-    for (const memberId of [...group.pendingSyncs]) {
+    for (const memberId of group.pendingSyncs) {
       const member = group.members.get(memberId);
       if (member === undefined) continue;
       group.remove(member);
@@ -564,39 +522,4 @@ export class Rebalancer {
     };
     return member;
   }
-}
-
-/** The member that a request comes from, or why it is none. */
-export function memberOf(
-  group: ClassicGroup,
-  { memberId, groupInstanceId }: MemberIdentity,
-): Member | ErrorName {
-  if (groupInstanceId !== null) {
-    const known = group.instances.get(groupInstanceId);
-    if (known === undefined) return 'UNKNOWN_MEMBER_ID';
-    if (known !== memberId) return 'FENCED_INSTANCE_ID';
-  }
-  return group.members.get(memberId) ?? 'UNKNOWN_MEMBER_ID';
-}
-
-export function joinRefusal(error: ErrorName, memberId: string): JoinResponse {
-  return {
-    error,
-    memberId,
-    generationId: -1,
-    protocolType: null,
-    protocolName: null,
-    leader: '',
-    skipAssignment: false,
-    members: NO_MEMBERS,
-  };
-}
-
-export function syncRefusal(error: ErrorName): SyncResponse {
-  return { error, protocolType: null, protocolName: null, assignment: NO_ASSIGNMENT };
-}
-
-function assigned(group: ClassicGroup, member: Member): SyncResponse {
-  const { protocolType, protocol } = group;
-  return { error: undefined, protocolType, protocolName: protocol, assignment: member.assignment };
 }

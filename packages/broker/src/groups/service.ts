@@ -5,7 +5,7 @@ import type { Clock, Logger, Random, Timers } from '../platform/index.ts';
 import type { HostedPartitions, TopicAdmin } from '../topics/types.ts';
 import { GroupsCore } from './groups.core.ts';
 import { groupPartitionOf } from './partitioning.core.ts';
-import { joinRefusal, syncRefusal } from './rebalance.core.ts';
+import { joinRefusal, syncRefusal } from './answers.core.ts';
 import type {
   CommitRequest,
   CoordinatorFound,

@@ -41,10 +41,13 @@ async function answerOf(services: KafkaServices, groupId: string, version: numbe
       groupState: state,
       protocolType,
       protocolData: protocol,
-      members: members.map(({ metadata, assignment, ...member }) => ({
-        ...member,
-        memberMetadata: metadata,
-        memberAssignment: assignment,
+      members: members.map((member) => ({
+        memberId: member.memberId,
+        groupInstanceId: member.groupInstanceId,
+        clientId: member.clientId,
+        clientHost: member.clientHost,
+        memberMetadata: member.metadata,
+        memberAssignment: member.assignment,
       })),
     };
   }

@@ -25,7 +25,11 @@ export function leaveGroupHandler({ groups }: KafkaServices): KafkaHandler {
       if (version < MANY_SINCE) return { errorCode: codeOf(left.results[0]?.error) };
       return {
         errorCode: 0,
-        members: left.results.map(({ error, ...member }) => ({ ...member, errorCode: codeOf(error) })),
+        members: left.results.map(({ error, memberId: id, groupInstanceId }) => ({
+          memberId: id,
+          groupInstanceId,
+          errorCode: codeOf(error),
+        })),
       };
     },
     failure: (_request, errorCode, _message, version) =>

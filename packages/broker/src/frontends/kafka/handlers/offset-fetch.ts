@@ -1,7 +1,7 @@
 import { offsetFetch, type OffsetFetchRequest, type OffsetFetchResponseInit } from '@polylog/kafka-protocol';
 
 import type { ErrorName } from '../../../errors.ts';
-import type { FetchedOffsets, TopicPartition } from '../../../groups/types.ts';
+import type { FetchedOffset, FetchedOffsets, TopicPartition } from '../../../groups/types.ts';
 import { NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { codeOf } from './group-requests.ts';
@@ -12,10 +12,10 @@ const MANY_SINCE = 8;
 const TOPIC_IDS_SINCE = 10;
 /** The first version with an error for the whole group; before it every partition carries it. */
 const GROUP_ERROR_SINCE = 2;
-const NOTHING = { committedOffset: -1, committedLeaderEpoch: -1, metadata: '' };
 
 type GroupAnswer = NonNullable<OffsetFetchResponseInit['groups']>[number];
 type TopicAnswer = GroupAnswer['topics'][number];
+type PartitionAnswer = TopicAnswer['partitions'][number];
 
 interface TopicAsked {
   readonly name: string;
@@ -86,11 +86,7 @@ function answerOf({ name, topicId, partitionIndexes }: Named, offsets: FetchedOf
   return {
     name: name ?? '',
     topicId,
-    partitions: partitionIndexes.map((partitionIndex) => ({
-      partitionIndex,
-      ...shown(committed?.get(partitionIndex)),
-      errorCode: codeOf(error),
-    })),
+    partitions: partitionIndexes.map((index) => shown(index, committed?.get(index), codeOf(error))),
   };
 }
 
@@ -99,21 +95,23 @@ function allOf({ partitions }: KafkaServices, offsets: FetchedOffsets, version: 
   return [...offsets].flatMap(([name, committed]) => {
     const topicId = partitions.image.topicByName(name)?.id;
     if (topicId === undefined && version >= TOPIC_IDS_SINCE) return [];
-    const answers = [...committed].map(([partitionIndex, offset]) => ({
-      partitionIndex,
-      ...shown(offset),
-      errorCode: NONE,
-    }));
+    const answers = [...committed].map(([index, offset]) => shown(index, offset, NONE));
     return [{ name, ...(topicId === undefined ? {} : { topicId }), partitions: answers }];
   });
 }
 
 function shown(
-  offset: { readonly offset: number; readonly leaderEpoch: number; readonly metadata: string } | undefined,
-): typeof NOTHING {
-  if (offset === undefined) return NOTHING;
-  const { leaderEpoch, metadata } = offset;
-  return { committedOffset: offset.offset, committedLeaderEpoch: leaderEpoch, metadata };
+  partitionIndex: number,
+  committed: FetchedOffset | undefined,
+  errorCode: number,
+): PartitionAnswer {
+  return {
+    partitionIndex,
+    committedOffset: committed?.offset ?? -1,
+    committedLeaderEpoch: committed?.leaderEpoch ?? -1,
+    metadata: committed?.metadata ?? '',
+    errorCode,
+  };
 }
 
 function ofOneGroup(
@@ -128,7 +126,7 @@ function ofOneGroup(
   return {
     topics: (request.topics ?? []).map(({ name, partitionIndexes }) => ({
       name,
-      partitions: partitionIndexes.map((partitionIndex) => ({ partitionIndex, ...NOTHING, errorCode })),
+      partitions: partitionIndexes.map((index) => shown(index, undefined, errorCode)),
     })),
   };
 }
