@@ -8,6 +8,7 @@ import { claimDataFolder } from './config/meta-properties.ts';
 import { parseTopicSettings } from './config/topic-config.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
+import { describeGroups } from './groups/metrics.ts';
 import { GroupService } from './groups/service.ts';
 import { groupSettingsOf } from './groups/settings.ts';
 import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
@@ -44,6 +45,7 @@ export class Engine {
   readonly failed: Promise<Error>;
   readonly #parts: EngineParts;
   #unreadyBecause: string | undefined;
+  #groupsLoaded = false;
 
   private constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -76,8 +78,19 @@ export class Engine {
     }
   }
 
-  readonly readiness = (): string | undefined =>
-    this.#unreadyBecause ?? (this.#parts.logs.diskFull ? diskFullReason(this.#parts.logs) : undefined);
+  readonly readiness = (): string | undefined => {
+    if (this.#unreadyBecause !== undefined) return this.#unreadyBecause;
+    const { logs, groups } = this.#parts;
+    return logs.diskFull ? diskFullReason(logs) : this.#loadingReason(groups);
+  };
+
+  /** After a start only: later loads concern single partitions, and one that fails for ever must not keep the rest from clients. */
+  #loadingReason({ loadingCount, shardCounters }: GroupService): string | undefined {
+    this.#groupsLoaded ||= loadingCount === 0 || shardCounters.loadFailures > 0;
+    return this.#groupsLoaded
+      ? undefined
+      : `consumer groups are being loaded: ${loadingCount} partitions of __consumer_offsets are left`;
+  }
 
   /** From now on it says that it is not ready. */
   stopping(): void {
@@ -188,6 +201,7 @@ async function assemble(
     deletionAllowed: settings['delete.topic.enable'],
   });
   const groups = coordinateGroups(platform, config, { partitions, admin, tracker });
+  describeGroups(metrics, groups, partitions);
   frontend.serve({
     brokerId,
     partitions,

@@ -1,0 +1,201 @@
+import { SERIES_MAX, type AddSeries, type Metrics } from '../metrics/types.ts';
+import type { HostedPartitions } from '../topics/types.ts';
+import type { GroupService } from './service.ts';
+import type { GroupState } from './types.ts';
+
+/** Committed offsets that one scrape compares with their logs: what it costs is bounded, at some milliseconds. */
+export const OFFSETS_MEASURED_MAX = 50_000;
+
+interface MeasuredOffset {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Records that were committed to the partition and not yet by the group; undefined where another broker leads the partition. */
+  readonly lag: number | undefined;
+}
+
+/** The groups of this broker at the moment of a scrape. */
+interface Measured {
+  readonly states: ReadonlyMap<GroupState, number>;
+  readonly members: readonly (readonly [group: string, members: number])[];
+  readonly offsets: readonly MeasuredOffset[];
+  readonly unmeasured: number;
+}
+
+const STATES: readonly GroupState[] = [
+  'Empty',
+  'PreparingRebalance',
+  'CompletingRebalance',
+  'Stable',
+  'Dead',
+];
+
+/** Registers the state of the groups that this broker coordinates; lag and all else is worked out at scrapes. */
+export function describeGroups(metrics: Metrics, groups: GroupService, partitions: HostedPartitions): void {
+  const measured = oncePerScrape(groups, partitions);
+  metrics.gauges({
+    name: 'consumer_groups',
+    help: 'Groups that this broker coordinates, by their state',
+    labels: ['state'],
+    read: (add) => {
+      for (const [state, count] of measured().states) add(count, state);
+    },
+  });
+  metrics.gauges({
+    name: 'consumer_group_members',
+    help: 'Members of a group',
+    labels: ['group'],
+    read: (add) => {
+      for (const [group, members] of measured().members) add(members, group);
+    },
+  });
+  describeLag(metrics, measured);
+  describeCounts(metrics, groups);
+}
+
+function describeLag(metrics: Metrics, measured: () => Measured): void {
+  metrics.gauges({
+    name: 'consumer_group_lag',
+    help: 'Records of a topic between the committed offsets of a group and the high watermarks, over its partitions',
+    labels: ['group', 'topic'],
+    read: (add) => addLargestFirst(lagByTopic(measured().offsets), add),
+  });
+  metrics.gauges({
+    name: 'consumer_group_partition_lag',
+    help: 'Records of a partition between the committed offset of a group and the high watermark; where there are too many, those that lag most',
+    labels: ['group', 'topic', 'partition'],
+    read: (add) => {
+      const known = measured().offsets.filter(({ lag }) => lag !== undefined);
+      addLargestFirst(
+        known.map(({ group, topic, partition, lag }) => [lag!, group, topic, String(partition)]),
+        add,
+      );
+    },
+  });
+  metrics.gauges({
+    name: 'consumer_group_committed_offset',
+    help: 'The offset that a group has committed: of the next record that it wants',
+    labels: ['group', 'topic', 'partition'],
+    read: (add) => {
+      for (const { group, topic, partition, offset } of measured().offsets) {
+        add(offset, group, topic, String(partition));
+      }
+    },
+  });
+  metrics.gauge({
+    name: 'consumer_group_offsets_unmeasured',
+    help: 'Committed offsets beyond those that one scrape looks at: lag does not contain them',
+    read: () => measured().unmeasured,
+  });
+}
+
+type Series = readonly [value: number, ...labels: string[]];
+
+/** Where a metric has fewer series than there are, the ones that matter stay. */
+function addLargestFirst(series: Series[], add: AddSeries): void {
+  if (series.length > SERIES_MAX) series.sort((left, right) => right[0] - left[0]);
+  for (const [value, ...labels] of series) add(value, ...labels);
+}
+
+function lagByTopic(offsets: readonly MeasuredOffset[]): Series[] {
+  const series: [number, string, string][] = [];
+  // The offsets of a group and topic follow each other.
+  for (const { group, topic, lag } of offsets) {
+    if (lag === undefined) continue;
+    const last = series.at(-1);
+    if (last !== undefined && last[1] === group && last[2] === topic) last[0] += lag;
+    else series.push([lag, group, topic]);
+  }
+  return series;
+}
+
+/** A scrape asks for each metric by itself, one right after the other: the groups are visited for the first of them. */
+function oncePerScrape(groups: GroupService, partitions: HostedPartitions): () => Measured {
+  let current: Measured | undefined;
+  return () => {
+    if (current === undefined) {
+      current = measure(groups, partitions);
+      void Promise.resolve().then(() => (current = undefined));
+    }
+    return current;
+  };
+}
+
+function measure(groups: GroupService, partitions: HostedPartitions): Measured {
+  const states = new Map<GroupState, number>(STATES.map((state) => [state, 0]));
+  const members: [string, number][] = [];
+  const offsets: MeasuredOffset[] = [];
+  let unmeasured = 0;
+  for (const summary of groups.summaries()) {
+    const { groupId: group, state } = summary;
+    states.set(state, (states.get(state) ?? 0) + 1);
+    members.push([group, summary.members]);
+    for (const [topic, byPartition] of summary.offsets) {
+      if (offsets.length >= OFFSETS_MEASURED_MAX) {
+        unmeasured += byPartition.size;
+        continue;
+      }
+      for (const [partition, { offset }] of byPartition) {
+        const log = partitions.get(topic, partition);
+        const lag = log?.isLeader === true ? Math.max(0, log.highWatermark - offset) : undefined;
+        offsets.push({ group, topic, partition, offset, lag });
+      }
+    }
+  }
+  return { states, members, offsets, unmeasured };
+}
+
+function describeCounts(metrics: Metrics, groups: GroupService): void {
+  const { counters, shardCounters } = groups;
+  const counter = (name: string, help: string, read: () => number): void =>
+    metrics.counter({ name, help, read });
+  const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
+  counter('consumer_group_rebalances_total', 'Generations of groups that began', () => counters.rebalances);
+  counter(
+    'consumer_group_members_expired_total',
+    'Members that were removed, since they did not answer in time',
+    () => counters.membersExpired,
+  );
+  counter(
+    'consumer_group_offset_commits_total',
+    'Offsets committed, one per partition',
+    () => counters.offsetsCommitted,
+  );
+  counter(
+    'consumer_group_offsets_expired_total',
+    'Offsets removed after offsets.retention.minutes',
+    () => counters.offsetsExpired,
+  );
+  counter('consumer_groups_deleted_total', 'Groups that were deleted', () => counters.groupsDeleted);
+  gauge(
+    'coordinator_partitions_loading',
+    'Partitions of __consumer_offsets whose groups are not known yet',
+    () => groups.loadingCount,
+  );
+  counter(
+    'coordinator_loads_total',
+    'Loads of partitions of __consumer_offsets that were complete',
+    () => shardCounters.loads,
+  );
+  counter(
+    'coordinator_load_failures_total',
+    'Loads of partitions of __consumer_offsets that failed, and are tried again',
+    () => shardCounters.loadFailures,
+  );
+  gauge(
+    'coordinator_last_load_seconds',
+    'Time that the last load of a partition of __consumer_offsets took',
+    () => shardCounters.lastLoadMs / 1000,
+  );
+  counter(
+    'coordinator_resets_total',
+    'Times that the groups of a partition of __consumer_offsets were given up and loaded anew, since a write failed',
+    () => shardCounters.resets,
+  );
+  counter(
+    'coordinator_unreadable_records_total',
+    'Records of groups and offsets that could not be understood, and were passed over',
+    () => shardCounters.unreadableRecords,
+  );
+}
