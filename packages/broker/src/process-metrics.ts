@@ -88,7 +88,13 @@ function describeEventLoop(metrics: Metrics): () => void {
   delay.enable();
   const quantilesOf = (): Record<keyof typeof QUANTILES, number> => {
     const quantile = (percentile: number): number =>
-      delay.count === 0 ? 0 : delay.percentile(percentile) / NANOSECONDS_PER_SECOND;
+      // What is measured is the time between two ticks of a timer, which is due after the resolution.
+      delay.count === 0
+        ? 0
+        : Math.max(
+            0,
+            delay.percentile(percentile) / NANOSECONDS_PER_SECOND - EVENT_LOOP_RESOLUTION_MS / 1000,
+          );
     return { p50: quantile(QUANTILES.p50), p99: quantile(QUANTILES.p99), p999: quantile(QUANTILES.p999) };
   };
   let lastWindow: ReturnType<typeof quantilesOf> | undefined;
