@@ -19,7 +19,8 @@ const TEST_FILES = ['packages', 'scripts', 'sim', 'test', 'bench'].map((folder) 
 
 /** What each command runs: arguments for Node, relative to the repository's root; the user's own arguments follow. */
 export const COMMANDS = {
-  start: [CONDITIONS, 'packages/broker/src/main.ts'],
+  start: [CONDITIONS, 'packages/broker/src/main.ts', 'start'],
+  polylog: [CONDITIONS, 'packages/broker/src/main.ts'],
   test: [CONDITIONS, ...TEST_FLAGS],
   check: [CONDITIONS, 'scripts/check.ts'],
   format: ['scripts/format.ts'],

@@ -15,8 +15,13 @@ const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 /** npm passes on the Ctrl-C that the terminal has sent to the whole group already; nobody presses it twice as fast. */
 const REPEATED_SIGNAL_MS = 500;
 
+/** Options of the command line at large; all others, before any command, are flags of the broker. */
+const COMMAND_LINE_OPTIONS = ['--help', '-h', '--bootstrap', '--timeout', '--json'];
+
 /** Flags that are settings under a shorter, or simply their own, name; any other setting is a flag as well. */
-const USAGE = `Usage: polylog [options]
+const USAGE = `Usage: polylog [start] [options]
+
+Starts a broker. All other commands: polylog --help
 
   --data DIR          folder for all data                       (./data)
   --kafka HOST:PORT   where Kafka clients connect               (127.0.0.1:9092)
@@ -37,12 +42,18 @@ environment, and that over the file.
 enableCompileCache();
 await main(process.argv.slice(2));
 
-async function main(argv: readonly string[]): Promise<void> {
+async function main(words: readonly string[]): Promise<void> {
+  if (!startsBroker(words)) {
+    const { runCli } = await import('@polylog/cli');
+    await runCli(words);
+    return;
+  }
+  const argv = words[0] === 'start' ? words.slice(1) : words;
   if (argv.includes('--help') || argv.includes('-h')) {
     process.stdout.write(USAGE + (await settingsHelp()));
     return;
   }
-  if (argv.includes('--version')) {
+  if (argv.includes('--version') || argv.includes('-V')) {
     const require = createRequire(import.meta.url);
     const { version } = require('../package.json') as { version: string };
     process.stdout.write(`${version}\n`);
@@ -60,6 +71,12 @@ async function main(argv: readonly string[]): Promise<void> {
   const error = await broker.failed;
   process.stderr.write(`polylog: stopped, because the storage failed: ${error.message}\n`);
   process.exit(EXIT_FATAL);
+}
+
+/** `polylog`, `polylog start` and `polylog --data DIR` do; they must not wait for the code of the other commands. */
+function startsBroker([first]: readonly string[]): boolean {
+  if (first === undefined || first === 'start') return true;
+  return first.startsWith('-') && !COMMAND_LINE_OPTIONS.includes(first.split('=')[0]!);
 }
 
 async function start(config: BrokerConfig): Promise<Broker> {

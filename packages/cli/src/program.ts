@@ -1,0 +1,45 @@
+import { Command } from 'commander';
+import { commonOptions, type Runner } from './command.ts';
+import { addClusterCommands } from './commands/cluster.ts';
+import { addConfigCommands } from './commands/config.ts';
+import { addConsumeCommand } from './commands/consume.ts';
+import { addProduceCommand } from './commands/produce.ts';
+import { addTopicCommands } from './commands/topic.ts';
+
+const EXIT_CODES = `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 no broker answers,
+5 damage or ill health found; 128 + N ended by signal N.
+
+\`polylog COMMAND --help\` shows examples. Every setting of the broker:
+\`polylog start --help\`.`;
+
+/** The tree of commands. Its actions go through the runner. */
+export function buildProgram(runner: Runner): Command {
+  const program = new Command('polylog');
+  program.description('A message broker: one log, every protocol. Without a command it starts a broker.');
+  program.usage('[command] [options]').helpOption('-h, --help', 'show this help').helpCommand(false);
+  program.version('', '-V, --version', 'show the version');
+  for (const one of commonOptions()) program.addOption(one);
+  // Set before the commands are made: they inherit it.
+  program.configureHelp({ subcommandTerm: (command) => subcommandTerm(command) });
+  program.commandsGroup('Broker:');
+  // Handled before this package is loaded (packages/broker/src/main.ts): here for the help and the completion.
+  program.command('start').summary('start a broker').description('Start a broker.').allowUnknownOption();
+  program.commandsGroup('Commands:');
+  addTopicCommands(program, runner);
+  addProduceCommand(program, runner);
+  addConsumeCommand(program, runner);
+  addConfigCommands(program, runner);
+  addClusterCommands(program, runner);
+  program.addHelpText('after', EXIT_CODES);
+  return program;
+}
+
+/** Name and arguments: that there are options goes without saying. */
+function subcommandTerm(command: Command): string {
+  const args = command.registeredArguments.map((one) => {
+    const name = one.variadic ? `${one.name()}...` : one.name();
+    return one.required ? `<${name}>` : `[${name}]`;
+  });
+  return [command.name(), ...args].join(' ');
+}
