@@ -32,7 +32,12 @@ export type Runner = (
 
 /** A group of commands, such as `topic`. */
 export function addGroup(parent: Command, name: string, summary: string): Command {
-  return parent.command(name).summary(summary).description(`${summary}.`).helpCommand(false).helpOption('-h, --help', 'show this help');
+  return parent
+    .command(name)
+    .summary(summary)
+    .description(`${summary}.`)
+    .helpCommand(false)
+    .helpOption('-h, --help', 'show this help');
 }
 
 export function addCommand<O extends object, A extends readonly unknown[]>(

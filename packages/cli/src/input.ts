@@ -17,7 +17,11 @@ export function openInput(path: string): Readable {
  *
  * @throws CliError for a part above 64 MiB, or a file that cannot be read
  */
-export async function* splitStream(stream: Readable, delimiter: Buffer, signal: AbortSignal): AsyncGenerator<Buffer[]> {
+export async function* splitStream(
+  stream: Readable,
+  delimiter: Buffer,
+  signal: AbortSignal,
+): AsyncGenerator<Buffer[]> {
   const onAbort = (): void => void stream.destroy();
   signal.addEventListener('abort', onAbort, { once: true });
   let rest: Buffer = Buffer.alloc(0);
@@ -50,9 +54,13 @@ function split(bytes: Buffer, delimiter: Buffer): { readonly parts: Buffer[]; re
 
 function explained(error: unknown): unknown {
   const { code, path } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return new CliError(`no file ${path}`, { exitCode: EXIT.notFound, code, cause: error });
+  if (code === 'ENOENT')
+    return new CliError(`no file ${path}`, { exitCode: EXIT.notFound, code, cause: error });
   if (code === 'EISDIR' || code === 'EACCES') {
-    return new CliError(`cannot read ${path ?? 'the input'}: ${(error as Error).message}`, { code, cause: error });
+    return new CliError(`cannot read ${path ?? 'the input'}: ${(error as Error).message}`, {
+      code,
+      cause: error,
+    });
   }
   return error;
 }

@@ -1,8 +1,10 @@
 import { Command } from 'commander';
 import { commonOptions, type Runner } from './command.ts';
 import { addClusterCommands } from './commands/cluster.ts';
+import { addCompletionCommands } from './commands/completion.ts';
 import { addConfigCommands } from './commands/config.ts';
 import { addConsumeCommand } from './commands/consume.ts';
+import { addDumpLogCommand } from './commands/dump-log.ts';
 import { addProduceCommand } from './commands/produce.ts';
 import { addTopicCommands } from './commands/topic.ts';
 
@@ -31,6 +33,8 @@ export function buildProgram(runner: Runner): Command {
   addConsumeCommand(program, runner);
   addConfigCommands(program, runner);
   addClusterCommands(program, runner);
+  addDumpLogCommand(program, runner);
+  addCompletionCommands(program, runner);
   program.addHelpText('after', EXIT_CODES);
   return program;
 }

@@ -67,8 +67,12 @@ async function parse(program: Command, argv: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.helpDisplayed') return;
-    if (error.code === 'commander.help') throw new CliError(written.trimEnd(), { exitCode: EXIT.usage, code: 'HELP' });
-    const [message = '', suggestion] = (written || error.message).trim().replace(/^error: /, '').split('\n');
+    if (error.code === 'commander.help')
+      throw new CliError(written.trimEnd(), { exitCode: EXIT.usage, code: 'HELP' });
+    const [message = '', suggestion] = (written || error.message)
+      .trim()
+      .replace(/^error: /, '')
+      .split('\n');
     const nearest = suggestion === undefined ? '' : ` ${suggestion.replace('Did', 'did')}`;
     throw usageError(message.replace(/\.$/, '') + nearest, 'See --help.');
   }

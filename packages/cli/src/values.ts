@@ -87,7 +87,9 @@ const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '
 
 /** Replaces \n, \r, \t, \0, \\ and \xHH, which are awkward to type in a shell. */
 export function unescape(text: string): string {
-  return text.replaceAll(/\\(?:x([0-9a-fA-F]{2})|([nrt0\\]))/g, (_, hex: string | undefined, letter: string) =>
-    hex === undefined ? ESCAPES[letter]! : String.fromCodePoint(Number.parseInt(hex, 16)),
+  return text.replaceAll(
+    /\\(?:x([0-9a-fA-F]{2})|([nrt0\\]))/g,
+    (_, hex: string | undefined, letter: string) =>
+      hex === undefined ? ESCAPES[letter]! : String.fromCodePoint(Number.parseInt(hex, 16)),
   );
 }

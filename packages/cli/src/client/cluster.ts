@@ -124,7 +124,10 @@ export class Cluster {
   }
 
   /** All topics, or those named; unknown names have an error code in the answer. */
-  async metadata(topics: readonly string[] | null, options: { readonly create?: boolean } = {}): Promise<MetadataResponse> {
+  async metadata(
+    topics: readonly string[] | null,
+    options: { readonly create?: boolean } = {},
+  ): Promise<MetadataResponse> {
     const answer = await this.request(
       metadata,
       {
@@ -154,8 +157,9 @@ export class Cluster {
    * @throws CliError (not found) for the first that is unknown, with a similar name if there is one
    */
   async topicsNamed(names: readonly string[]): Promise<TopicInfo[]> {
-    const answer = await this.#retrying(() => this.metadata(names), (one) =>
-      one.topics.find(({ errorCode }) => isTransient(errorCode)),
+    const answer = await this.#retrying(
+      () => this.metadata(names),
+      (one) => one.topics.find(({ errorCode }) => isTransient(errorCode)),
     );
     const found = new Map(answer.topics.map((topic) => [topic.name, topic]));
     const infos: TopicInfo[] = [];

@@ -1,7 +1,4 @@
-import {
-  describeConfigs as describeConfigsApi,
-  incrementalAlterConfigs,
-} from '@polylog/kafka-protocol';
+import { describeConfigs as describeConfigsApi, incrementalAlterConfigs } from '@polylog/kafka-protocol';
 import { CliError, protocolError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import { didYouMean } from '../suggest.ts';
@@ -51,7 +48,11 @@ export interface ConfigEntry {
   readonly sensitive: boolean;
   readonly documentation: string | null;
   /** Where else it is set, the winner first. */
-  readonly synonyms: readonly { readonly name: string; readonly value: string | null; readonly source: string }[];
+  readonly synonyms: readonly {
+    readonly name: string;
+    readonly value: string | null;
+    readonly source: string;
+  }[];
 }
 
 export function resourceText({ type, name }: ConfigResource): string {
@@ -77,7 +78,8 @@ export async function describeConfigs(
   };
   const answer = await cluster.request(describeConfigsApi, body, { node });
   const result = answer.results[0]!;
-  if (result.errorCode !== 0) throw protocolError(result.errorCode, resourceText(resource), result.errorMessage);
+  if (result.errorCode !== 0)
+    throw protocolError(result.errorCode, resourceText(resource), result.errorMessage);
   const all = result.configs
     .map((one): ConfigEntry => ({
       name: one.name,
@@ -99,7 +101,10 @@ export async function describeConfigs(
 }
 
 function raise(resource: ConfigResource, name: string, all: readonly ConfigEntry[]): never {
-  const similar = didYouMean(name, all.map((one) => one.name));
+  const similar = didYouMean(
+    name,
+    all.map((one) => one.name),
+  );
   throw new CliError(`${resourceText(resource)} has no setting ${name}${similar}`, {
     code: 'UNKNOWN_CONFIG',
     exitCode: EXIT.notFound,

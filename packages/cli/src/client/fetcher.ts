@@ -171,7 +171,9 @@ export class Fetcher {
       const starts = await offsetsAt(this.#cluster, [{ ...position, timestamp: OFFSET_EARLIEST }]);
       const start = starts.get(where)!;
       if (start <= position.offset) throw protocolError(errorCode, `${where} at offset ${position.offset}`);
-      this.#options.onRemark(`${where}: offsets ${position.offset} to ${start - 1} are deleted; going on at ${start}.`);
+      this.#options.onRemark(
+        `${where}: offsets ${position.offset} to ${start - 1} are deleted; going on at ${start}.`,
+      );
       position.offset = start;
       return;
     }

@@ -25,7 +25,10 @@ export function partitionKey({ topic, partition }: TopicPartition): string {
  *
  * @throws CliError
  */
-export async function offsetsAt(cluster: Cluster, queries: readonly OffsetQuery[]): Promise<Map<string, number>> {
+export async function offsetsAt(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+): Promise<Map<string, number>> {
   const endMs = performance.now() + cluster.timeoutMs;
   const found = new Map<string, number>();
   let open = queries;

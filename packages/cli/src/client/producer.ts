@@ -92,13 +92,18 @@ export class TopicProducer {
     const topic = await cluster.topic(topicName);
     const { partition } = options;
     if (partition !== undefined && partition >= topic.partitions.length) {
-      throw new CliError(`topic ${topicName} has no partition ${partition}: it has ${topic.partitions.length}`, {
-        code: 'UNKNOWN_TOPIC_OR_PARTITION',
-        exitCode: EXIT.notFound,
-      });
+      throw new CliError(
+        `topic ${topicName} has no partition ${partition}: it has ${topic.partitions.length}`,
+        {
+          code: 'UNKNOWN_TOPIC_OR_PARTITION',
+          exitCode: EXIT.notFound,
+        },
+      );
     }
     const { configs } = await describeConfigs(cluster, { type: RESOURCE_TOPIC, name: topicName });
-    const messageBytesMax = Number(configs.find(({ name }) => name === 'max.message.bytes')?.value ?? BATCH_BYTES);
+    const messageBytesMax = Number(
+      configs.find(({ name }) => name === 'max.message.bytes')?.value ?? BATCH_BYTES,
+    );
     const batchBytes = Math.min(BATCH_BYTES, messageBytesMax);
     const producer = options.idempotent ? await newProducerId(cluster) : undefined;
     return new TopicProducer(cluster, topic, options, { batchBytes, producer });
@@ -135,7 +140,12 @@ export class TopicProducer {
   report(): PartitionReport[] {
     return this.#lanes
       .filter(({ records }) => records > 0)
-      .map(({ partition, records, firstOffset, lastOffset }) => ({ partition, records, firstOffset, lastOffset }));
+      .map(({ partition, records, firstOffset, lastOffset }) => ({
+        partition,
+        records,
+        firstOffset,
+        lastOffset,
+      }));
   }
 
   #laneFor(key: Uint8Array | null): Lane {
@@ -184,7 +194,10 @@ export class TopicProducer {
       .catch((error: unknown) => (this.#failure ??= error))
       .then(() => {
         lane.inFlight = undefined;
-        this.#buffered = Math.max(0, this.#buffered - uncompressedBytes - recordCount * RECORD_OVERHEAD_BYTES);
+        this.#buffered = Math.max(
+          0,
+          this.#buffered - uncompressedBytes - recordCount * RECORD_OVERHEAD_BYTES,
+        );
         if (lane.isDue) this.#dispatch(lane);
       });
   }

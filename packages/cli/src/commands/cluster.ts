@@ -49,8 +49,17 @@ async function describe(context: Context): Promise<void> {
   const answer = await cluster.request(describeCluster, { includeClusterAuthorizedOperations: false });
   if (answer.errorCode !== 0) throw protocolError(answer.errorCode, 'the cluster', answer.errorMessage);
   const brokers: BrokerDescription[] = [];
-  for (const { brokerId, host, port, rack, isFenced } of answer.brokers.toSorted((a, b) => a.brokerId - b.brokerId)) {
-    brokers.push({ id: brokerId, host, port, rack, fenced: isFenced, ...(await storageOf(cluster, brokerId)) });
+  for (const { brokerId, host, port, rack, isFenced } of answer.brokers.toSorted(
+    (a, b) => a.brokerId - b.brokerId,
+  )) {
+    brokers.push({
+      id: brokerId,
+      host,
+      port,
+      rack,
+      fenced: isFenced,
+      ...(await storageOf(cluster, brokerId)),
+    });
   }
   const { clusterId, controllerId } = answer;
   const partitions = topics.reduce((count, topic) => count + topic.partitions.length, 0);
@@ -108,7 +117,9 @@ function brokersText(context: Context, brokers: readonly BrokerDescription[]): s
       freeText(storage),
     ]),
   );
-  const errors = brokers.flatMap(({ id, error }) => (error === null ? [] : [context.bad(`Broker ${id}: ${error}`)]));
+  const errors = brokers.flatMap(({ id, error }) =>
+    error === null ? [] : [context.bad(`Broker ${id}: ${error}`)],
+  );
   return errors.length === 0 ? table : `${table}\n${errors.join('\n')}\n`;
 }
 
@@ -150,7 +161,8 @@ async function silentBrokers(cluster: Cluster): Promise<Problem[]> {
   const problems: Problem[] = [];
   for (const { id } of cluster.brokers) {
     const { error } = await storageOf(cluster, id);
-    if (error !== null) problems.push({ kind: 'broker_unreachable', broker: id, text: `broker ${id}: ${error}` });
+    if (error !== null)
+      problems.push({ kind: 'broker_unreachable', broker: id, text: `broker ${id}: ${error}` });
   }
   return problems;
 }

@@ -30,14 +30,21 @@ export function addConfigCommands(program: Command, runner: Runner): void {
   addUnset(config, runner);
 }
 
-const KINDS: Readonly<Record<string, ConfigResource['type']>> = { topic: RESOURCE_TOPIC, broker: RESOURCE_BROKER };
+const KINDS: Readonly<Record<string, ConfigResource['type']>> = {
+  topic: RESOURCE_TOPIC,
+  broker: RESOURCE_BROKER,
+};
 
 /** `topic orders` or `broker 1`. */
 function resource(kind: string, name: string): ConfigResource {
   const type = KINDS[kind];
-  if (type === undefined) throw usageError(`there are no settings of "${kind}"`, 'Give `topic NAME` or `broker ID`.');
+  if (type === undefined)
+    throw usageError(`there are no settings of "${kind}"`, 'Give `topic NAME` or `broker ID`.');
   if (type === RESOURCE_BROKER && !/^\d+$/.test(name)) {
-    throw usageError(`"${name}" is not the number of a broker`, '`polylog cluster describe` shows the brokers.');
+    throw usageError(
+      `"${name}" is not the number of a broker`,
+      '`polylog cluster describe` shows the brokers.',
+    );
   }
   return { type, name };
 }
@@ -68,7 +75,8 @@ function addList(group: Command, runner: Runner): void {
       const { configs } = await describeConfigs(context.cluster, named);
       const shown = configs.filter(({ source }) => options.all === true || source !== 'default');
       await printConfigs(context, named, shown, options.docs ?? false);
-      if (shown.length === 0) context.note(`All settings of ${resourceText(named)} are defaults: --all shows them.`);
+      if (shown.length === 0)
+        context.note(`All settings of ${resourceText(named)} are defaults: --all shows them.`);
     },
   });
 }
@@ -157,7 +165,11 @@ function addSet(group: Command, runner: Runner): void {
       const named = resource(kind, name);
       const set = assignments.flatMap(parseAssignment);
       await alterConfigs(context.cluster, named, { set, unset: [] });
-      const { configs } = await describeConfigs(context.cluster, named, set.map((one) => one.name));
+      const { configs } = await describeConfigs(
+        context.cluster,
+        named,
+        set.map((one) => one.name),
+      );
       await context.print(configsJson(named, configs), () =>
         configs.map((one) => `${resourceText(named)}: ${one.name} = ${valueText(one)}\n`).join(''),
       );

@@ -38,9 +38,9 @@ const STARTS = ['fromBeginning', 'fromEnd', 'offset', 'fromTime', 'since', 'tail
 const STARTS_TEXT = '--from-beginning, --from-end, --offset, --from-time, --since and --tail';
 
 const NOTES = `
-Formats: \`text\` is the value and a newline, \`raw\` the value alone, \`hex\` the value
-in hexadecimal digits, \`json\` one object per line, and anything with braces a
-template of {topic} {partition} {offset} {timestamp} {time} {key} {value}
+Formats: \`text\` is the value and a newline, \`raw\` the value alone, \`hex\` the
+value in hexadecimal digits, \`json\` one object per line. Anything with braces is
+a template of {topic} {partition} {offset} {timestamp} {time} {key} {value}
 {headers} {header.NAME} {keysize} {valuesize}; {key:hex}, {value:base64} and
 {value:json} change the form; \\n, \\t, \\0, \\\\ and \\xHH are escapes.
 
@@ -56,7 +56,11 @@ export function addConsumeCommand(program: Command, runner: Runner): void {
       option('--from-beginning', 'start with the oldest message (the default)'),
       option('--from-end', 'start with the next message: only with --follow or --group'),
       option('-o, --offset <n>', 'start there, in each partition', integer(0)),
-      option('--from-time <time>', 'start with the first message of that date or time, or later', pointInTime),
+      option(
+        '--from-time <time>',
+        'start with the first message of that date or time, or later',
+        pointInTime,
+      ),
       option('--since <duration>', 'start with the first message that is younger', duration),
       option('--tail <n>', 'start with the last n messages of each partition', integer(0)),
       option('-p, --partition <n>', 'only that partition; may be repeated', integers(0)),
@@ -65,7 +69,10 @@ export function addConsumeCommand(program: Command, runner: Runner): void {
       option('-n, --max-messages <n>', 'end after n messages', integer(1)),
       option('--format <format>', 'text, json, raw, hex, or a template').default('text'),
       option('-K, --key-separator <text>', 'print keys, and this before the value (text and hex)', unescape),
-      option('-d, --delimiter <text>', 'what follows a message (text and hex)', unescape).default('\n', 'newline'),
+      option('-d, --delimiter <text>', 'what follows a message (text and hex)', unescape).default(
+        '\n',
+        'newline',
+      ),
       option('--null-marker <text>', 'what is printed for null').default('', 'nothing'),
     ],
     examples: [
@@ -217,28 +224,40 @@ async function startPositions(
   partitions: readonly TopicPartition[],
 ): Promise<Position[]> {
   const ask = (timestamp: number): Promise<Map<string, number>> =>
-    offsetsAt(context.cluster, partitions.map((one) => ({ ...one, timestamp })));
+    offsetsAt(
+      context.cluster,
+      partitions.map((one) => ({ ...one, timestamp })),
+    );
   const [starts, ends] = [await ask(OFFSET_EARLIEST), await ask(OFFSET_LATEST)];
   const timeMs = options.since === undefined ? options.fromTime : Date.now() - options.since;
   const byTime = timeMs === undefined ? undefined : await ask(timeMs);
   return partitions.map((one) => {
     const [start, end] = [starts.get(partitionKey(one))!, ends.get(partitionKey(one))!];
     const endOffset = options.follow === true ? Infinity : end;
-    return { ...one, endOffset, offset: startOffset(options, one, { start, end, byTime: byTime?.get(partitionKey(one)) }) };
+    return {
+      ...one,
+      endOffset,
+      offset: startOffset(options, one, { start, end, byTime: byTime?.get(partitionKey(one)) }),
+    };
   });
 }
 
 function startOffset(
   options: ConsumeOptions,
   one: TopicPartition,
-  { start, end, byTime }: { readonly start: number; readonly end: number; readonly byTime: number | undefined },
+  {
+    start,
+    end,
+    byTime,
+  }: { readonly start: number; readonly end: number; readonly byTime: number | undefined },
 ): number {
   if (byTime !== undefined) return byTime < 0 ? end : byTime;
   if (options.fromEnd === true) return end;
   if (options.tail !== undefined) return Math.max(start, end - options.tail);
   const { offset = start } = options;
   if (offset < start || offset > end) {
-    const has = start === end ? `it is empty, and its next offset is ${end}` : `it holds ${start} to ${end - 1}`;
+    const has =
+      start === end ? `it is empty, and its next offset is ${end}` : `it holds ${start} to ${end - 1}`;
     throw new CliError(`${partitionKey(one)} has no offset ${offset}: ${has}`, {
       code: 'OFFSET_OUT_OF_RANGE',
       hint: 'Choose a partition with --partition, or start with --from-time, --since or --tail.',

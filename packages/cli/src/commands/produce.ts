@@ -57,10 +57,11 @@ export function addProduceCommand(program: Command, runner: Runner): void {
       option('--null-marker <text>', 'a value of exactly this text is null: a tombstone'),
       option('-p, --partition <n>', 'send there (default: by key, else in turn)', integer(0)),
       new Option('-z, --compression <codec>', 'how to compress batches').choices([...CODECS]).default('none'),
-      option('-a, --acks <acks>', 'who acknowledges: 0 nobody, 1 the leader, all replicas in sync', acks).default(
-        -1,
-        'all',
-      ),
+      option(
+        '-a, --acks <acks>',
+        'who acknowledges: 0 nobody, 1 the leader, all replicas in sync',
+        acks,
+      ).default(-1, 'all'),
       option('--no-idempotence', 'let retries make duplicates (always so unless acks is all)'),
       option('-n, --count <n>', 'stop after n messages; with --value: send it n times', integer(1)),
       option('--rate <n>', 'messages per second at most, such as 100 or 6000/m', rate),
@@ -117,7 +118,8 @@ function check(options: ProduceOptions): void {
   if (options.input === 'json' && (options.keySeparator ?? options.value) !== undefined) {
     throw usageError('--input json brings keys and values: leave out --key-separator and --value');
   }
-  if (options.keySeparator === '' || options.delimiter === '') throw usageError('a separator must not be empty');
+  if (options.keySeparator === '' || options.delimiter === '')
+    throw usageError('a separator must not be empty');
 }
 
 /** All records, made one by one as they are taken. */
@@ -130,7 +132,8 @@ async function* recordsOf(context: Context, options: ProduceOptions): AsyncGener
     }
     return;
   }
-  if (options.file === undefined && context.stdin.isTTY) context.note('Type messages, one per line; Ctrl-D ends.');
+  if (options.file === undefined && context.stdin.isTTY)
+    context.note('Type messages, one per line; Ctrl-D ends.');
   const input = options.file === undefined ? context.stdin : openInput(options.file);
   let line = 0;
   for await (const parts of splitStream(input, Buffer.from(options.delimiter), context.signal)) {

@@ -43,7 +43,11 @@ function addCreate(group: Command, runner: Runner): void {
     usage: 'create <name...>',
     summary: 'Create topics',
     options: [
-      option('-p, --partitions <n>', "number of partitions (default: the broker's)", integer(1, PARTITIONS_MAX)),
+      option(
+        '-p, --partitions <n>',
+        "number of partitions (default: the broker's)",
+        integer(1, PARTITIONS_MAX),
+      ),
       option('-r, --replication-factor <n>', "copies of each partition (default: the broker's)", integer(1)),
       option('-c, --config <name=value>', 'setting of the topic; may be repeated', nameValue),
       option('--if-not-exists', 'a topic that exists is no error'),
@@ -148,11 +152,7 @@ interface TopicRow {
 function topicsText(context: Context, topics: readonly TopicRow[]): string {
   if (topics.length === 0) return '';
   return context.table(
-    [
-      { title: 'topic' },
-      { title: 'partitions', align: 'right' },
-      { title: 'replicas', align: 'right' },
-    ],
+    [{ title: 'topic' }, { title: 'partitions', align: 'right' }, { title: 'replicas', align: 'right' }],
     topics.map(({ name, partitions, replicationFactor }) => [name, partitions, replicationFactor]),
   );
 }
@@ -195,7 +195,10 @@ interface TopicDescription {
 async function describeTopic(cluster: Cluster, topic: TopicInfo): Promise<TopicDescription> {
   const led = topic.partitions.filter(({ leader }) => leader >= 0);
   const ask = (timestamp: number): Promise<Map<string, number>> =>
-    offsetsAt(cluster, led.map(({ partition }) => ({ topic: topic.name, partition, timestamp })));
+    offsetsAt(
+      cluster,
+      led.map(({ partition }) => ({ topic: topic.name, partition, timestamp })),
+    );
   const [starts, ends] = [await ask(OFFSET_EARLIEST), await ask(OFFSET_LATEST)];
   const sizes = await sizesOf(cluster, topic);
   const { configs } = await describeConfigs(cluster, { type: RESOURCE_TOPIC, name: topic.name });
@@ -287,7 +290,11 @@ function addAlter(group: Command, runner: Runner): void {
     usage: 'alter <name>',
     summary: 'Add partitions to a topic, or change its settings',
     options: [
-      option('-p, --partitions <n>', 'new number of partitions; it can only grow', integer(1, PARTITIONS_MAX)),
+      option(
+        '-p, --partitions <n>',
+        'new number of partitions; it can only grow',
+        integer(1, PARTITIONS_MAX),
+      ),
       option('-c, --config <name=value>', 'setting to change; may be repeated', nameValue),
       option('--unset <name>', "setting that goes back to the broker's; may be repeated", collect),
     ],
@@ -319,7 +326,12 @@ async function alter(context: Context, options: AlterOptions, name: string): Pro
     if (result.errorCode !== 0) throw refusedTopic('add partitions to', result);
   }
   const count = partitions ?? topic.partitions.length;
-  const changes = { name, partitions: count, set: Object.fromEntries(config.map((one) => [one.name, one.value])), unset };
+  const changes = {
+    name,
+    partitions: count,
+    set: Object.fromEntries(config.map((one) => [one.name, one.value])),
+    unset,
+  };
   await context.print(changes, () =>
     [
       ...config.map((one) => `Set ${one.name}=${one.value} on topic ${name}.\n`),
@@ -353,7 +365,8 @@ function addDelete(group: Command, runner: Runner): void {
 async function remove(context: Context, options: DeleteOptions, names: string[]): Promise<ExitCode> {
   const known = new Set((await context.cluster.metadata(null)).topics.map(({ name }) => name));
   const missing = names.filter((name) => !known.has(name));
-  if (missing[0] !== undefined && options.ifExists !== true) throw await context.cluster.unknownTopic(missing[0]);
+  if (missing[0] !== undefined && options.ifExists !== true)
+    throw await context.cluster.unknownTopic(missing[0]);
   const present = names.filter((name) => known.has(name));
   if (present.length > 0) {
     const what = present.length === 1 ? `topic ${present[0]}` : `topics ${present.join(', ')}`;

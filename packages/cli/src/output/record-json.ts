@@ -27,7 +27,9 @@ export function recordToJson(record: ConsumedRecord): string {
 function bytesField(name: string, bytes: Uint8Array | null): Record<string, string | null> {
   if (bytes === null) return { [name]: null };
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return isUtf8(bytes) ? { [name]: buffer.toString('utf8') } : { [`${name}Base64`]: buffer.toString('base64') };
+  return isUtf8(bytes)
+    ? { [name]: buffer.toString('utf8') }
+    : { [`${name}Base64`]: buffer.toString('base64') };
 }
 
 /**

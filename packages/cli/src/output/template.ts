@@ -59,7 +59,8 @@ function compileField({ name, header, form = 'text', whole }: Field, nullText: s
   const scalar = SCALARS[name];
   if (scalar !== undefined && header === undefined && form === 'text') return scalar;
   const read = name === 'headers' ? undefined : bytesReader(name, header);
-  if (name === 'headers' && header === undefined && form === 'text') return (record) => headersText(record, nullText);
+  if (name === 'headers' && header === undefined && form === 'text')
+    return (record) => headersText(record, nullText);
   if (read === undefined || !isBytesForm(form)) {
     throw new InvalidArgumentError(
       `${whole} is not a field: there are {topic} {partition} {offset} {timestamp} {time} {key} {value} {headers} ` +

@@ -1,0 +1,122 @@
+import { codecOfId } from '@polylog/bytes';
+import {
+  batchBody,
+  codecIdOf,
+  decodeRecords,
+  isControl,
+  isTransactional,
+  NO_PRODUCER_ID,
+  readControlRecord,
+  timestampTypeOf,
+  type BatchHeader,
+  type LogRecord,
+} from '@polylog/record';
+import { recordToJson } from '../output/record-json.ts';
+import { counted, formatBytes, formatTime } from '../output/units.ts';
+
+const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024;
+/** Longer keys and values are cut for people. */
+const SHOWN_CHARACTERS_MAX = 200;
+
+interface Place {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export function batchJson(header: BatchHeader, position: number, sizeBytes: number): object {
+  return {
+    type: 'batch',
+    baseOffset: header.baseOffset,
+    lastOffset: header.baseOffset + header.lastOffsetDelta,
+    position,
+    bytes: sizeBytes,
+    records: header.recordCount,
+    codec: codecText(header),
+    leaderEpoch: header.partitionLeaderEpoch,
+    timestampType: timestampTypeOf(header.attributes),
+    baseTimestamp: header.baseTimestamp,
+    maxTimestamp: header.maxTimestamp,
+    producerId: header.producerId,
+    producerEpoch: header.producerEpoch,
+    baseSequence: header.baseSequence,
+    transactional: isTransactional(header.attributes),
+    control: isControl(header.attributes),
+    crc: header.crc,
+  };
+}
+
+export function batchText(header: BatchHeader, position: number, sizeBytes: number): string {
+  const lastOffset = header.baseOffset + header.lastOffsetDelta;
+  const facts = [
+    `at byte ${position}`,
+    counted(header.recordCount, 'record'),
+    formatBytes(sizeBytes),
+    codecText(header),
+    `epoch ${header.partitionLeaderEpoch}`,
+    formatTime(header.maxTimestamp),
+  ];
+  if (header.producerId !== NO_PRODUCER_ID) {
+    facts.push(`producer ${header.producerId}/${header.producerEpoch} sequence ${header.baseSequence}`);
+  }
+  if (isTransactional(header.attributes)) facts.push('transactional');
+  if (isControl(header.attributes)) facts.push('control');
+  return `    ${header.baseOffset}-${lastOffset}  ${facts.join(', ')}\n`;
+}
+
+function codecText(header: BatchHeader): string {
+  return codecOfId(codecIdOf(header.attributes)) ?? `codec ${codecIdOf(header.attributes)}`;
+}
+
+/** One line of JSON for each record: as `consume --format json` prints it, with a type. Throws MalformedError. */
+export function recordsJson(bytes: Uint8Array, header: BatchHeader, place: Place): string {
+  const { topic, partition } = place;
+  return decode(bytes, header)
+    .map((record) => {
+      const plain = recordToJson({ ...record, topic, partition });
+      const meaning = meaningOf(record, header);
+      const extra = meaning === undefined ? '' : `,"meaning":${JSON.stringify(meaning)}`;
+      return `{"type":"record",${plain.slice(1, -1)}${extra}}\n`;
+    })
+    .join('');
+}
+
+/** One line for each record. Throws MalformedError. */
+export function recordsText(bytes: Uint8Array, header: BatchHeader): string {
+  return decode(bytes, header)
+    .map((record) => {
+      const meaning = meaningOf(record, header);
+      const what =
+        meaning ?? `key ${shown(record.key)} value ${shown(record.value)}${headersText(record.headers)}`;
+      return `      ${record.offset}  ${formatTime(record.timestamp)}  ${what}\n`;
+    })
+    .join('');
+}
+
+function decode(bytes: Uint8Array, header: BatchHeader): LogRecord[] {
+  return decodeRecords(batchBody(bytes, header, { maxBytes: DECOMPRESSED_BYTES_MAX }), header);
+}
+
+/** What the bytes of a record say, where they are the broker's own. */
+function meaningOf(record: LogRecord, header: BatchHeader): string | undefined {
+  if (!isControl(header.attributes)) return undefined;
+  const control = readControlRecord(record);
+  switch (control.type) {
+    case 'commit':
+    case 'abort':
+      return `${control.type} of producer ${header.producerId}, by coordinator epoch ${control.coordinatorEpoch}`;
+    case 'leader_change':
+      return `leader change to broker ${control.leaderId}`;
+    case 'unknown':
+      return `control record of the unknown type ${control.typeId}`;
+  }
+}
+
+function shown(bytes: Uint8Array | null): string {
+  if (bytes === null) return 'null';
+  const text = JSON.stringify(Buffer.from(bytes).toString('utf8'));
+  return text.length <= SHOWN_CHARACTERS_MAX ? text : `${text.slice(0, SHOWN_CHARACTERS_MAX)}…`;
+}
+
+function headersText(headers: LogRecord['headers']): string {
+  return headers.map(({ key, value }) => ` ${key}=${shown(value)}`).join('');
+}

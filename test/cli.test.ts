@@ -1,0 +1,410 @@
+/** The command line against a broker: topics, settings, cluster, errors, completion. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { Broker } from 'polylog';
+import { PolylogCli } from './clients/polylog.ts';
+import { freePorts } from './peers/ports.ts';
+import { run } from './peers/process.ts';
+
+interface TopicList {
+  topics: { name: string; id: string; internal: boolean; partitions: number; replicationFactor: number }[];
+}
+
+interface Settings {
+  resource: { kind: string; name: string };
+  configs: { name: string; value: string | null; source: string; documentation: string | null }[];
+}
+
+describe('polylog', () => {
+  let broker: Broker;
+  let cli: PolylogCli;
+  let folder: string;
+  before(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'polylog-cli-'));
+    broker = await Broker.start({ http: false });
+    cli = new PolylogCli(broker.kafkaAddress);
+  });
+  after(async () => {
+    await broker.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  describe('topic', () => {
+    it('creates, lists and describes topics, for people', async () => {
+      assert.equal(
+        await cli.ok(['topic', 'create', 'people', '-p', '3', '-c', 'retention.ms=86400000']),
+        'Created topic people with 3 partitions.\n',
+      );
+      const listed = await cli.ok(['topic', 'list']);
+      assert.match(listed, /^TOPIC +PARTITIONS +REPLICAS\n/);
+      assert.match(listed, /^people +3 +1$/m);
+      await cli.ok(['produce', 'people', '-p', '1', '-v', 'hello', '-n', '5']);
+      const described = await cli.ok(['topic', 'describe', 'people']);
+      assert.match(described, /^Partitions {2}3$/m);
+      assert.match(described, /^Settings {4}retention\.ms=86400000$/m);
+      assert.match(described, /^ +0 +1 +1 +1 +0 +0 +0 B$/m);
+      assert.match(described, /^ +1 +1 +1 +1 +0 +5 +\d+ B$/m);
+    });
+
+    it('says the same to programs', async () => {
+      const created = await cli.json<{
+        topics: { name: string; id: string; partitions: number; created: boolean }[];
+      }>(['topic', 'create', 'programs', '-p', '2']);
+      const { id, ...rest } = created.topics[0]!;
+      assert.match(id, /^[\w-]{22}$/);
+      assert.deepEqual(rest, { name: 'programs', partitions: 2, replicationFactor: 1, created: true });
+      const { topics } = await cli.json<TopicList>(['topic', 'list']);
+      assert.deepEqual(
+        topics.find(({ name }) => name === 'programs'),
+        {
+          name: 'programs',
+          id,
+          internal: false,
+          partitions: 2,
+          replicationFactor: 1,
+        },
+      );
+      await cli.ok(['produce', 'programs', '-p', '0', '-v', 'x']);
+      const described = await cli.json<{
+        topics: {
+          partitions: { partition: number; leader: number; startOffset: number; endOffset: number }[];
+        }[];
+      }>(['topic', 'describe', 'programs']);
+      const [first] = described.topics[0]!.partitions;
+      assert.partialDeepStrictEqual(first, {
+        partition: 0,
+        leader: 1,
+        replicas: [1],
+        isr: [1],
+        startOffset: 0,
+        endOffset: 1,
+      });
+    });
+
+    it('refuses a topic that exists, unless that is fine', async () => {
+      await cli.ok(['topic', 'create', 'twice']);
+      const again = await cli.run(['topic', 'create', 'twice']);
+      assert.equal(again.code, 1);
+      assert.match(
+        again.stderr,
+        /^polylog: cannot create topic twice: .*already exists \(TOPIC_ALREADY_EXISTS\)\n$/,
+      );
+      assert.equal(
+        await cli.ok(['topic', 'create', 'twice', '--if-not-exists']),
+        'Topic twice exists already.\n',
+      );
+    });
+
+    it('creates nothing in a dry run', async () => {
+      assert.match(await cli.ok(['topic', 'create', 'dry', '--dry-run']), /could be created/);
+      assert.equal((await cli.run(['topic', 'describe', 'dry'])).code, 3);
+    });
+
+    it('adds partitions and changes settings', async () => {
+      await cli.ok(['topic', 'create', 'altered']);
+      const text = await cli.ok(['topic', 'alter', 'altered', '-p', '4', '-c', 'cleanup.policy=compact']);
+      assert.equal(
+        text,
+        'Set cleanup.policy=compact on topic altered.\nTopic altered has 4 partitions now.\n',
+      );
+      const fewer = await cli.run(['topic', 'alter', 'altered', '-p', '2']);
+      assert.equal(fewer.code, 1);
+      assert.match(fewer.stderr, /INVALID_PARTITIONS/);
+      await cli.ok(['topic', 'alter', 'altered', '--unset', 'cleanup.policy']);
+      const described = await cli.json<{ topics: { configs: object; partitions: unknown[] }[] }>([
+        'topic',
+        'describe',
+        'altered',
+      ]);
+      assert.deepEqual(described.topics[0]!.configs, {});
+      assert.equal(described.topics[0]!.partitions.length, 4);
+    });
+
+    it('deletes with --yes only, where nobody can be asked', async () => {
+      await cli.ok(['topic', 'create', 'doomed']);
+      const refused = await cli.run(['topic', 'delete', 'doomed']);
+      assert.equal(refused.code, 2);
+      assert.match(
+        refused.stderr,
+        /Delete topic doomed with all messages\? Nobody can be asked here\.\n {2}Pass --yes/,
+      );
+      assert.equal(await cli.ok(['topic', 'delete', 'doomed', '--yes']), 'Deleted topic doomed.\n');
+      assert.equal((await cli.run(['topic', 'delete', 'doomed', '--yes'])).code, 3);
+      assert.deepEqual(await cli.json(['topic', 'delete', 'doomed', '--yes', '--if-exists']), {
+        deleted: [],
+        missing: ['doomed'],
+      });
+    });
+
+    it('asks on a terminal before it deletes', async (test) => {
+      if ((await run('script', ['--version']).catch(() => ({ code: 1 }))).code !== 0)
+        return test.skip('no script(1)');
+      await cli.ok(['topic', 'create', 'asked']);
+      // script(1) gives it a terminal; the answers are typed once the question is there.
+      const answer = (keys: string): Promise<{ code: number | null; stdout: string }> =>
+        cli.shell(
+          `(sleep 1.5; printf '${keys}') | script -qec "stty cols 80; ${cli.shellCommand} topic delete asked" /dev/null`,
+        );
+      const no = await answer('n');
+      assert.match(no.stdout, /Delete topic asked with all messages\?/);
+      assert.match(no.stdout, /Nothing was deleted/);
+      assert.equal(no.code, 1);
+      const yes = await answer('y');
+      assert.match(yes.stdout, /Deleted topic asked\./);
+      assert.equal(yes.code, 0);
+    });
+  });
+
+  describe('config', () => {
+    it('sets, shows and unsets what a topic has', async () => {
+      await cli.ok(['topic', 'create', 'configured']);
+      assert.equal(await cli.ok(['config', 'list', 'topic', 'configured']), '');
+      assert.equal(
+        await cli.ok([
+          'config',
+          'set',
+          'topic',
+          'configured',
+          'retention.ms=5000',
+          'cleanup.policy=compact,delete',
+        ]),
+        'topic configured: retention.ms = 5000\ntopic configured: cleanup.policy = compact,delete\n',
+      );
+      assert.match(await cli.ok(['config', 'list', 'topic', 'configured']), /^retention\.ms +5000 +topic$/m);
+      const shown = await cli.ok(['config', 'get', 'topic', 'configured', 'retention.ms']);
+      assert.match(
+        shown,
+        /^retention\.ms = 5000\n {4}long, from topic; beneath it: default .*=604800000\n {4}How long/,
+      );
+      assert.ok(
+        shown.split('\n').every((line) => line.length <= 80),
+        shown,
+      );
+      assert.match(
+        await cli.ok(['config', 'unset', 'topic', 'configured', 'retention.ms']),
+        /604800000 \(default\)/,
+      );
+    });
+
+    it('gives programs values, sources and explanations', async () => {
+      await cli.ok(['topic', 'create', 'configured-json', '-c', 'segment.ms=60000']);
+      const { resource, configs } = await cli.json<Settings>([
+        'config',
+        'list',
+        'topic',
+        'configured-json',
+        '--all',
+      ]);
+      assert.deepEqual(resource, { kind: 'topic', name: 'configured-json' });
+      assert.ok(configs.length > 20);
+      assert.partialDeepStrictEqual(
+        configs.find(({ name }) => name === 'segment.ms'),
+        { value: '60000', source: 'topic', type: 'long', readOnly: false, sensitive: false },
+      );
+      assert.ok(configs.every(({ documentation }) => (documentation?.length ?? 0) > 10));
+    });
+
+    it('shows a broker its own settings', async () => {
+      const { configs } = await cli.json<Settings>([
+        'config',
+        'get',
+        'broker',
+        '1',
+        'node.id',
+        'log.retention.ms',
+      ]);
+      assert.deepEqual(
+        configs.map(({ name }) => name),
+        ['node.id', 'log.retention.ms'],
+      );
+      assert.equal((await cli.run(['config', 'list', 'broker', '7'])).code, 3);
+    });
+
+    it('names a similar setting for one that does not exist', async () => {
+      await cli.ok(['topic', 'create', 'typo']);
+      const get = await cli.run(['config', 'get', 'topic', 'typo', 'retention.mss']);
+      assert.equal(get.code, 3);
+      assert.match(get.stderr, /topic typo has no setting retention\.mss \(did you mean retention\.ms\?\)/);
+      const set = await cli.run(['config', 'set', 'topic', 'typo', 'retention.ms=soon']);
+      assert.equal(set.code, 1);
+      assert.match(set.stderr, /INVALID_CONFIG/);
+    });
+  });
+
+  describe('cluster', () => {
+    it('describes brokers', async () => {
+      assert.match(
+        await cli.ok(['cluster', 'describe']),
+        new RegExp(`^ +1 +${broker.kafkaAddress} +- +\\d+ `, 'm'),
+      );
+      const described = await cli.json<{ controllerId: number; brokers: { id: number; storage: object }[] }>([
+        'cluster',
+        'describe',
+      ]);
+      assert.equal(described.controllerId, 1);
+      const [one] = described.brokers;
+      assert.partialDeepStrictEqual(one, { id: 1, fenced: false, error: null });
+      assert.deepEqual(Object.keys(one!.storage), ['partitions', 'bytes', 'totalBytes', 'usableBytes']);
+    });
+
+    it('is healthy', async () => {
+      assert.match(await cli.ok(['cluster', 'health']), /^Healthy: 1 broker, .* all led and in sync\.\n$/);
+      assert.partialDeepStrictEqual(await cli.json(['cluster', 'health']), {
+        healthy: true,
+        brokers: 1,
+        problems: [],
+      });
+    });
+  });
+
+  describe('errors', () => {
+    it('tell what to do when no broker answers', async () => {
+      const [port] = await freePorts(1);
+      const result = await cli.run(['topic', 'list', '--bootstrap', `127.0.0.1:${port}`]);
+      assert.equal(result.code, 4);
+      assert.equal(
+        result.stderr,
+        `polylog: nobody listens at 127.0.0.1:${port}\n` +
+          '  Start a broker with `polylog start`, or name another one with --bootstrap HOST:PORT.\n',
+      );
+    });
+
+    it('are objects for programs', async () => {
+      const { code, stdout, stderr } = await cli.run(['topic', 'describe', 'peopel', '--json']);
+      assert.equal(code, 3);
+      assert.equal(stdout, '');
+      assert.partialDeepStrictEqual(JSON.parse(stderr), {
+        error: {
+          code: 'UNKNOWN_TOPIC_OR_PARTITION',
+          message: 'no topic peopel (did you mean people?)',
+          exitCode: 3,
+        },
+      });
+    });
+
+    const mistakes: [args: string[], message: RegExp][] = [
+      [['tpoic', 'list'], /unknown command 'tpoic' \(did you mean topic\?\)/],
+      [['topic', 'lst'], /unknown command 'lst' \(did you mean list\?\)/],
+      [['consume', 'people', '--folow'], /unknown option '--folow' \(did you mean --follow\?\)/],
+      [['topic', 'create'], /missing required argument 'name'/],
+      [['topic', 'create', 'x', '-p', 'many'], /'many' is invalid\. Give a whole number from 1 to 100000/],
+      [['topic', 'list', '--timeout', '5'], /'5' is invalid\. Give a duration, such as/],
+      [['topic', 'list', '--bootstrap', '127.0.0.1:nine'], /"127\.0\.0\.1:nine" is not an address/],
+      [['config', 'list', 'queue', 'x'], /Allowed choices are topic, broker/],
+      [['topic', 'alter', 'people'], /nothing to change/],
+    ];
+    for (const [args, message] of mistakes) {
+      it(`of usage end with 2: polylog ${args.join(' ')}`, async () => {
+        const { code, stdout, stderr } = await cli.run(args);
+        assert.equal(code, 2);
+        assert.equal(stdout, '');
+        assert.match(stderr, message);
+      });
+    }
+
+    it('name what does not speak the protocol', async () => {
+      const http = await Broker.start({});
+      const { code, stderr } = await cli.run([
+        'topic',
+        'list',
+        '--timeout',
+        '2s',
+        '--bootstrap',
+        http.httpAddress!,
+      ]);
+      await http.stop();
+      assert.equal(code, 4, stderr);
+      assert.match(stderr, /^polylog: 127\.0\.0\.1:\d+ /);
+    });
+  });
+
+  describe('help', () => {
+    it('of the program lists its commands', async () => {
+      const help = await cli.ok(['--help']);
+      for (const name of [
+        'start',
+        'topic',
+        'produce',
+        'consume',
+        'config',
+        'cluster',
+        'dump-log',
+        'completion',
+      ]) {
+        assert.match(help, new RegExp(`^ {2}${name} `, 'm'));
+      }
+    });
+
+    it('of start lists the settings of a broker', async () => {
+      assert.match(await cli.ok(['start', '--help']), /log\.retention\.ms/);
+    });
+
+    it('of each command has examples and fits on 80 columns', async () => {
+      const words = await commandPaths(cli);
+      assert.ok(words.length > 10);
+      for (const path of words) {
+        const help = await cli.ok([...path.split(' '), '--help']);
+        const tooLong = help.split('\n').filter((line) => line.length > 80 && !line.startsWith('  polylog '));
+        assert.deepEqual(tooLong, [], path);
+        if (!/^Commands:/m.test(help)) assert.match(help, /^Examples:\n {2}# /m, path);
+      }
+    });
+  });
+
+  describe('completion', () => {
+    async function complete(line: string): Promise<string[]> {
+      const words = line.split(' ');
+      const quoted = words.map((word) => `'${word}'`).join(' ');
+      const script = `eval "$(polylog completion bash)"
+        COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _polylog polylog
+        printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { code, stdout, stderr } = await cli.shell(script);
+      assert.equal(code, 0, stderr);
+      return stdout.trim().split('\n');
+    }
+
+    it('in bash knows commands, options and choices', async () => {
+      assert.deepEqual(await complete('polylog con'), ['consume', 'config']);
+      assert.deepEqual(await complete('polylog topic '), [
+        'create',
+        'list',
+        'describe',
+        'alter',
+        'delete',
+        '--help',
+        '-h',
+      ]);
+      assert.deepEqual(await complete('polylog topic create --par'), ['--partitions']);
+      assert.deepEqual(await complete('polylog completion b'), ['bash']);
+    });
+
+    it('in bash asks the broker for topics', async () => {
+      await cli.ok(['topic', 'create', 'completed-topic']);
+      assert.deepEqual(await complete('polylog topic describe completed-'), ['completed-topic']);
+      assert.deepEqual(await complete('polylog consume completed-'), ['completed-topic']);
+    });
+
+    for (const shell of ['zsh', 'fish']) {
+      it(`has a script that ${shell} can read`, async (test) => {
+        const script = await cli.ok(['completion', shell]);
+        assert.match(script, /polylog/);
+        const file = path.join(folder, shell);
+        writeFileSync(file, script);
+        const checked = await run(shell, ['-n', file]).catch(() => undefined);
+        if (checked === undefined) return test.skip(`no ${shell} here`);
+        assert.equal(checked.code, 0, checked.stderr);
+      });
+    }
+  });
+});
+
+/** Every command that the completion knows. */
+async function commandPaths(cli: PolylogCli): Promise<string[]> {
+  const script = await cli.ok(['completion', 'bash']);
+  return [...script.matchAll(/^ {4}'([a-z -]+)'\) words=/gm)]
+    .map((match) => match[1]!)
+    .filter((path) => path !== 'start');
+}
