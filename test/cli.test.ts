@@ -345,11 +345,11 @@ describe('polylog', () => {
     it('of each command has examples and fits on 80 columns', async () => {
       const words = await commandPaths(cli);
       assert.ok(words.length > 10);
-      for (const path of words) {
-        const help = await cli.ok([...path.split(' '), '--help']);
+      for (const command of words) {
+        const help = await cli.ok([...command.split(' '), '--help']);
         const tooLong = help.split('\n').filter((line) => line.length > 80 && !line.startsWith('  polylog '));
-        assert.deepEqual(tooLong, [], path);
-        if (!/^Commands:/m.test(help)) assert.match(help, /^Examples:\n {2}# /m, path);
+        assert.deepEqual(tooLong, [], command);
+        if (!/^Commands:/m.test(help)) assert.match(help, /^Examples:\n {2}# /m, command);
       }
     });
   });
@@ -406,5 +406,5 @@ async function commandPaths(cli: PolylogCli): Promise<string[]> {
   const script = await cli.ok(['completion', 'bash']);
   return [...script.matchAll(/^ {4}'([a-z -]+)'\) words=/gm)]
     .map((match) => match[1]!)
-    .filter((path) => path !== 'start');
+    .filter((command) => command !== 'start');
 }

@@ -7,12 +7,13 @@ import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { Broker } from 'polylog';
 import { run, type RunResult } from './peers/process.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const BIN = path.join(ROOT, 'node_modules/.bin');
 /** Dependencies first: each one is compiled against what those before it have built. */
-const PACKAGES = ['bytes', 'record', 'kafka-protocol', 'broker'];
+const PACKAGES = ['bytes', 'record', 'kafka-protocol', 'cli', 'broker'];
 const NO_NETWORK = /ENOTFOUND|ECONNREFUSED|EAI_AGAIN|ETIMEDOUT|ENETUNREACH|ENOTCACHED/;
 const OPTIONS = { env: { PATH: `${BIN}${path.delimiter}${process.env['PATH']}` } };
 
@@ -47,7 +48,7 @@ describe('the published packages', () => {
       succeeded(await npm(['pack', '--pack-destination', folder], path.join(ROOT, 'packages', name)));
     }
     writeFileSync(path.join(folder, 'package.json'), '{ "private": true, "type": "module" }');
-    const tarballs = ['polylog-bytes', 'polylog-record', 'polylog-kafka-protocol', 'polylog'];
+    const tarballs = ['polylog-bytes', 'polylog-record', 'polylog-kafka-protocol', 'polylog-cli', 'polylog'];
     const wanted = tarballs.map((name) => `./${name}-0.1.0.tgz`);
     const installed = await npm(
       ['install', '--prefer-offline', ...wanted, exactVersionOf('kafkajs')],
@@ -75,6 +76,24 @@ describe('the published packages', () => {
     assert.equal(result.stdout, '0.1.0\n');
   });
 
+  it('have a command line that speaks to a broker', async (test) => {
+    if (unreachable !== undefined) return test.skip(unreachable);
+    const broker = await Broker.start({ http: false });
+    const env = { ...OPTIONS.env, POLYLOG_BOOTSTRAP: broker.kafkaAddress };
+    const polylog = async (...args: string[]): Promise<string> => {
+      const result = await run('npx', ['polylog', ...args], { env, cwd: folder });
+      succeeded(result);
+      return result.stdout;
+    };
+    try {
+      assert.equal(await polylog('topic', 'create', 'packed'), 'Created topic packed with 1 partition.\n');
+      assert.match(await polylog('topic', 'list'), /^TOPIC +PARTITIONS +REPLICAS\npacked +1 +1\n$/);
+      assert.match(await polylog('--help'), /^Usage: polylog /);
+    } finally {
+      await broker.stop();
+    }
+  });
+
   it('have types that need nothing else', async (test) => {
     if (unreachable !== undefined) return test.skip(unreachable);
     writeFileSync(path.join(folder, 'typed.ts'), TYPED_USE);
@@ -84,12 +103,14 @@ describe('the published packages', () => {
 
   it('hold nothing but what they publish', async (test) => {
     if (unreachable !== undefined) return test.skip(unreachable);
-    const listed = await run('tar', ['-tzf', path.join(folder, 'polylog-0.1.0.tgz')]);
-    succeeded(listed);
-    const strays = listed.stdout
-      .trim()
-      .split('\n')
-      .filter((file) => !/^package\/(package\.json|dist\/.*\.(js|d\.ts))$/.test(file));
-    assert.deepEqual(strays, []);
+    for (const name of ['polylog', 'polylog-cli']) {
+      const listed = await run('tar', ['-tzf', path.join(folder, `${name}-0.1.0.tgz`)]);
+      succeeded(listed);
+      const strays = listed.stdout
+        .trim()
+        .split('\n')
+        .filter((file) => !/^package\/(package\.json|dist\/.*\.(js|d\.ts))$/.test(file));
+      assert.deepEqual(strays, []);
+    }
   });
 });

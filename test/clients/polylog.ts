@@ -26,7 +26,7 @@ export class PolylogCli {
   }
 
   async run(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
-    return await run(process.execPath, [...ARGUMENTS, ...args], {
+    return run(process.execPath, [...ARGUMENTS, ...args], {
       ...options,
       env: { ...this.env, ...options.env },
     });
@@ -54,7 +54,7 @@ export class PolylogCli {
   /** A command in bash; `polylog` is this one. */
   async shell(script: string, options: RunOptions = {}): Promise<RunResult> {
     const withFunction = `polylog() { ${this.shellCommand} "$@"; }\n${script}`;
-    return await run('bash', ['-c', withFunction], { ...options, env: { ...this.env, ...options.env } });
+    return run('bash', ['-c', withFunction], { ...options, env: { ...this.env, ...options.env } });
   }
 
   start(args: readonly string[]): ReturnType<typeof start> {

@@ -67,7 +67,7 @@ export function option<T>(
   parser?: (text: string, previous: T | undefined) => T,
 ): Option {
   const made = new Option(flags, description);
-  return parser === undefined ? made : made.argParser(parser as (text: string, previous: T) => T);
+  return parser === undefined ? made : made.argParser(parser);
 }
 
 /** On the program and on each command, so that they may stand before or behind the command's name. */

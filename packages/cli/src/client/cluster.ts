@@ -114,13 +114,13 @@ export class Cluster {
 
   /** Throws ConnectionError for a broker of a known address, CliError if none of the bootstrap addresses answers. */
   async connection(node?: number): Promise<Connection> {
-    if (node === undefined) return await this.#anyConnection();
+    if (node === undefined) return this.#anyConnection();
     const broker = this.#brokers.find(({ id }) => id === node);
     if (broker === undefined) {
       const message = `no broker ${node} in the cluster`;
       throw new CliError(message, { code: 'UNKNOWN_BROKER', exitCode: EXIT.notFound });
     }
-    return await this.#connectionTo(broker);
+    return this.#connectionTo(broker);
   }
 
   /** All topics, or those named; unknown names have an error code in the answer. */
@@ -241,7 +241,7 @@ export class Cluster {
     if (known?.isOpen === true) return known;
     const opening = Connection.open(address, this.timeoutMs);
     this.#connections.set(key, opening);
-    return await opening;
+    return opening;
   }
 }
 

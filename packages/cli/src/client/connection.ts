@@ -105,7 +105,7 @@ export class Connection {
 
   /** Throws ConnectionError, or CliError for an answer that cannot be understood. */
   async request<Q, QI, S, SI>(api: Api<Q, QI, S, SI>, body: QI, options: RequestOptions): Promise<S> {
-    const version = this.versionOf(api as Api, options.versionMax);
+    const version = this.versionOf(api, options.versionMax);
     const frame = await this.#exchange(api, version, body, options.timeoutMs);
     try {
       return decodeResponse(api as Api<unknown, never, S>, version, new Reader(frame)).body;
@@ -118,13 +118,13 @@ export class Connection {
 
   /** Sends a request that is not answered; resolves when the socket takes more. Throws ConnectionError. */
   async send<QI>(api: Api<unknown, QI>, body: QI, versionMax?: number): Promise<void> {
-    if (this.#ended !== undefined) throw this.#ended;
-    const version = this.versionOf(api as unknown as Api, versionMax);
+    this.#checkOpen();
+    const version = this.versionOf(api, versionMax);
     this.#write(encodeRequest(api, version, this.#nextCorrelationId++, CLIENT_ID, body));
-    while (this.#socket.writableNeedDrain && this.#ended === undefined) {
+    while (this.#socket.writableNeedDrain && this.isOpen) {
       await Promise.race([once(this.#socket, 'drain'), once(this.#socket, 'close')]).catch(() => undefined);
     }
-    if (this.#ended !== undefined) throw this.#ended;
+    this.#checkOpen();
   }
 
   /** Sends what is buffered, then closes. */
@@ -167,13 +167,8 @@ export class Connection {
     }
   }
 
-  async #exchange<QI>(
-    api: Api<unknown, QI, unknown, never>,
-    version: number,
-    body: QI,
-    timeoutMs: number,
-  ): Promise<Buffer> {
-    if (this.#ended !== undefined) throw this.#ended;
+  async #exchange<QI>(api: Api<unknown, QI>, version: number, body: QI, timeoutMs: number): Promise<Buffer> {
+    this.#checkOpen();
     const correlationId = this.#nextCorrelationId++;
     const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
     this.#waiting.push({ correlationId, settle: resolve, fail: reject });
@@ -187,6 +182,10 @@ export class Connection {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #checkOpen(): void {
+    if (this.#ended !== undefined) throw this.#ended;
   }
 
   #write(chunks: readonly Uint8Array[]): void {

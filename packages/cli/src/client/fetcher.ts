@@ -127,7 +127,7 @@ export class Fetcher {
       versionMax: FETCH_VERSION_MAX,
       timeoutMs: this.#cluster.timeoutMs + WAIT_MS,
     });
-    return await untilAborted(answering, this.#options.signal);
+    return untilAborted(answering, this.#options.signal);
   }
 
   async #take(answer: FetchResponse, open: readonly Position[]): Promise<void> {

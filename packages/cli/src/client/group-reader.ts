@@ -54,7 +54,7 @@ export class GroupReader {
   /** The last printed message of each partition whose offset is not committed. */
   readonly #uncommitted = new Map<string, Message>();
   #committedMs = performance.now();
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(cluster: Cluster, options: GroupReaderOptions) {
     this.#cluster = cluster;
@@ -74,7 +74,9 @@ export class GroupReader {
           ? MessagesStreamFallbackModes.LATEST
           : MessagesStreamFallbackModes.EARLIEST,
       });
-      stream.on('error', (error) => (this.#failure ??= error));
+      stream.on('error', (error) => {
+        this.#failure ??= error;
+      });
       await this.#read(consumer, stream, ends);
       await this.#commit();
     } catch (error) {
@@ -113,7 +115,7 @@ export class GroupReader {
     this.#uncommitted.clear();
     this.#committedMs = performance.now();
     try {
-      await Promise.all(messages.map((message) => message.commit()));
+      await Promise.all(messages.map(async (message) => message.commit()));
     } catch (error) {
       // After a rebalance the partition belongs to another member, which reads these messages again.
       this.#options.onRemark(`Could not commit: ${messageOf(error)}. The group may get some messages again.`);
@@ -125,7 +127,7 @@ export class GroupReader {
     const queries = topics.flatMap(({ name, partitions }) =>
       partitions.map(({ partition }) => ({ topic: name, partition, timestamp: OFFSET_LATEST })),
     );
-    return await offsetsAt(this.#cluster, queries);
+    return offsetsAt(this.#cluster, queries);
   }
 
   #newConsumer(): Consumer {
@@ -179,14 +181,18 @@ function recordOf(message: Message): ConsumedRecord {
     partition: message.partition,
     offset: Number(message.offset),
     timestamp: Number(message.timestamp),
-    // Null comes as undefined here, whatever the types say.
-    key: (message.key as Buffer | undefined) ?? null,
-    value: (message.value as Buffer | undefined) ?? null,
+    key: orNull(message.key),
+    value: orNull(message.value),
     headers: message.headerEntries.map(([name, value]) => ({
       key: name.toString('utf8'),
-      value: (value as Buffer | undefined) ?? null,
+      value: orNull(value),
     })),
   };
+}
+
+/** Null comes as undefined, whatever the library's types say. */
+function orNull(bytes: Buffer | undefined): Buffer | null {
+  return bytes ?? null;
 }
 
 /** Leaves the group, so that the others get the partitions at once. */

@@ -68,7 +68,7 @@ export class TopicProducer {
   #topic: TopicInfo;
   #timer: NodeJS.Timeout | undefined;
   #sticky: number;
-  #failure: unknown;
+  #failure: Error | undefined;
   #buffered = 0;
 
   private constructor(
@@ -191,7 +191,9 @@ export class TopicProducer {
     // Records without keys go on to the next partition with each batch.
     if (lane.partition === this.#sticky) this.#sticky = (this.#sticky + 1) % this.#lanes.length;
     lane.inFlight = this.#deliver(lane, builder.build(), recordCount)
-      .catch((error: unknown) => (this.#failure ??= error))
+      .catch((error: Error) => {
+        this.#failure ??= error;
+      })
       .then(() => {
         lane.inFlight = undefined;
         this.#buffered = Math.max(

@@ -76,16 +76,16 @@ async function create(context: Context, options: CreateOptions, names: string[])
   });
   const results = answer.topics.map((topic) => {
     const exists = topic.errorCode === kafkaErrors.TOPIC_ALREADY_EXISTS.code;
-    if (exists && options.ifNotExists === true) return { ...topic, created: false };
+    if (exists && options.ifNotExists === true) return { topic, created: false };
     if (topic.errorCode !== 0) throw refusedTopic('create', topic);
-    return { ...topic, created: options.dryRun !== true };
+    return { topic, created: options.dryRun !== true };
   });
-  const made = results.map((topic) => ({
+  const made = results.map(({ topic, created }) => ({
     name: topic.name,
-    id: topic.created ? topic.topicId : null,
+    id: created ? topic.topicId : null,
     partitions: topic.numPartitions,
     replicationFactor: topic.replicationFactor,
-    created: topic.created,
+    created,
   }));
   await context.print({ topics: made }, () =>
     made.map((topic) => `${createdText(topic, options.dryRun === true)}\n`).join(''),
