@@ -139,7 +139,7 @@ describe('npm commands', () => {
         });
         child.kill(signal);
         const code = await closed;
-        assert.match(output, /flags=--data,a b --conditions=@polylog\/source/);
+        assert.match(output, /flags=start,--data,a b --conditions=@polylog\/source/);
         assert.match(output, new RegExp(`stopped by ${signal}`));
         assert.equal(code, 0);
         const pid = Number(/pid=(\d+)/.exec(output)?.[1]);
