@@ -5,6 +5,7 @@ import { addCompletionCommands } from './commands/completion.ts';
 import { addConfigCommands } from './commands/config.ts';
 import { addConsumeCommand } from './commands/consume.ts';
 import { addDumpLogCommand } from './commands/dump-log.ts';
+import { addGroupCommands } from './commands/group.ts';
 import { addProduceCommand } from './commands/produce.ts';
 import { addTopicCommands } from './commands/topic.ts';
 
@@ -31,6 +32,7 @@ export function buildProgram(runner: Runner): Command {
   addTopicCommands(program, runner);
   addProduceCommand(program, runner);
   addConsumeCommand(program, runner);
+  addGroupCommands(program, runner);
   addConfigCommands(program, runner);
   addClusterCommands(program, runner);
   addDumpLogCommand(program, runner);

@@ -12,6 +12,8 @@ import { didYouMean } from './suggest.ts';
 import { parseTopicSettings } from './topic-config.ts';
 
 export const ENVIRONMENT_PREFIX = 'POLYLOG_';
+/** The first names the file; the other one is for the command line, and a shell that exports it may start brokers too. */
+const NO_SETTINGS: ReadonlySet<string> = new Set(['POLYLOG_CONFIG', 'POLYLOG_BOOTSTRAP']);
 
 /** One setting as some source names it; `name` may be in any of the spellings that {@link canonicalName} knows. */
 export interface RawSetting {
@@ -60,11 +62,11 @@ export function resolveConfig(settings: readonly RawSetting[]): BrokerConfig {
   return Object.freeze({ settings: parseSettings(entries), topicDefaults, entries });
 }
 
-/** `POLYLOG_…` variables as settings; POLYLOG_CONFIG names the file and is not one. */
+/** `POLYLOG_…` variables as settings, but for those of {@link NO_SETTINGS}. */
 export function environmentSettings(environment: Readonly<Record<string, string | undefined>>): RawSetting[] {
   return Object.entries(environment).flatMap(([variable, text]) => {
     if (!variable.startsWith(ENVIRONMENT_PREFIX) || text === undefined) return [];
-    if (variable === `${ENVIRONMENT_PREFIX}CONFIG`) return [];
+    if (NO_SETTINGS.has(variable)) return [];
     const name = variable.slice(ENVIRONMENT_PREFIX.length).toLowerCase().replaceAll('_', '.');
     return [{ name, text, source: 'environment' as const, where: variable }];
   });

@@ -44,6 +44,9 @@ describe('The broker configuration', () => {
     const environment = environmentSettings({
       POLYLOG_NUM_PARTITIONS: '3',
       POLYLOG_KAFKA: ':2',
+      // Of the command line, and the file's own name: no settings.
+      POLYLOG_BOOTSTRAP: 'elsewhere:9092',
+      POLYLOG_CONFIG: 'p.yaml',
       PATH: '/bin',
     });
     const { settings, entries } = resolveConfig([...file, ...environment, flag('num-partitions', '4')]);

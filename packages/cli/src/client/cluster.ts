@@ -15,6 +15,9 @@ import { Connection, ConnectionError } from './connection.ts';
 const RETRY_PAUSE_MS = 100;
 /** Metadata by name up to here: v13 adds an error code that only clients which live long need. */
 const METADATA_VERSION_MAX = 12;
+/** FindCoordinator asks for many keys from here on (KIP-699). */
+const MANY_COORDINATORS_SINCE = 4;
+const GROUP_COORDINATOR = 0;
 
 export interface PartitionInfo {
   readonly partition: number;
@@ -191,9 +194,13 @@ export class Cluster {
   /** The broker that coordinates a group. Throws CliError. */
   async coordinatorOf(group: string): Promise<number> {
     if (this.#brokers.length === 0) await this.metadata([]);
-    const body = { key: group, keyType: 0, coordinatorKeys: [group] };
+    const version = (await this.connection()).versionOf(findCoordinator);
+    const body =
+      version >= MANY_COORDINATORS_SINCE
+        ? { key: '', coordinatorKeys: [group] }
+        : { key: group, coordinatorKeys: [] };
     const answer = await this.#retrying(
-      () => this.request(findCoordinator, body),
+      async () => this.request(findCoordinator, { keyType: GROUP_COORDINATOR, ...body }),
       (one) => {
         const found = one.coordinators[0] ?? one;
         return found.errorCode === kafkaErrors.COORDINATOR_NOT_AVAILABLE.code ? found : undefined;

@@ -2,7 +2,7 @@ import { Argument, type Command } from 'commander';
 import { completionScript, SHELLS, type Shell } from '../completion/scripts.ts';
 import { completionTree } from '../completion/tree.ts';
 import { addCommand, type Runner } from '../command.ts';
-import { groupNames } from '../client/groups.ts';
+import { allGroups } from '../client/groups.ts';
 import { CliError } from '../errors.ts';
 
 /** Names offered to a shell: more are no help to anyone who types. */
@@ -32,7 +32,7 @@ export function addCompletionCommands(program: Command, runner: Runner): void {
         try {
           const known =
             kind === 'groups'
-              ? await groupNames(context.cluster)
+              ? (await allGroups(context.cluster)).map(({ group }) => group)
               : (await context.cluster.topics()).filter(({ internal }) => !internal).map(({ name }) => name);
           await context.write(`${known.slice(0, NAMES_MAX).join('\n')}\n`);
         } catch (error) {

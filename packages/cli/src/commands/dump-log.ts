@@ -249,7 +249,7 @@ class Dump {
     try {
       if (this.#options.records !== true) return;
       if (this.#context.json) await this.#context.write(recordsJson(item.bytes, header, one));
-      else await this.#context.write(recordsText(item.bytes, header));
+      else await this.#context.write(recordsText(item.bytes, header, one));
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       // Its CRC is right: a client sent it like that.

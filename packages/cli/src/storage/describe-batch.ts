@@ -2,6 +2,9 @@ import { codecOfId } from '@polylog/bytes';
 import {
   batchBody,
   codecIdOf,
+  decodeConsumerOffsetsKey,
+  decodeGroupValue,
+  decodeOffsetValue,
   decodeRecords,
   isControl,
   isTransactional,
@@ -17,6 +20,8 @@ import { counted, formatBytes, formatTime } from '../output/units.ts';
 const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024;
 /** Longer keys and values are cut for people. */
 const SHOWN_CHARACTERS_MAX = 200;
+
+const OFFSETS_TOPIC = '__consumer_offsets';
 
 interface Place {
   readonly topic: string;
@@ -73,7 +78,7 @@ export function recordsJson(bytes: Uint8Array, header: BatchHeader, place: Place
   return decode(bytes, header)
     .map((record) => {
       const plain = recordToJson({ ...record, topic, partition });
-      const meaning = meaningOf(record, header);
+      const meaning = meaningOf(record, header, topic);
       const extra = meaning === undefined ? '' : `,"meaning":${JSON.stringify(meaning)}`;
       return `{"type":"record",${plain.slice(1, -1)}${extra}}\n`;
     })
@@ -81,10 +86,10 @@ export function recordsJson(bytes: Uint8Array, header: BatchHeader, place: Place
 }
 
 /** One line for each record. Throws MalformedError. */
-export function recordsText(bytes: Uint8Array, header: BatchHeader): string {
+export function recordsText(bytes: Uint8Array, header: BatchHeader, { topic }: Place): string {
   return decode(bytes, header)
     .map((record) => {
-      const meaning = meaningOf(record, header);
+      const meaning = meaningOf(record, header, topic);
       const what =
         meaning ?? `key ${shown(record.key)} value ${shown(record.value)}${headersText(record.headers)}`;
       return `      ${record.offset}  ${formatTime(record.timestamp)}  ${what}\n`;
@@ -97,8 +102,8 @@ function decode(bytes: Uint8Array, header: BatchHeader): LogRecord[] {
 }
 
 /** What the bytes of a record say, where they are the broker's own. */
-function meaningOf(record: LogRecord, header: BatchHeader): string | undefined {
-  if (!isControl(header.attributes)) return undefined;
+function meaningOf(record: LogRecord, header: BatchHeader, topic: string): string | undefined {
+  if (!isControl(header.attributes)) return topic === OFFSETS_TOPIC ? offsetsMeaning(record) : undefined;
   const control = readControlRecord(record);
   switch (control.type) {
     case 'commit':
@@ -108,6 +113,30 @@ function meaningOf(record: LogRecord, header: BatchHeader): string | undefined {
       return `leader change to broker ${control.leaderId}`;
     case 'unknown':
       return `control record of the unknown type ${control.typeId}`;
+  }
+}
+
+/** A record of `__consumer_offsets`. Throws MalformedError. */
+function offsetsMeaning({ key, value }: LogRecord): string | undefined {
+  if (key === null) return undefined;
+  const named = decodeConsumerOffsetsKey(key);
+  switch (named.kind) {
+    case 'unknown':
+      return undefined;
+    case 'offset': {
+      const where = `group ${named.group}, ${named.topic}-${named.partition}`;
+      if (value === null) return `${where}: offset forgotten`;
+      const { offset, metadata, commitTimestamp } = decodeOffsetValue(value);
+      const remark = metadata === '' ? '' : `, ${JSON.stringify(metadata)}`;
+      return `${where}: committed ${offset} at ${formatTime(commitTimestamp)}${remark}`;
+    }
+    case 'group': {
+      if (value === null) return `group ${named.group}: deleted`;
+      const { generation, protocol, members } = decodeGroupValue(value);
+      const names = members.map(({ memberId }) => memberId).join(', ');
+      const how = protocol === null ? '' : `, ${protocol}`;
+      return `group ${named.group}: generation ${generation}${how}, ${counted(members.length, 'member')} ${names}`.trimEnd();
+    }
   }
 }
 
