@@ -14,10 +14,9 @@ export function errorName(code: number): string {
   return errorNames.get(code) ?? `error ${code}`;
 }
 
-/** What all simulated clients share. */
-export interface ClientHost {
+/** What the simulated clients of any scenario share. */
+export interface BaseHost {
   readonly world: SimWorld;
-  readonly model: Model;
   /** Of the machine on which the clients run. */
   readonly platform: Platform;
   readonly address: { readonly host: string; readonly port: number };
@@ -31,14 +30,19 @@ export interface ClientHost {
   readonly fail: (error: unknown) => void;
 }
 
+/** What those share that produce, fetch and administer topics. */
+export interface ClientHost extends BaseHost {
+  readonly model: Model;
+}
+
 /** One client: a loop that reconnects and goes on until the run ends. */
-export abstract class Client {
-  readonly host: ClientHost;
+export abstract class Client<H extends BaseHost = ClientHost> {
+  readonly host: H;
   readonly random: SimRandom;
   readonly name: string;
   #connection: KafkaConnection | undefined;
 
-  constructor(host: ClientHost, name: string) {
+  constructor(host: H, name: string) {
     this.host = host;
     this.name = name;
     this.random = host.world.random.fork(name);
