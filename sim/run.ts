@@ -1,10 +1,16 @@
 import { brokerScenario } from './broker/scenario.ts';
 import { clusterScenario } from './cluster/scenario.ts';
+import { groupsScenario } from './groups/scenario.ts';
 import { isProcessDead, SimWorld } from './platform/world.ts';
 import type { Scenario, SeedReport } from './report.ts';
 import { singleScenario } from './single/scenario.ts';
 
-export const SCENARIOS: readonly Scenario[] = [singleScenario, clusterScenario, brokerScenario];
+export const SCENARIOS: readonly Scenario[] = [
+  singleScenario,
+  clusterScenario,
+  brokerScenario,
+  groupsScenario,
+];
 
 const TRACE_TAIL_LINES = 200;
 

@@ -1,6 +1,7 @@
 /**
  * npm run sim:mutants                  plants each known bug and requires that the simulator's checks find it, and nothing without it
  * npm run sim:mutants -- --only truncate-to-hw --seeds 50
+ * npm run sim:mutants -- --scenario groups
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -19,10 +20,16 @@ interface Run {
   readonly why: string;
 }
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, seeds: { type: 'string' } } });
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, scenario: { type: 'string' }, seeds: { type: 'string' } },
+});
 const seeds = values.seeds ?? String(SEEDS_DEFAULT);
-const chosen = MUTANTS.filter((mutant) => values.only === undefined || mutant.name === values.only);
-if (chosen.length === 0) throw new Error(`there is no mutant ${values.only}`);
+const chosen = MUTANTS.filter(
+  ({ name, scenario }) =>
+    (values.only === undefined || name === values.only) &&
+    (values.scenario === undefined || scenario === values.scenario),
+);
+if (chosen.length === 0) throw new Error(`there is no mutant ${values.only ?? ''} ${values.scenario ?? ''}`);
 
 const baselines = [...new Set(chosen.map(({ scenario }) => scenario))].map((scenario) => ({
   name: BASELINE,

@@ -7,7 +7,7 @@ export interface Mutant {
   readonly file: string;
   readonly search: string;
   readonly replace: string;
-  readonly scenario: 'single' | 'cluster';
+  readonly scenario: 'single' | 'cluster' | 'groups';
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -157,5 +157,129 @@ export const MUTANTS: readonly Mutant[] = [
     replace: `if (this.#free.length === 0 && this.#sealed.length > 0) this.#free.push(this.#sealed.shift()!);
       const next = this.#free[0] ?? this.#newFile();`,
     scenario: 'single',
+  },
+  {
+    name: 'commit-answered-before-it-is-durable',
+    why: 'an acknowledged offset is gone after a loss of power',
+    file: 'coordinator/shard.ts',
+    search: "this.partition.append(bytes, { requiredAcks: -1, nowMs, origin: 'coordinator' }, completed);",
+    replace: "this.partition.append(bytes, { requiredAcks: 0, nowMs, origin: 'coordinator' }, completed);",
+    scenario: 'groups',
+  },
+  {
+    name: 'read-of-what-is-not-committed',
+    why: 'somebody is told an offset that a crash takes back',
+    file: 'coordinator/shard.ts',
+    search: 'else if (life.committed === life.appended) done(undefined);',
+    replace: 'else if (life.committed <= life.appended) done(undefined);',
+    scenario: 'groups',
+  },
+  {
+    name: 'keep-the-state-of-a-failed-write',
+    why: 'the state says what the log does not, and later answers promise it',
+    file: 'coordinator/shard.ts',
+    search: 'this.#giveUp(told); this.#reloadLater();',
+    replace: 'if (told === undefined) this.#reloadLater();',
+    scenario: 'groups',
+  },
+  {
+    name: 'load-without-the-tail',
+    why: 'what a leader has above the HW will be committed, and is part of its state',
+    file: 'coordinator/shard.ts',
+    search: 'while (offset < this.partition.logEndOffset) {',
+    replace: 'while (offset < this.partition.logEndOffset - 2) {',
+    scenario: 'groups',
+  },
+  {
+    name: 'forget-tombstones-in-a-load',
+    why: 'offsets that were deleted come back',
+    file: 'groups/groups.core.ts',
+    search: 'else this.#groups.get(groupId)?.offsets.delete(topic, partition);',
+    replace: '',
+    scenario: 'groups',
+  },
+  {
+    name: 'lose-the-offsets-with-the-record-of-a-group',
+    why: 'a group record says nothing of offsets',
+    file: 'groups/groups.core.ts',
+    search:
+      'for (const [partition, committed] of partitions) group.offsets.set(topic, partition, committed);',
+    replace: 'void partitions;',
+    scenario: 'groups',
+  },
+  {
+    name: 'older-generation-in-the-record',
+    why: 'after a crash a generation is given out a second time',
+    file: 'groups/groups.core.ts',
+    search: 'generation: group.generation,',
+    replace: 'generation: group.generation - 1,',
+    scenario: 'groups',
+  },
+  {
+    name: 'commit-of-any-generation',
+    why: 'a member that was replaced overwrites what its successor has committed',
+    file: 'groups/groups.core.ts',
+    search: "if (generationId !== group.generation) return 'ILLEGAL_GENERATION'; if (state",
+    replace: 'if (state',
+    scenario: 'groups',
+  },
+  {
+    name: 'commit-of-a-stranger',
+    why: 'whoever has been removed commits',
+    file: 'groups/groups.core.ts',
+    search:
+      "if (typeof member === 'string') return member; if (generationId !== group.generation) return 'ILLEGAL_GENERATION';",
+    replace:
+      "if (typeof member === 'string') return undefined; if (generationId !== group.generation) return 'ILLEGAL_GENERATION';",
+    scenario: 'groups',
+  },
+  {
+    name: 'assign-before-it-is-durable',
+    why: 'members work by assignments that a crash takes back, under a generation that comes again',
+    file: 'groups/rebalance.core.ts',
+    search: 'this.#options.persist(group, now, assignments, (failure) => {',
+    replace:
+      'this.#assign(group, assignments); this.#options.persist(group, now, assignments, (failure) => {',
+    scenario: 'groups',
+  },
+  {
+    name: 'sessions-never-end',
+    why: 'members that died keep their partitions',
+    file: 'groups/rebalance.core.ts',
+    search: 'this.#options.counters.membersExpired++; this.#removeAndRebalance(group, member, now);',
+    replace: 'this.#options.counters.membersExpired++;',
+    scenario: 'groups',
+  },
+  {
+    name: 'no-fencing-of-static-members',
+    why: 'KIP-345: two processes with one instance id work side by side',
+    file: 'groups/answers.core.ts',
+    search: "if (known !== memberId) return 'FENCED_INSTANCE_ID';",
+    replace: 'if (known !== memberId) return group.members.get(known)!;',
+    scenario: 'groups',
+  },
+  {
+    name: 'forget-to-cancel-syncs',
+    why: 'a rebalance leaves members waiting for an assignment of a generation that is over',
+    file: 'groups/rebalance.core.ts',
+    search: "if (group.state === 'CompletingRebalance') this.#cancelSyncs(group, 'REBALANCE_IN_PROGRESS');",
+    replace: '',
+    scenario: 'groups',
+  },
+  {
+    name: 'second-leader',
+    why: 'every member is told that it leads',
+    file: 'groups/answers.core.ts',
+    search: "leader: group.leader ?? '',",
+    replace: 'leader: member.memberId,',
+    scenario: 'groups',
+  },
+  {
+    name: 'sync-of-any-generation',
+    why: 'a leader of an older generation assigns the present one',
+    file: 'groups/rebalance.core.ts',
+    search: "return request.generationId === group.generation ? found : 'ILLEGAL_GENERATION';",
+    replace: 'return found;',
+    scenario: 'groups',
   },
 ];

@@ -310,7 +310,7 @@ export const BROKER_CONFIGS = {
   'offsets.topic.segment.bytes': integer('offsets.topic.segment.bytes', {
     type: 'int',
     default: String(100 * MIB),
-    min: 1024,
+    min: MIB,
     documentation:
       'The size of segments of __consumer_offsets: small, so that compaction keeps up and starts are quick.',
   }),

@@ -45,6 +45,11 @@ export class DeadlineQueue {
     return this.#heap[0]?.atMs ?? Infinity;
   }
 
+  /** What it holds, cleared deadlines included. */
+  get entries(): number {
+    return this.#heap.length;
+  }
+
   /** For {@link Deadline}. */
   push(deadline: Deadline): void {
     deadline.queuedAtMs = deadline.atMs;

@@ -1,0 +1,133 @@
+import { deleteGroups, describeGroups, listGroups, offsetDelete } from '@polylog/kafka-protocol';
+import { Violation } from '../invariants/history.ts';
+import { errorName } from '../broker/clients.ts';
+import { ConnectionLost } from '../broker/connection.ts';
+import { GroupClient, type GroupHost } from './group-client.ts';
+import { NOTHING, type GroupView, type OffsetWrite } from './model.ts';
+
+const PAUSE_MS_MAX = 30;
+const ATTEMPTS_MAX = 10;
+const STATES = new Set(['PreparingRebalance', 'CompletingRebalance', 'Stable', 'Empty', 'Dead']);
+
+/** Commits without being a member, deletes offsets and groups, and looks at everybody's. */
+export class Loner extends GroupClient {
+  /** The group of which it commits, which has no members. */
+  readonly #own: GroupView;
+
+  constructor(host: GroupHost, name: string, own: GroupView) {
+    super(host, name);
+    this.#own = own;
+  }
+
+  protected async step(): Promise<void> {
+    await this.sleep(this.random.fraction() * PAUSE_MS_MAX);
+    if (this.host.draining()) return;
+    await this.findCoordinator(this.#own);
+    const dice = this.random.fraction();
+    if (dice < 0.3) await this.#commitOwn();
+    else if (dice < 0.75) await this.fetchOffsets(this.random.pick(this.host.model.groups));
+    else if (dice < 0.83) await this.#deleteOffsets();
+    else if (dice < 0.88) await this.#deleteGroup();
+    else if (dice < 0.94) await this.#describe(this.random.pick(this.host.model.groups));
+    else await this.#list();
+  }
+
+  /** Once all is over: what is stored now. */
+  async readAll(): Promise<void> {
+    for (const view of this.host.model.groups) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await this.fetchOffsets(view);
+          break;
+        } catch (error) {
+          if (!(error instanceof ConnectionLost) || attempt === ATTEMPTS_MAX) throw error;
+        }
+      }
+    }
+  }
+
+  #somePartitions(): number[] {
+    const all = Array.from({ length: this.#own.partitions }, (_, index) => index);
+    const chosen = all.filter(() => this.random.chance(0.5));
+    return chosen.length === 0 ? [0] : chosen;
+  }
+
+  async #commitOwn(): Promise<void> {
+    await this.commit(this.#own, this.#somePartitions(), {
+      generationId: -1,
+      memberId: '',
+      groupInstanceId: null,
+    });
+  }
+
+  async #deleteOffsets(): Promise<void> {
+    const partitions = this.#somePartitions();
+    const writes = partitions.map((partition) => this.#own.register(partition).invoke(NOTHING, this.nowMs));
+    const { errorCode } = await this.ask(offsetDelete, 0, {
+      groupId: this.#own.groupId,
+      topics: [
+        {
+          name: this.host.model.topic,
+          partitions: partitions.map((partitionIndex) => ({ partitionIndex })),
+        },
+      ],
+    });
+    this.#deleted('offset-delete', errorCode, writes);
+  }
+
+  async #deleteGroup(): Promise<void> {
+    const writes = Array.from({ length: this.#own.partitions }, (_, index) =>
+      this.#own.register(index).invoke(NOTHING, this.nowMs),
+    );
+    const version = this.version(deleteGroups);
+    const { results } = await this.ask(deleteGroups, version, { groupsNames: [this.#own.groupId] });
+    this.#deleted('delete-group', results[0]!.errorCode, writes);
+  }
+
+  #deleted(what: string, errorCode: number, writes: readonly OffsetWrite[]): void {
+    const error = errorCode === 0 ? undefined : this.refusedWith(what, errorCode);
+    if (error === undefined) this.count(`${what}.done`);
+    for (const write of writes) {
+      if (error === undefined) {
+        write.outcome = 'done';
+        write.returnedMs = Math.min(write.returnedMs, this.nowMs);
+      } else if (error === 'COORDINATOR_LOAD_IN_PROGRESS') write.outcome = 'refused';
+    }
+  }
+
+  async #describe(view: GroupView): Promise<void> {
+    const version = this.version(describeGroups);
+    const { groups } = await this.ask(describeGroups, version, { groups: [view.groupId] });
+    const group = groups[0]!;
+    if (group.errorCode !== 0) {
+      this.refusedWith('describe', group.errorCode);
+      return;
+    }
+    if (!STATES.has(group.groupState))
+      throw new Violation('state', `${group.groupId} is ${group.groupState}`);
+    this.count(`describe.${group.groupState}`);
+    if (group.groupState !== 'Stable') return;
+    const owned = new Set<number>();
+    for (const { memberAssignment } of group.members) {
+      if (memberAssignment.length === 0) continue;
+      const { partitions } = JSON.parse(Buffer.from(memberAssignment).toString()) as { partitions: number[] };
+      for (const partition of partitions) {
+        if (owned.has(partition)) {
+          throw new Violation('assignment', `${group.groupId}: partition ${partition} has two owners`);
+        }
+        owned.add(partition);
+      }
+    }
+  }
+
+  async #list(): Promise<void> {
+    const { errorCode, groups } = await this.ask(listGroups, this.version(listGroups), {});
+    if (errorCode !== 0) {
+      this.count(`list.${errorName(errorCode)}`);
+      return;
+    }
+    this.count('list.done');
+    const ids = groups.map(({ groupId }) => groupId);
+    if (new Set(ids).size < ids.length) throw new Violation('list', `a group is listed twice: ${ids.join()}`);
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * Classic consumer groups on a whole broker: members that join, commit, leave, die and stall, static ones that come back, clients that commit without
+ * being members, that delete offsets and groups, while the broker is stopped, killed and loses its power, its disk fails, and connections break. What
+ * must hold: committed offsets never go back, no two leaders assign one generation, generations only rise, a member of an old generation commits
+ * nothing, and once all is calm every group becomes stable with all its members.
+ */
+import { createTopics } from '@polylog/kafka-protocol';
+import { Client } from '../broker/clients.ts';
+import { BrokerMachine, brokerConfig, PORT } from '../broker/machine.ts';
+import { Violation } from '../invariants/history.ts';
+import type { SimWorld } from '../platform/world.ts';
+import type { Scenario } from '../report.ts';
+import type { GroupHost } from './group-client.ts';
+import { Loner } from './loner.ts';
+import { Member } from './member.ts';
+import { GroupsModel } from './model.ts';
+
+const OPERATIONS = 2200;
+const OPERATIONS_MIN = 2000;
+const CRASHES_MIN = 3;
+const TOPIC = 'input';
+const PARTITIONS = 5;
+const STEP_MS_MAX = 25;
+/** In virtual time, from the end of all faults to groups that are stable. */
+const SETTLE_MS_MAX = 60_000;
+/** Groups with members: how many dynamic ones, how many static ones. */
+const MEMBERS: readonly (readonly [dynamic: number, fixed: number])[] = [
+  [3, 0],
+  [0, 3],
+  [2, 1],
+];
+const LONERS = 2;
+
+const SETTINGS: Readonly<Record<string, string>> = {
+  'offsets.topic.num.partitions': '3',
+  'group.min.session.timeout.ms': '50',
+  'group.initial.rebalance.delay.ms': '30',
+};
+
+/** Makes the topic that all groups read. */
+class Founder extends Client<GroupHost> {
+  done = false;
+
+  protected async step(): Promise<void> {
+    await this.sleep(5);
+    if (this.done) return;
+    const { topics } = await this.ask(createTopics, createTopics.versionMax, {
+      topics: [
+        { name: TOPIC, numPartitions: PARTITIONS, replicationFactor: 1, assignments: [], configs: [] },
+      ],
+      timeoutMs: 10_000,
+    });
+    const { errorCode } = topics[0]!;
+    this.done = errorCode === 0 || this.refused(createTopics, errorCode) === 'TOPIC_ALREADY_EXISTS';
+  }
+}
+
+class GroupsRun {
+  readonly world: SimWorld;
+  readonly machine: BrokerMachine;
+  readonly host: GroupHost;
+  readonly members: readonly Member[];
+  readonly loners: readonly Loner[];
+  operations = 0;
+  #draining = false;
+  #stopped = false;
+  #failure: Error | undefined;
+
+  constructor(world: SimWorld) {
+    this.world = world;
+    const random = world.random.fork('groups');
+    this.machine = new BrokerMachine(world, random, brokerConfig(SETTINGS), {
+      begun: () => this.operations > 0,
+      crashed: () => undefined,
+      powerLost: () => undefined,
+      advance: (durationMs) => this.#advance(durationMs),
+      check: () => this.#check(),
+      fail: (error) => this.host.fail(error),
+    });
+    const withMembers = MEMBERS.map((_, index) => `group-${index}`);
+    const lonely = Array.from({ length: LONERS }, (_, index) => `lonely-${index}`);
+    const model = new GroupsModel(TOPIC, PARTITIONS, [...withMembers, ...lonely]);
+    this.host = {
+      world,
+      model,
+      platform: world.node('clients').boot(),
+      address: { host: 'broker', port: PORT },
+      boot: () => this.machine.boots,
+      draining: () => this.#draining,
+      stopped: () => this.#stopped,
+      operation: () => this.operations++,
+      fail: (error) => {
+        this.#failure ??= error instanceof Error ? error : new Error(String(error));
+        this.#stopped = true;
+      },
+    };
+    this.members = MEMBERS.flatMap(([dynamic, fixed], group) => this.#membersOf(group, dynamic, fixed));
+    this.loners = lonely.map((name, index) => {
+      const own = model.groups[MEMBERS.length + index]!;
+      return new Loner(this.host, name, own);
+    });
+  }
+
+  #membersOf(group: number, dynamic: number, fixed: number): Member[] {
+    const view = this.host.model.groups[group]!;
+    return Array.from({ length: dynamic + fixed }, (_, index) => {
+      const instanceId = index < dynamic ? null : `instance-${index}`;
+      return new Member(this.host, `${view.groupId} member ${index}`, view, instanceId);
+    });
+  }
+
+  async run(): Promise<void> {
+    await this.machine.start();
+    const founder = new Founder(this.host, 'founder');
+    founder.run();
+    while (!founder.done) await this.#advance(5);
+    for (const client of [...this.members, ...this.loners]) client.run();
+    while (this.operations < OPERATIONS || this.machine.crashes < CRASHES_MIN) {
+      if (!this.machine.node.isUp) await this.machine.afterDeath();
+      await this.#advance(this.machine.random.fraction() * STEP_MS_MAX);
+      await this.machine.disturb();
+    }
+    await this.#finish();
+  }
+
+  async #advance(durationMs: number): Promise<void> {
+    await this.world.advance(durationMs);
+    this.#check();
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** All faults end; every group becomes stable, and does again after a loss of power; then all offsets are read. */
+  async #finish(): Promise<void> {
+    this.machine.calm();
+    if (!this.machine.node.isUp) await this.machine.afterDeath();
+    // A log that had to go offline comes back with a restart.
+    for (const kind of ['process', 'power'] as const) {
+      this.machine.crash(kind);
+      await this.machine.start();
+      this.#draining = true;
+      await this.#settle();
+      await this.world.settle(this.loners[0]!.readAll());
+      this.#check();
+    }
+    this.#stopped = true;
+  }
+
+  async #settle(): Promise<void> {
+    const deadlineMs = this.world.nowMs + SETTLE_MS_MAX;
+    // Long enough that what is stable now has outlived the members that nobody has heard of.
+    let stableSinceMs = this.world.nowMs;
+    while (this.world.nowMs - stableSinceMs < 2000) {
+      await this.#advance(STEP_MS_MAX);
+      const unstable = this.host.model.groups
+        .slice(0, MEMBERS.length)
+        .find(({ groupId }) => !this.#isStable(groupId));
+      if (unstable !== undefined) stableSinceMs = this.world.nowMs;
+      if (this.world.nowMs > deadlineMs) {
+        throw new Violation('unavailable', `${unstable?.groupId} does not become stable`);
+      }
+    }
+    this.world.count('settled');
+  }
+
+  /** All members are in one generation, and every partition has one owner. */
+  #isStable(groupId: string): boolean {
+    const states = this.members.filter(({ view }) => view.groupId === groupId).map(({ state }) => state);
+    const generations = new Set<number>();
+    const owned: number[] = [];
+    for (const state of states) {
+      if (state.kind !== 'joined') return false;
+      generations.add(state.generation);
+      owned.push(...state.partitions);
+    }
+    return generations.size === 1 && owned.length === PARTITIONS && new Set(owned).size === PARTITIONS;
+  }
+}
+
+export const groupsScenario: Scenario = {
+  name: 'groups',
+  operationsMin: OPERATIONS_MIN,
+  crashesMin: CRASHES_MIN,
+  run: async (world) => {
+    const run = new GroupsRun(world);
+    try {
+      await run.run();
+    } finally {
+      world.count('operations', run.operations);
+      world.count('crashes', run.machine.crashes);
+    }
+  },
+  requiredPaths: [
+    'commit.COORDINATOR_LOAD_IN_PROGRESS',
+    'commit.ILLEGAL_GENERATION',
+    'commit.NOT_COORDINATOR',
+    'commit.UNKNOWN_MEMBER_ID',
+    'commit.done',
+    'delete-group.done',
+    'delete-group.GROUP_ID_NOT_FOUND',
+    'describe.CompletingRebalance',
+    'describe.Empty',
+    'describe.PreparingRebalance',
+    'describe.Stable',
+    'ghost.FENCED_INSTANCE_ID',
+    'heartbeat.REBALANCE_IN_PROGRESS',
+    'heartbeat.UNKNOWN_MEMBER_ID',
+    'heartbeat.ok',
+    'join.MEMBER_ID_REQUIRED',
+    'join.NOT_COORDINATOR',
+    'join.dynamic',
+    'join.skip-assignment',
+    'join.static',
+    'leave.done',
+    'list.done',
+    'member.died',
+    'member.stalled',
+    'offset-delete.done',
+    'offsets.fetched',
+    'recovery.power-loss',
+    'recovery.process-crash',
+    'restart.clean',
+    'settled',
+    'storage.fatal',
+    'sync.REBALANCE_IN_PROGRESS',
+    'sync.follower',
+    'sync.leader',
+  ],
+};
