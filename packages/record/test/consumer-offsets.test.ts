@@ -13,6 +13,11 @@ import {
   type StoredGroup,
 } from '../src/index.ts';
 
+/** Hex digits, with spaces between the fields. */
+function spaced(text: string): string {
+  return text.replaceAll(/\s+/g, '');
+}
+
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex');
 }
@@ -39,29 +44,24 @@ const GROUP: StoredGroup = {
 
 describe('records of __consumer_offsets', () => {
   it("have Kafka's bytes", () => {
-    assert.equal(hex(encodeOffsetKey('g', 'top', 7)), '000100016700' + '03746f7000000007');
+    assert.equal(hex(encodeOffsetKey('g', 'top', 7)), spaced('0001 000167 0003746f70 00000007'));
     assert.equal(hex(encodeGroupKey('g')), '0002000167');
     const committed = { offset: 258, leaderEpoch: 4, metadata: 'm', commitTimestamp: 5 };
     assert.equal(
       hex(encodeOffsetValue({ ...committed, expireTimestamp: -1 })),
-      '0003' + '0000000000000102' + '00000004' + '00016d' + '0000000000000005',
+      spaced('0003 0000000000000102 00000004 00016d 0000000000000005'),
     );
     assert.equal(
       hex(encodeOffsetValue({ ...committed, expireTimestamp: 6 })),
-      '0001' + '0000000000000102' + '00016d' + '0000000000000005' + '0000000000000006',
+      spaced('0001 0000000000000102 00016d 0000000000000005 0000000000000006'),
     );
     assert.equal(
       hex(encodeGroupValue(GROUP)),
-      '0003' +
-        ('0008' + hex(Buffer.from('consumer'))) +
-        '00000003' +
-        ('0005' + hex(Buffer.from('range'))) +
-        '00026d31' +
-        '0000000000000005' +
-        '00000001' +
-        ('00026d31' + 'ffff' + '000163' + '00022f68') +
-        ('000493e0' + '0000afc8') +
-        ('000000026162' + '0000000378797a'),
+      spaced(
+        `0003 0008 ${hex(Buffer.from('consumer'))} 00000003 0005 ${hex(Buffer.from('range'))} 00026d31
+         0000000000000005 00000001
+         00026d31 ffff 000163 00022f68 000493e0 0000afc8 00000002 6162 00000003 78797a`,
+      ),
     );
   });
 
@@ -81,19 +81,7 @@ describe('records of __consumer_offsets', () => {
   it('of other versions are read too', () => {
     // Version 0: no rebalance time-out of its own, no instance ids, no time of the state.
     const old = Buffer.from(
-      '0000' +
-        '0001' +
-        '63' +
-        '00000001' +
-        'ffff' +
-        'ffff' +
-        '00000001' +
-        '00016d' +
-        '000163' +
-        '000168' +
-        '00000009' +
-        '00000000' +
-        '00000000',
+      spaced('0000 000163 00000001 ffff ffff 00000001 00016d 000163 000168 00000009 00000000 00000000'),
       'hex',
     );
     const group = decodeGroupValue(old);
@@ -102,7 +90,7 @@ describe('records of __consumer_offsets', () => {
     assert.equal(group.members[0]?.groupInstanceId, null);
     // Version 4 is flexible, and may have tags behind.
     const flexible = Buffer.from(
-      '0004' + '0000000000000009' + '00000002' + '026d' + '0000000000000005' + '0100020a0b',
+      spaced('0004 0000000000000009 00000002 026d 0000000000000005 01 00 02 0a0b'),
       'hex',
     );
     assert.deepEqual(decodeOffsetValue(flexible), {

@@ -16,10 +16,10 @@ describe('a classic group', () => {
       [joined?.memberId],
     );
     assert.equal(groups.state, 'CompletingRebalance');
-    const [synced] = groups.sync(joined!, { [joined!.memberId]: 'all' });
+    const [synced] = groups.sync(joined, { [joined.memberId]: 'all' });
     assert.equal(Buffer.from(synced!.assignment).toString(), 'all');
     assert.equal(groups.state, 'Stable');
-    assert.equal(groups.heartbeat(joined!), undefined);
+    assert.equal(groups.heartbeat(joined), undefined);
   });
 
   it('answers a sync when the assignments are durable, not before', () => {
@@ -37,7 +37,7 @@ describe('a classic group', () => {
     const groups = new Groups();
     const [told] = groups.join({ requiresKnownMemberId: true });
     assert.equal(told?.error, 'MEMBER_ID_REQUIRED');
-    const [joined] = groups.join({ requiresKnownMemberId: true, memberId: told!.memberId });
+    const [joined] = groups.join({ requiresKnownMemberId: true, memberId: told.memberId });
     assert.equal(joined?.memberId, told?.memberId);
     const unused = new Groups();
     unused.join({ requiresKnownMemberId: true });
@@ -231,10 +231,10 @@ describe('a static member (KIP-345)', () => {
     assert.equal(second?.leader, second?.memberId);
     assert.equal(groups.state, 'Stable');
     assert.equal(groups.heartbeat(first, groupInstanceId), 'FENCED_INSTANCE_ID');
-    const [synced] = groups.sync(second!, {}, groupInstanceId);
+    const [synced] = groups.sync(second, {}, groupInstanceId);
     assert.equal(Buffer.from(synced!.assignment).toString(), 'all');
     groups.reload();
-    assert.equal(groups.heartbeat(second!, groupInstanceId), undefined);
+    assert.equal(groups.heartbeat(second, groupInstanceId), undefined);
   });
 
   it('that leads is not told so before JoinGroup v9, or it would assign anew', () => {
@@ -251,7 +251,7 @@ describe('a static member (KIP-345)', () => {
     const second = groups.join();
     groups.advance(30_000);
     assert.equal(second[0]?.members.length, 2);
-    groups.sync(second[0]!, {});
+    groups.sync(second[0], {});
     groups.advance(30_000);
     assert.equal(groups.describe().error, undefined);
   });
