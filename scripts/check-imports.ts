@@ -58,7 +58,15 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
 };
 
 /** Files directly in packages/broker/src that put the parts together: they import everything, platform/node included. */
-const COMPOSITION = ['main', 'broker', 'process-metrics', 'index'];
+const COMPOSITION = [
+  'main',
+  'broker',
+  'process-metrics',
+  'cleaning-thread',
+  'cleaning-worker',
+  'cleaning-messages',
+  'index',
+];
 
 const PROTOCOL_PACKAGES = ['kafka', 'amqp', 'stomp', 'mqtt', 'rocketmq', 'amqp10'];
 
@@ -78,6 +86,7 @@ const REAL_WORLD = [
   'packages/broker/src/main.ts',
   'packages/broker/src/broker.ts',
   'packages/broker/src/process-metrics.ts',
+  'packages/broker/src/cleaning-*.ts',
   'packages/cli/src/**',
   'sim/main.ts',
   'sim/run.ts',

@@ -3,6 +3,7 @@ import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 
 import type { AdminServer } from './admin/server.ts';
+import { CleaningThread } from './cleaning-thread.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
 import { resolveConfig, type RawSetting } from './config/load.ts';
@@ -89,7 +90,11 @@ export class Broker {
     const { settings } = config;
     const platform = createNodePlatform({ logger: { level: settings['log-level'] } });
     const logger = options.logger ?? platform.logger;
-    const machine = { dataDirectory: path.resolve(settings.data), hostname: hostname() };
+    const machine = {
+      dataDirectory: path.resolve(settings.data),
+      hostname: hostname(),
+      cleaningRunner: new CleaningThread(),
+    };
     const engine = await Engine.start({ ...platform, logger }, config, machine);
     const disposeMetrics = describeProcess(engine.metrics);
     options.onKafkaReady?.(engine.kafkaAddress);

@@ -15,6 +15,8 @@ import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
 import type { Platform } from './platform/index.ts';
 import { LocalPartition, TurnScheduler } from './replication/index.ts';
+import { describeCleaning } from './storage/cleaner/metrics.ts';
+import type { CleaningRunner } from './storage/cleaner/types.ts';
 import { openLogStore } from './storage/log-store.ts';
 import { describeStorage } from './storage/metrics.ts';
 import type { LogStore, RecoveryReport } from './storage/types.ts';
@@ -32,6 +34,8 @@ export interface Machine {
   readonly dataDirectory: string;
   /** The machine's name: the failure domain over which replicas are spread. */
   readonly hostname: string;
+  /** Where compacted logs are cleaned; on the event loop, as in the simulator, if left out. */
+  readonly cleaningRunner?: CleaningRunner;
 }
 
 /** Everything of a broker but its HTTP API, over any platform: the simulator runs it as it is. */
@@ -68,7 +72,7 @@ export class Engine {
     const frontend = await listen(platform, config);
     let logs: LogStore | undefined;
     try {
-      logs = await openLogs(platform, config, machine.dataDirectory);
+      logs = await openLogs(platform, config, machine);
       return new Engine(await assemble(platform, config, machine, frontend, logs));
     } catch (error) {
       await frontend.close();
@@ -138,7 +142,7 @@ async function listen(platform: Platform, { settings }: BrokerConfig): Promise<K
 async function openLogs(
   platform: Platform,
   { settings, topicDefaults }: BrokerConfig,
-  dataDirectory: string,
+  { dataDirectory, cleaningRunner }: Machine,
 ): Promise<LogStore> {
   const { disk, clock, timers, logger } = platform;
   // What a log is configured with until the image tells its topic's settings, a moment later.
@@ -158,7 +162,12 @@ async function openLogs(
       checkpointMs: settings['log.flush.offset.checkpoint.interval.ms'],
       retentionCheckMs: settings['log.retention.check.interval.ms'],
       freeSpaceReserveBytes: settings['disk.reserve.bytes'],
+      cleanerEnabled: settings['log.cleaner.enable'],
+      cleanerBackoffMs: settings['log.cleaner.backoff.ms'],
+      cleanerDedupeBytes: settings['log.cleaner.dedupe.buffer.size'],
+      cleanerBytesPerSecondMax: settings['log.cleaner.io.max.bytes.per.second'],
     },
+    ...(cleaningRunner === undefined ? {} : { cleaningRunner }),
     logConfigOf: () => log,
     onLocked: () => claimDataFolder(disk, dataDirectory, settings['node.id']),
   });
@@ -193,6 +202,7 @@ async function assemble(
   const orphans = tracker.orphans();
   if (orphans.length > 0) await controller.removePartitionKeys(orphans);
   describeStorage(metrics, logs);
+  describeCleaning(metrics, logs);
   describePartitions(metrics, partitions, brokerId);
   const admin = new BrokerTopicAdmin({
     controller,

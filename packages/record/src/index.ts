@@ -5,3 +5,4 @@ export * from './batch-builder.ts';
 export * from './control-record.ts';
 export * from './check-records.ts';
 export * from './consumer-offsets.ts';
+export * from './retain-records.ts';

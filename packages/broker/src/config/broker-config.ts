@@ -1,4 +1,13 @@
-import { address, boolean, integer, oneOf, optional, pattern, type ConfigDefinition } from './definition.ts';
+import {
+  address,
+  boolean,
+  decimal,
+  integer,
+  oneOf,
+  optional,
+  pattern,
+  type ConfigDefinition,
+} from './definition.ts';
 import { DEFAULT_STORAGE_CONFIG } from '../storage/types.ts';
 import { TOPIC_CONFIGS, topicConfigDefinitions } from './topic-config-definitions.ts';
 import type { TopicDefaults } from './topic-config.ts';
@@ -175,6 +184,33 @@ export const BROKER_CONFIGS = {
     default: '300000',
     min: 1,
     documentation: 'How often segments are checked for their retention.',
+  }),
+  'log.cleaner.enable': boolean('log.cleaner.enable', {
+    default: 'true',
+    documentation:
+      'Whether logs whose cleanup.policy contains compact are cleaned. Without it they keep all records.',
+  }),
+  'log.cleaner.backoff.ms': integer('log.cleaner.backoff.ms', {
+    type: 'long',
+    default: String(DEFAULT_STORAGE_CONFIG.cleanerBackoffMs),
+    min: 0,
+    documentation: 'How long the log cleaner waits before it looks again when no log was to be cleaned.',
+  }),
+  'log.cleaner.dedupe.buffer.size': integer('log.cleaner.dedupe.buffer.size', {
+    type: 'long',
+    default: String(DEFAULT_STORAGE_CONFIG.cleanerDedupeBytes),
+    min: 64 * 1024,
+    max: 2 ** 31 - 1,
+    unit: 'bytes',
+    documentation:
+      'Memory of the log cleaner for the keys of one log, 24 bytes a slot, of which nine tenths are used; a log with more keys is cleaned in several passes. Smaller logs take less, and it is freed when nothing is cleaned.',
+  }),
+  'log.cleaner.io.max.bytes.per.second': decimal('log.cleaner.io.max.bytes.per.second', {
+    default: '1.7976931348623157E308',
+    min: 1,
+    max: Number.MAX_VALUE,
+    unit: 'bytes',
+    documentation: 'How fast the log cleaner reads and writes, both together.',
   }),
   'producer.id.expiration.ms': integer('producer.id.expiration.ms', {
     type: 'int',

@@ -31,7 +31,7 @@ export const TOPIC_CONFIGS = {
       item: /^(compact|delete)$/,
       legal: 'a list of compact and delete',
       documentation:
-        'What happens to old records: delete removes whole segments by age and size; compact keeps the last record of each key (this release checks keys, and keeps all records).',
+        'What happens to old records: delete removes whole segments by age and size; compact keeps the last record of each key, and asks for a key in every record; both together do both.',
     }),
   ),
   'compression.type': withSynonym(
@@ -79,7 +79,8 @@ export const TOPIC_CONFIGS = {
       type: 'long',
       default: String(DAY_MS),
       min: 0,
-      documentation: 'How long a compacted topic keeps the marker of a deleted key. Stored only.',
+      documentation:
+        'How long a compacted topic keeps the marker of a deleted key (a record without a value) after its first cleaning.',
     }),
   ),
   'file.delete.delay.ms': withSynonym(
@@ -170,7 +171,8 @@ export const TOPIC_CONFIGS = {
       type: 'long',
       default: LONG_MAX_TEXT,
       min: 1,
-      documentation: 'The longest time that a record stays outside of compaction. Stored only.',
+      documentation:
+        'The longest time that a record stays outside of compaction: a log that has an older one is cleaned however little of it is dirty, and its active segment closed for that.',
     }),
   ),
   'max.message.bytes': withSynonym(
@@ -215,7 +217,8 @@ export const TOPIC_CONFIGS = {
       default: '0.5',
       min: 0,
       max: 1,
-      documentation: 'The share of a log not yet compacted at which compaction begins. Stored only.',
+      documentation:
+        'The share of a log not yet compacted, by bytes and without the active segment, above which it is compacted.',
     }),
   ),
   'min.compaction.lag.ms': withSynonym(
@@ -224,7 +227,8 @@ export const TOPIC_CONFIGS = {
       type: 'long',
       default: '0',
       min: 0,
-      documentation: 'How long a record is kept from compaction. Stored only.',
+      documentation:
+        'How long a record is kept from compaction, as counted from its timestamp: a segment is left alone while one of its records is younger.',
     }),
   ),
   'min.insync.replicas': withSynonym(

@@ -1,5 +1,5 @@
 import { BrokerError } from '../errors.ts';
-import type { LogConfig } from '../storage/types.ts';
+import type { CompactionConfig, LogConfig } from '../storage/types.ts';
 import { ConfigValueError, splitList } from './definition.ts';
 import { didYouMean } from './suggest.ts';
 import { TOPIC_CONFIGS, topicConfigDefinition, type TopicConfigName } from './topic-config-definitions.ts';
@@ -51,11 +51,15 @@ export function parseTopicSettings(
       (typeof TOPIC_CONFIGS)[N]['parse']
     >;
   const policies = value('cleanup.policy');
+  const compact = policies.includes('compact');
   checkCompactionLags(value('min.compaction.lag.ms'), value('max.compaction.lag.ms'));
   return Object.freeze({
     log: Object.freeze({
       segmentBytes: value('segment.bytes'),
-      segmentMs: value('segment.ms'),
+      // The active segment is never cleaned: it must not grow older than its records may.
+      segmentMs: compact
+        ? Math.min(value('segment.ms'), value('max.compaction.lag.ms'))
+        : value('segment.ms'),
       segmentIndexBytes: value('segment.index.bytes'),
       indexIntervalBytes: value('index.interval.bytes'),
       retentionMs: value('retention.ms'),
@@ -63,6 +67,7 @@ export function parseTopicSettings(
       deleteOldSegments: policies.includes('delete'),
       fileDeleteDelayMs: value('file.delete.delay.ms'),
       flush: effectiveFlush(overrides, value('flush')),
+      ...(compact ? { compaction: compactionOf(value) } : {}),
     }),
     maxMessageBytes: value('max.message.bytes'),
     compression: Object.freeze(compressionOf(value)),
@@ -70,7 +75,7 @@ export function parseTopicSettings(
     timestampBeforeMaxMs: value('message.timestamp.before.max.ms'),
     timestampAfterMaxMs: value('message.timestamp.after.max.ms'),
     minInsyncReplicas: value('min.insync.replicas'),
-    compact: policies.includes('compact'),
+    compact,
     uncleanLeaderElection: value('unclean.leader.election.enable'),
   });
 }
@@ -139,6 +144,17 @@ function effectiveFlush(overrides: ReadonlyMap<string, string>, flush: 'fsync' |
   return overrides.get('flush.messages')?.trim() === '1' || overrides.get('flush.ms')?.trim() === '0'
     ? 'fsync'
     : flush;
+}
+
+function compactionOf(
+  value: <N extends TopicConfigName>(name: N) => ReturnType<(typeof TOPIC_CONFIGS)[N]['parse']>,
+): CompactionConfig {
+  return Object.freeze({
+    minLagMs: value('min.compaction.lag.ms'),
+    maxLagMs: value('max.compaction.lag.ms'),
+    minDirtyRatio: value('min.cleanable.dirty.ratio'),
+    deleteRetentionMs: value('delete.retention.ms'),
+  });
 }
 
 function compressionOf(

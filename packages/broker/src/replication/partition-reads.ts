@@ -57,6 +57,7 @@ export class PartitionReads {
         endOffset,
         bytesMax: options.bytesMax,
         atLeastOneBatch: options.atLeastOneBatch,
+        skipEmpty: true,
       });
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
@@ -77,6 +78,7 @@ export class PartitionReads {
       endOffset,
       bytesMax: options.bytesMax,
       atLeastOneBatch: options.atLeastOneBatch,
+      skipEmpty: true,
     });
   }
 

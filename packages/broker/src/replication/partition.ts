@@ -126,6 +126,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     this.#log.onDurable = this.#onDurable;
     this.#log.snapshotSource = this.#snapshot;
     this.#log.retentionBound = () => this.highWatermark;
+    this.#log.cleaningBound = () => this.lastStableOffset;
   }
 
   get topic(): string {
@@ -366,6 +367,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     this.#core.goOffline();
     this.#log.onDurable = undefined;
     this.#log.retentionBound = undefined;
+    this.#log.cleaningBound = undefined;
     this.#markChanged();
   }
 

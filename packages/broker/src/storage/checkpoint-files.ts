@@ -5,7 +5,8 @@ import type { EpochEntry } from './types.ts';
  * Small text files that are replaced as a whole, in Kafka's formats:
  *
  *   recovery-point-offset-checkpoint,           leader-epoch-checkpoint      partition.metadata
- *   log-start-offset-checkpoint
+ *   log-start-offset-checkpoint,
+ *   cleaner-offset-checkpoint
  *     0                    version                0                            version: 0
  *     2                    entries                2                            topic_id: Kx2…22 characters
  *     orders 0 1200        topic partition offset 0 0        epoch startOffset
@@ -15,6 +16,7 @@ const CHECKPOINT_VERSION = '0';
 
 export const RECOVERY_POINT_FILE = 'recovery-point-offset-checkpoint';
 export const LOG_START_FILE = 'log-start-offset-checkpoint';
+export const CLEANER_FILE = 'cleaner-offset-checkpoint';
 export const LEADER_EPOCH_FILE = 'leader-epoch-checkpoint';
 export const PARTITION_METADATA_FILE = 'partition.metadata';
 

@@ -3,7 +3,16 @@ import { DiskError } from '../platform/disk.ts';
 import { BatchCursor, HEADER_SCAN_BYTES } from './batch-cursor.ts';
 import type { PartitionLog } from './log.ts';
 import type { Segment } from './segment.ts';
-import { check, DAMAGED, examine, findEnd, isTrusted, locate, type RangeEnd } from './segment-reader.ts';
+import {
+  check,
+  DAMAGED,
+  examine,
+  findEnd,
+  firstWithRecords,
+  isTrusted,
+  locate,
+  type RangeEnd,
+} from './segment-reader.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from './types.ts';
 
 /** Where recent reads ended, so that sequential consumers need neither index nor scan. */
@@ -47,6 +56,7 @@ function isStillFound({ options, found, sizeBytes, damagedRanges }: LastFound, w
     options.endOffset === wanted.endOffset &&
     options.bytesMax === wanted.bytesMax &&
     options.atLeastOneBatch === wanted.atLeastOneBatch &&
+    options.skipEmpty === wanted.skipEmpty &&
     found.segment.sizeBytes === sizeBytes &&
     found.segment.damage.length === damagedRanges
   );
@@ -103,12 +113,32 @@ export class LogReader {
       recent !== undefined &&
       recent.position < recent.segment.sizeBytes &&
       !recent.segment.damage.some((one) => one.fromPosition === recent.position);
-    const segment = isUsable ? recent.segment : this.segmentOf(offset);
-    const position = isUsable ? recent.position : locate(segment, offset);
+    let segment = isUsable ? recent.segment : this.segmentOf(offset);
+    let position = isUsable ? recent.position : locate(segment, offset);
     if (position === DAMAGED) return undefined;
+    if (options.skipEmpty === true && this.#mayHaveEmpty)
+      ({ segment, position } = this.#behindEmpty(segment, position, options.endOffset));
     const found = { segment, position, end: findEnd(segment, position, options) };
     this.#last = { options, found, sizeBytes: segment.sizeBytes, damagedRanges: segment.damage.length };
     return found;
+  }
+
+  /** Only cleaning makes empty batches, here or on the leader of a follower. */
+  get #mayHaveEmpty(): boolean {
+    return this.#log.config.compaction !== undefined || this.#log.cleanedTo > 0;
+  }
+
+  /** The place of the first batch with records from here on; the same place if there is none below `endOffset`, or damage before it. */
+  #behindEmpty(from: Segment, position: number, endOffset: number): { segment: Segment; position: number } {
+    const { segments } = this.#log;
+    const none = { segment: from, position };
+    for (let index = segments.indexOf(from), at = position; index < segments.length; index++, at = 0) {
+      const segment = segments[index]!;
+      const found = firstWithRecords(segment, at, endOffset);
+      if (found === undefined) return none;
+      if (found < segment.sizeBytes) return { segment, position: found };
+    }
+    return none;
   }
 
   /** The segment that has the offset, which must be in the log. */

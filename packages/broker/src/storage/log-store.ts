@@ -1,7 +1,10 @@
 import { type DirectoryLock, DiskError } from '../platform/disk.ts';
 import type { TimerHandle } from '../platform/clock.ts';
 import { checkpointLog } from './checkpoint.ts';
+import { InPlaceRunner } from './cleaner/in-place-runner.ts';
+import { LogCleaner } from './cleaner/log-cleaner.ts';
 import {
+  CLEANER_FILE,
   LOG_START_FILE,
   makeDirectoryDurably,
   RECOVERY_POINT_FILE,
@@ -20,6 +23,7 @@ import { expireVerification, retain } from './retention.ts';
 import type { Segment } from './segment.ts';
 import { guardSyncs } from './sync-guard.ts';
 import {
+  type CleaningReport,
   DEFAULT_STORAGE_CONFIG,
   type Log,
   type LogConfig,
@@ -37,11 +41,13 @@ import {
  *   .polylog_cleanshutdown              only after a clean stop: see clean-shutdown.ts
  *   recovery-point-offset-checkpoint    below it segments are synced
  *   log-start-offset-checkpoint
+ *   cleaner-offset-checkpoint           below it compacted logs were cleaned; not before the first cleaning
  *   journal/0000.journal …              see journal-format.ts
  *   <topic>-<partition>/                a log, from its first record on
  *     partition.metadata                the topic's id
  *     <base offset>.log .index .timeindex .snapshot
  *     leader-epoch-checkpoint
+ *     ….cleaned, ….swap                 a cleaned segment on its way: see cleaner/segment-swap.ts
  *     journal-floor                     after a truncation: see journal-scan.ts
  *   <topic id>-<partition>-delete/      a deleted log, until it is removed
  */
@@ -81,6 +87,9 @@ class DiskLogStore implements LogStore {
   readonly #lock: DirectoryLock;
   readonly #logs = new Map<string, PartitionLog>();
   readonly #space: FreeSpaceWatch;
+  readonly #cleaner: LogCleaner;
+  /** What the cleaner's checkpoint file holds, as far as it was written or read by this process. */
+  #savedCleaned = '[]';
   #journal!: Journal;
   #commit!: GroupCommit;
   #failed: Error | undefined;
@@ -125,6 +134,12 @@ class DiskLogStore implements LogStore {
       fatal: (error) => this.#fatal(error),
     };
     this.#space = new FreeSpaceWatch(disk, dataDirectory, config, logger);
+    this.#cleaner = new LogCleaner({
+      context: this.#context,
+      logs: () => this.#logs.values(),
+      runner: options.cleaningRunner ?? new InPlaceRunner({ disk, timers }),
+      writeCheckpoint: () => this.#writeCleanerCheckpoint(),
+    });
   }
 
   async recoverAll(logConfigOf: (id: LogId) => LogConfig): Promise<void> {
@@ -133,6 +148,8 @@ class DiskLogStore implements LogStore {
     const found = await recover(context, logConfigOf);
     for (const log of found.logs) this.#logs.set(keyOf(log.id.topic, log.id.partition), log);
     this.recovery = found.report;
+    // One that is there may name logs that are gone: it is written anew with the first checkpoint.
+    if (disk.stat(`${dataDirectory}/${CLEANER_FILE}`) !== undefined) this.#savedCleaned = '';
     this.#journal = new Journal({ disk, dataDirectory, config, logger, contents: found.journal });
     this.#commit = new GroupCommit({
       clock: context.clock,
@@ -147,6 +164,7 @@ class DiskLogStore implements LogStore {
     this.#space.poll();
     this.#every(config.checkpointMs, () => this.checkpoint());
     this.#every(config.retentionCheckMs, () => this.retentionPass(context.clock.nowMs()));
+    if (config.cleanerEnabled) this.#every(config.cleanerBackoffMs, () => this.cleaningPass());
     this.#every(config.freeSpacePollMs, async () => this.#space.poll());
   }
 
@@ -211,6 +229,8 @@ class DiskLogStore implements LogStore {
       startOffset: 0,
       endOffset: 0,
       recoveryPoint: 0,
+      savedRecoveryPoint: 0,
+      cleanedTo: 0,
       epochs: [],
       folderDurable: false,
     });
@@ -224,6 +244,7 @@ class DiskLogStore implements LogStore {
     const key = keyOf(log.id.topic, log.id.partition);
     const { disk } = this.#context;
     this.#logs.delete(key);
+    this.#cleaner.abort(owned);
     if (disk.stat(owned.folder) === undefined) {
       owned.closed = true;
       return;
@@ -289,10 +310,14 @@ class DiskLogStore implements LogStore {
 
   #forgetJournalOf(log: PartitionLog, endOffset: number): void {
     const { disk } = this.#context;
+    // A cut may take the whole batch around the offset, but no more than its segment.
+    const dirtyFrom = log.segments.findLast((segment) => segment.baseOffset <= endOffset)?.baseOffset ?? 0;
+    const isCleaned = log.cleanedTo > dirtyFrom;
+    log.cleanedTo = Math.min(log.cleanedTo, dirtyFrom);
     if (log.recoveryPoint > endOffset) {
       log.recoveryPoint = endOffset;
       this.#writeCheckpoints();
-    }
+    } else if (isCleaned) this.#writeCleanerCheckpoint();
     // Without files of its own it has nothing in the journal either.
     if (log.segments.length === 0 && !log.folderDurable) return;
     // Below the cut the segments must do without the journal too.
@@ -356,6 +381,15 @@ class DiskLogStore implements LogStore {
     }
   }
 
+  async cleaningPass(): Promise<void> {
+    if (this.#failed !== undefined || this.#closing) return;
+    await this.#cleaner.pass();
+  }
+
+  get cleaning(): CleaningReport {
+    return this.#cleaner.report;
+  }
+
   /** A failed sync is fatal, and so is a bug. Other errors of the disk, a full one above all, may pass. */
   #backgroundError(error: unknown, message: string): void {
     const mayPass =
@@ -379,7 +413,22 @@ class DiskLogStore implements LogStore {
       `${this.dataDirectory}/${LOG_START_FILE}`,
       entriesOf((log) => log.startOffset),
     );
-    for (const log of logs) log.savedStartOffset = log.startOffset;
+    for (const log of logs) {
+      log.savedStartOffset = log.startOffset;
+      log.savedRecoveryPoint = log.recoveryPoint;
+    }
+    this.#writeCleanerCheckpoint();
+  }
+
+  /** Only when it changes: folders without compacted logs have no such file. */
+  #writeCleanerCheckpoint(): void {
+    const entries = [...this.#logs.values()]
+      .filter((log) => log.cleanedTo > 0)
+      .map((log) => ({ topic: log.id.topic, partition: log.id.partition, offset: log.cleanedTo }));
+    const content = JSON.stringify(entries);
+    if (content === this.#savedCleaned) return;
+    writeOffsetCheckpoint(this.#context.disk, `${this.dataDirectory}/${CLEANER_FILE}`, entries);
+    this.#savedCleaned = content;
   }
 
   #unlinkLater(segments: readonly Segment[], delayMs: number): void {
@@ -419,6 +468,7 @@ class DiskLogStore implements LogStore {
     this.#closing = true;
     for (const timer of this.#timers) timer.cancel();
     await this.#retention;
+    await this.#cleaner.close();
     await this.#checkpoint;
     if (this.#failed === undefined) await this.#commit.drained();
     await Promise.all(this.#unlinks);

@@ -35,6 +35,9 @@ export interface LogState {
   readonly startOffset: number;
   readonly endOffset: number;
   readonly recoveryPoint: number;
+  /** As the checkpoint file has it. */
+  readonly savedRecoveryPoint: number;
+  readonly cleanedTo: number;
   readonly epochs: readonly EpochEntry[];
   /** Folder and `partition.metadata` are durable. */
   readonly folderDurable: boolean;
@@ -79,9 +82,13 @@ export class PartitionLog implements Log {
   cutFailed = false;
   /** As it stands in the checkpoint file. */
   savedStartOffset: number;
+  savedRecoveryPoint: number;
+  /** Records below it were cleaned; what follows is dirty. Kept in `cleaner-offset-checkpoint`. */
+  cleanedTo: number;
 
   snapshotSource: (() => readonly ProducerSnapshotEntry[]) | undefined;
   retentionBound: (() => number) | undefined;
+  cleaningBound: (() => number) | undefined;
   onDurable: ((durableOffset: number) => void) | undefined;
 
   constructor(context: StoreContext, id: LogId, config: LogConfig, folder: string, state: LogState) {
@@ -97,6 +104,8 @@ export class PartitionLog implements Log {
     this.recoveryPoint = state.recoveryPoint;
     this.folderDurable = state.folderDurable;
     this.savedStartOffset = state.startOffset;
+    this.savedRecoveryPoint = state.savedRecoveryPoint;
+    this.cleanedTo = state.cleanedTo;
     this.#reader = new LogReader(this);
   }
 
@@ -298,7 +307,7 @@ export class PartitionLog implements Log {
     this.#assertWritable('truncate');
     const endOffset = Math.max(offset, this.#startOffset);
     this.context.forgetJournalOf(this, endOffset);
-    this.#cut(() => {
+    this.cutting(() => {
       const newEnd = cutSegments(this, endOffset);
       this.#afterCut(newEnd);
       this.epochs.truncate(newEnd);
@@ -306,8 +315,11 @@ export class PartitionLog implements Log {
     });
   }
 
-  /** A cut that fails half-way leaves files and fields that do not fit: recovery at the next start puts them right. */
-  #cut(work: () => void): void {
+  /**
+   * For work that changes which files make up the log. If it fails half-way it leaves files and fields that do not fit, which recovery at the next
+   * start puts right: the log goes offline.
+   */
+  cutting(work: () => void): void {
     try {
       work();
     } catch (error) {
@@ -315,7 +327,7 @@ export class PartitionLog implements Log {
       this.cutFailed = true;
       this.context.logger.error(
         { folder: this.folder, error },
-        'Records could not be cut off: the log is offline',
+        'Files of the log could not be changed: it is offline until the next start',
       );
       throw error;
     }
@@ -325,7 +337,7 @@ export class PartitionLog implements Log {
     this.#assertWritable('reset');
     // Nothing of the log is vouched for any more: after a loss of power any of its segments may be gone, and any back.
     this.context.forgetJournalOf(this, 0);
-    this.#cut(() => this.#resetTo(offset));
+    this.cutting(() => this.#resetTo(offset));
   }
 
   #resetTo(offset: number): void {
@@ -348,6 +360,7 @@ export class PartitionLog implements Log {
     this.durableOffset = Math.min(this.durableOffset, endOffset);
     this.roundEnd = Math.min(this.roundEnd, endOffset);
     this.recoveryPoint = Math.min(this.recoveryPoint, endOffset);
+    this.cleanedTo = Math.min(this.cleanedTo, endOffset);
     this.cuts++;
     this.#reader.forget();
     const { disk } = this.context;
@@ -418,6 +431,11 @@ export class PartitionLog implements Log {
   }
 
   // For the store
+
+  /** Segments were replaced: positions that were found in them mean nothing any more. */
+  forgetPositions(): void {
+    this.#reader.forget();
+  }
 
   get needsCheckpoint(): boolean {
     if (this.closed || this.cutFailed || this.segments.length === 0) return false;

@@ -8,6 +8,7 @@ import {
   TEMPORARY_SUFFIX,
   writePartitionMetadata,
 } from './checkpoint-files.ts';
+import { finishSwaps } from './cleaner/segment-swap.ts';
 import type { StoreContext } from './context.ts';
 import type { JournalEntry } from './journal-format.ts';
 import { LeaderEpochList } from './leader-epochs.ts';
@@ -33,6 +34,9 @@ export interface RecoveryCounts {
   journalBatches: number;
   corruptRanges: number;
 }
+
+/** What the files of a log tell; the rest stands in checkpoint files. */
+type RecoveredState = Omit<LogState, 'savedRecoveryPoint' | 'cleanedTo'>;
 
 export interface LogToRecover {
   readonly id: LogId;
@@ -61,7 +65,7 @@ export interface ScannedLog {
   /** Afterwards: makes the directory entries durable. Rejects with DiskError: fatal. */
   syncFolder(): Promise<void>;
   /** Of the durable log. */
-  state(): LogState;
+  state(): RecoveredState;
 }
 
 const NAME = /^(\d{20})\.log$/;
@@ -135,6 +139,7 @@ class LogRecovery implements ScannedLog {
     const { disk } = this.#context;
     const { folder } = this.#log;
     const bases: number[] = [];
+    if (finishSwaps(this.#context, folder)) this.#folderChanged = true;
     for (const name of disk.list(folder)) {
       if (name.endsWith(DELETED_SUFFIX) || name.endsWith(TEMPORARY_SUFFIX)) disk.remove(`${folder}/${name}`);
       const match = NAME.exec(name);
@@ -457,7 +462,7 @@ class LogRecovery implements ScannedLog {
     }
   }
 
-  state(): LogState {
+  state(): RecoveredState {
     return {
       segments: this.#segments,
       startOffset: this.#startOffset,

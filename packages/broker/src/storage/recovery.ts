@@ -2,6 +2,7 @@ import { LOCK_ENTRY } from '../platform/disk.ts';
 import { BatchCursor, FULL_SCAN_BYTES } from './batch-cursor.ts';
 import { LOG_SUFFIX } from './segment.ts';
 import {
+  CLEANER_FILE,
   LOG_START_FILE,
   MalformedFileError,
   readOffsetCheckpoint,
@@ -120,6 +121,7 @@ class Recovery {
   readonly #clean: ReadonlyMap<string, CleanLog> | undefined;
   readonly #recoveryPoints: ReadonlyMap<string, number> | undefined;
   readonly #startOffsets: ReadonlyMap<string, number> | undefined;
+  readonly #cleanedTo: ReadonlyMap<string, number> | undefined;
   readonly #entries = new Map<string, JournalEntry[]>();
   readonly #known = new Set<string>();
   readonly #cursor = new BatchCursor(FULL_SCAN_BYTES);
@@ -137,6 +139,7 @@ class Recovery {
     this.#clean = clean;
     this.#recoveryPoints = this.#readOffsets(RECOVERY_POINT_FILE);
     this.#startOffsets = this.#readOffsets(LOG_START_FILE);
+    this.#cleanedTo = this.#readOffsets(CLEANER_FILE);
     for (const entry of journal.entries) {
       const name = `${entry.topic}-${entry.partition}`;
       const entries = this.#entries.get(name);
@@ -153,7 +156,10 @@ class Recovery {
       return readOffsetCheckpoint(disk, `${dataDirectory}/${name}`);
     } catch (error) {
       if (!(error instanceof MalformedFileError)) throw error;
-      logger.error({ error }, 'A checkpoint file is damaged: the logs are scanned from their starts');
+      logger.error(
+        { error },
+        'A checkpoint file is damaged: the logs are scanned, or cleaned, from their starts',
+      );
       return undefined;
     }
   }
@@ -211,6 +217,8 @@ class Recovery {
       startOffset,
       endOffset,
       recoveryPoint: endOffset,
+      savedRecoveryPoint: this.#recoveryPoints?.get(`${id.topic}-${id.partition}`) ?? 0,
+      cleanedTo: this.#cleanedOf(`${id.topic}-${id.partition}`, endOffset),
       epochs,
       folderDurable: true,
     };
@@ -222,14 +230,25 @@ class Recovery {
     this.logs.push(log);
   }
 
+  /** A log that ends below it is not the one that was cleaned so far: all of it counts as dirty. */
+  #cleanedOf(name: string, endOffset: number): number {
+    const cleanedTo = this.#cleanedTo?.get(name) ?? 0;
+    return cleanedTo <= endOffset ? cleanedTo : 0;
+  }
+
   /** Makes durable what was scanned, and opens it. */
   async syncScanned(): Promise<void> {
     const scanned = this.#scanned;
     this.#scanned = [];
     await inLanes(scanned, SYNC_LANES, ({ log }) => log.syncFiles());
     await inLanes(scanned, SYNC_LANES, ({ log }) => log.syncFolder());
-    for (const { id, config, path, log } of scanned)
-      this.#add(new PartitionLog(this.#context, id, config, path, log.state()));
+    for (const { id, config, path, log } of scanned) {
+      const state = log.state();
+      const cleanedTo = this.#cleanedOf(`${id.topic}-${id.partition}`, state.endOffset);
+      this.#add(
+        new PartitionLog(this.#context, id, config, path, { ...state, savedRecoveryPoint: 0, cleanedTo }),
+      );
+    }
   }
 
   async #addScanned(id: LogId, path: string, hasMetadata: boolean): Promise<void> {
@@ -241,7 +260,8 @@ class Recovery {
         (floor?.generation !== this.#journal.generation || sequence >= floor.sequence),
     );
     const config = this.#logConfigOf(id);
-    const recoveryPoint = this.#recoveryPoints?.get(name) ?? 0;
+    // Only what was synced is cleaned: where the file of points is damaged that is known at least, or the journal's old bytes would come back.
+    const recoveryPoint = (this.#recoveryPoints ?? this.#cleanedTo)?.get(name) ?? 0;
     const log = scanLog(this.#context, {
       id,
       config,

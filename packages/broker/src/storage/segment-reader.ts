@@ -57,6 +57,19 @@ function damageAt(segment: Segment, position: number): DamagedRange | undefined 
     : segment.damage.find((range) => range.fromPosition === position);
 }
 
+/**
+ * The position of the first batch at or behind `position` that has records and ends at or below `endOffset`; the segment's size if all up to its
+ * end are empty; undefined if there is none. Throws DiskError.
+ */
+export function firstWithRecords(segment: Segment, position: number, endOffset: number): number | undefined {
+  headers.seek(segment.handle, position, segment.sizeBytes, ANY_OFFSET);
+  while (headers.next()) {
+    if (headers.expectedOffset > endOffset) return undefined;
+    if (headers.header.recordCount > 0) return headers.position;
+  }
+  return headers.fault ? undefined : segment.sizeBytes;
+}
+
 export interface RangeLimits {
   /** Batches that end above it do not belong to the range. */
   readonly endOffset: number;

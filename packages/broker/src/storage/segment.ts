@@ -4,7 +4,7 @@ import { OFFSET_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
 import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts';
 
 const BASE_OFFSET_DIGITS = 20;
-const RELATIVE_OFFSET_MAX = 0x7fff_ffff;
+export const RELATIVE_OFFSET_MAX = 0x7fff_ffff;
 /** Positions are int32 in the offset index. */
 export const SEGMENT_BYTES_MAX = 0x7fff_ffff;
 
@@ -12,6 +12,10 @@ export const LOG_SUFFIX = '.log';
 export const INDEX_SUFFIX = '.index';
 export const TIME_INDEX_SUFFIX = '.timeindex';
 export const DELETED_SUFFIX = '.deleted';
+/** A cleaned segment that is being written, or waits to take its place. */
+export const CLEANED_SUFFIX = '.cleaned';
+/** A cleaned segment that takes its place, also if a crash comes in between. */
+export const SWAP_SUFFIX = '.swap';
 const NO_TIMESTAMP = -1;
 
 /** The file name without its ending: the base offset in 20 digits. */
@@ -92,12 +96,14 @@ export class Segment {
   appendedTotal = -1;
 
   #readers = 0;
-  #removedSuffix = '';
+  /** Behind the names of its files while they are not, or no longer, the log's. */
+  #suffix: string;
   #onUnused: (() => void) | undefined;
 
-  constructor(cache: DescriptorCache, folder: string, summary: SegmentSummary) {
+  constructor(cache: DescriptorCache, folder: string, summary: SegmentSummary, suffix = '') {
     this.#cache = cache;
     this.folder = folder;
+    this.#suffix = suffix;
     this.baseOffset = summary.baseOffset;
     this.handle = new FileHandle(cache, this.pathOf(LOG_SUFFIX));
     this.endOffset = summary.endOffset;
@@ -112,8 +118,14 @@ export class Segment {
     this.writtenFrom = summary.sizeBytes;
   }
 
-  static empty(cache: DescriptorCache, folder: string, baseOffset: number, nowMs: number): Segment {
-    return new Segment(cache, folder, {
+  static empty(
+    cache: DescriptorCache,
+    folder: string,
+    baseOffset: number,
+    nowMs: number,
+    suffix = '',
+  ): Segment {
+    const summary = {
       baseOffset,
       endOffset: baseOffset,
       sizeBytes: 0,
@@ -124,7 +136,8 @@ export class Segment {
       offsetEntries: 0,
       timeEntries: 0,
       modifiedMs: nowMs,
-    });
+    };
+    return new Segment(cache, folder, summary, suffix);
   }
 
   get offsetIndex(): OffsetIndex {
@@ -144,7 +157,7 @@ export class Segment {
   }
 
   pathOf(suffix: string): string {
-    return `${this.folder}/${segmentName(this.baseOffset)}${suffix}${this.#removedSuffix}`;
+    return `${this.folder}/${segmentName(this.baseOffset)}${suffix}${this.#suffix}`;
   }
 
   summary(): SegmentSummary {
@@ -362,7 +375,7 @@ export class Segment {
     // The number keeps it apart from a namesake that was removed a moment ago and is still being read.
     const removedSuffix = `.${this.#cache.nextRemoval()}${DELETED_SUFFIX}`;
     for (const suffix of present) disk.rename(this.pathOf(suffix), this.pathOf(suffix) + removedSuffix);
-    this.#removedSuffix = removedSuffix;
+    this.#suffix = removedSuffix;
     this.#namesChanged();
   }
 

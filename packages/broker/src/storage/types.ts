@@ -29,6 +29,20 @@ export interface LogConfig {
   readonly fileDeleteDelayMs: number;
   /** What "durable" means for this log: `fsync` on the disk, `os` in the page cache. */
   readonly flush: 'fsync' | 'os';
+  /** Set if only the last record of each key is kept (cleanup.policy contains compact). */
+  readonly compaction?: CompactionConfig;
+}
+
+/** How a log is cleaned. */
+export interface CompactionConfig {
+  /** Segments with a record that is younger are left alone. */
+  readonly minLagMs: number;
+  /** A record that is older calls for a cleaning, however little of the log is dirty. */
+  readonly maxLagMs: number;
+  /** The dirty share of the log, by bytes, above which it is cleaned. */
+  readonly minDirtyRatio: number;
+  /** How long tombstones stay after their first cleaning. */
+  readonly deleteRetentionMs: number;
 }
 
 /** A leader epoch and the first offset that was written in it (KIP-101). */
@@ -66,6 +80,11 @@ export interface ReadOptions {
   readonly bytesMax: number;
   /** Return the first batch even if it is larger than bytesMax. */
   readonly atLeastOneBatch: boolean;
+  /**
+   * Begin with the first batch that has records, if there is one: some clients do not get past an answer all of whose batches are empty, as
+   * cleaning leaves them.
+   */
+  readonly skipEmpty?: boolean;
 }
 
 /**
@@ -139,6 +158,8 @@ export interface Log {
   snapshotSource: (() => readonly ProducerSnapshotEntry[]) | undefined;
   /** Retention deletes only segments that end at or below it: the HW. Without it, durableOffset bounds. */
   retentionBound: (() => number) | undefined;
+  /** Cleaning leaves records at and above it alone: the LSO, which is at most the HW. Without it, durableOffset bounds. */
+  cleaningBound: (() => number) | undefined;
   /** Called when durableOffset rose. */
   onDurable: ((durableOffset: number) => void) | undefined;
 }
@@ -242,10 +263,35 @@ export interface LogStore {
    * timer does it every `retentionCheckMs`; tests and owners may call it too.
    */
   retentionPass(nowMs: number): Promise<void>;
+  /** Cleans the logs that are due, one after the other, until none is. The store's timer does it every `cleanerBackoffMs`. */
+  cleaningPass(): Promise<void>;
+  readonly cleaning: CleaningReport;
   /** Syncs all segments, moves the recovery points and frees the journal. The store's timer does it every `checkpointMs`. */
   checkpoint(): Promise<void>;
   /** Clean stop: snapshots, syncs, checkpoints, and the clean-shutdown marker last. */
   close(): Promise<void>;
+}
+
+/** What the log cleaner has done since the start, and what there is to do. */
+export interface CleaningReport {
+  /** Cleanings of one log that came to their end. */
+  readonly passes: number;
+  readonly failures: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  readonly recordsRead: number;
+  readonly recordsRetained: number;
+  readonly undecodableBatches: number;
+  /** A log is being cleaned. */
+  readonly isRunning: boolean;
+  /** Milliseconds since the last cleaning of a log ended; undefined before the first. */
+  readonly sinceLastMs: number | undefined;
+  /** Logs that are not cleaned any more because a cleaning of them failed. */
+  readonly uncleanableLogs: number;
+  /** Of all logs, when they were looked at last. */
+  readonly dirtyRatioMax: number;
+  /** How far the oldest dirty record is beyond max.compaction.lag.ms, when the logs were looked at last; 0 if none is. */
+  readonly lateMsMax: number;
 }
 
 /** Limits and intervals of a data folder. */
@@ -267,6 +313,14 @@ export interface StorageConfig {
   readonly freeSpacePollMs: number;
   /** How long a check of CRCs is trusted before a cold read repeats it. */
   readonly verifiedTrustMs: number;
+  /** Whether logs with {@link LogConfig.compaction} are cleaned. */
+  readonly cleanerEnabled: boolean;
+  /** Pause between two looks for a log to clean, when the last one found none. */
+  readonly cleanerBackoffMs: number;
+  /** Memory for the table of keys of one cleaning. */
+  readonly cleanerDedupeBytes: number;
+  /** Read and written by cleaning, per second. */
+  readonly cleanerBytesPerSecondMax: number;
 }
 
 export const DEFAULT_STORAGE_CONFIG: StorageConfig = {
@@ -280,6 +334,10 @@ export const DEFAULT_STORAGE_CONFIG: StorageConfig = {
   freeSpaceReserveBytes: 64 * 1024 * 1024,
   freeSpacePollMs: 1000,
   verifiedTrustMs: 600_000,
+  cleanerEnabled: true,
+  cleanerBackoffMs: 15_000,
+  cleanerDedupeBytes: 32 * 1024 * 1024,
+  cleanerBytesPerSecondMax: Infinity,
 };
 
 export interface LogStoreOptions {
@@ -291,6 +349,8 @@ export interface LogStoreOptions {
   readonly config?: Partial<StorageConfig>;
   /** The config of a log found on the disk; its owner may call {@link Log.configure} later, when it knows better. */
   readonly logConfigOf: (id: LogId) => LogConfig;
+  /** Where logs are cleaned; on the event loop, in slices, if left out. */
+  readonly cleaningRunner?: import('./cleaner/types.ts').CleaningRunner;
   /** Called once the folder is locked, before anything in it is read or changed: for files of the owner such as `meta.properties`. */
   readonly onLocked?: () => void;
 }

@@ -44,6 +44,7 @@ export class FakeLog implements Log {
   rollAt = -1;
   snapshotSource: (() => readonly ProducerSnapshotEntry[]) | undefined;
   retentionBound: (() => number) | undefined;
+  cleaningBound: (() => number) | undefined;
   onDurable: ((durableOffset: number) => void) | undefined;
 
   get sizeBytes(): number {

@@ -1,5 +1,12 @@
 import { DiskError } from '../../src/platform/disk.ts';
-import type { Log, LogConfig, LogId, LogStore, RecoveryReport } from '../../src/storage/types.ts';
+import type {
+  CleaningReport,
+  Log,
+  LogConfig,
+  LogId,
+  LogStore,
+  RecoveryReport,
+} from '../../src/storage/types.ts';
 import { FakeLog } from '../replication/fake-log.ts';
 
 class NamedLog extends FakeLog {
@@ -86,6 +93,25 @@ export class MemoryLogs implements LogStore {
   }
 
   retentionPass(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  readonly cleaning: CleaningReport = {
+    passes: 0,
+    failures: 0,
+    bytesRead: 0,
+    bytesWritten: 0,
+    recordsRead: 0,
+    recordsRetained: 0,
+    undecodableBatches: 0,
+    isRunning: false,
+    sinceLastMs: undefined,
+    uncleanableLogs: 0,
+    dirtyRatioMax: 0,
+    lateMsMax: 0,
+  };
+
+  cleaningPass(): Promise<void> {
     return Promise.resolve();
   }
 

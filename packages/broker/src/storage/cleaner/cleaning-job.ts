@@ -1,0 +1,334 @@
+import { MalformedError } from '@polylog/bytes';
+import {
+  batchBody,
+  type BatchHeader,
+  emptiedBatch,
+  fillerBatch,
+  hasDeleteHorizon,
+  isControl,
+  isTransactional,
+  lastOffset,
+  NO_TIMESTAMP,
+  readBatchHeader,
+  RecordCursor,
+  type RetainedRecords,
+  retainRecords,
+} from '@polylog/record';
+import type { Disk } from '../../platform/disk.ts';
+import { OFFSET_ENTRY_BYTES } from '../offset-index.ts';
+import { LOG_SUFFIX, RELATIVE_OFFSET_MAX, segmentName } from '../segment.ts';
+import { TIME_ENTRY_BYTES } from '../time-index.ts';
+import { CleanedSegmentWriter } from './cleaned-segment-writer.ts';
+import { OffsetMap } from './offset-map.ts';
+import { SegmentScan } from './segment-scan.ts';
+import {
+  CleaningError,
+  type CleaningCounts,
+  type CleaningRequest,
+  type CleaningResult,
+  type CleaningStep,
+  noCounts,
+  type SegmentToClean,
+} from './types.ts';
+
+/*
+ * One cleaning of one log (Kafka's log cleaner; tombstones as in KIP-534):
+ *
+ * 1. The keys of the dirty part are gathered with the last offset of each, up to where the table is full.
+ * 2. All segments up to there are written anew, adjacent ones together: a record stays unless a later one has its key. A tombstone stays, too,
+ *    until its batch's delete horizon, which is stamped when it is first cleaned.
+ *
+ * The log stays dense: runs of batches of which nothing is left become one empty batch over their offsets, within one leader epoch. Batches that
+ * stay keep their offsets, sequences and epoch. What is not understood is not touched: control batches, transactions, batches that cannot be
+ * decoded; and above such a batch tombstones stay, since it may hold a record that they hide.
+ *
+ * It reads and writes files only, and touches none that the log uses. It gives way every {@link SLICE_BYTES}: a runner may pause or end it there.
+ */
+
+const SLICE_BYTES = 256 * 1024;
+/** A batch that expands to more is kept as it is. */
+const DECOMPRESSED_BYTES_MAX = 32 * 1024 * 1024;
+
+/** Batches of which nothing is left, one after the other, of one leader epoch. */
+interface Run {
+  readonly baseOffset: number;
+  readonly leaderEpoch: number;
+  lastOffset: number;
+  batches: number;
+}
+
+export function* cleanSegments(
+  disk: Disk,
+  request: CleaningRequest,
+  secret: Uint32Array,
+): Generator<CleaningStep, CleaningResult> {
+  const job = new CleaningJob(disk, request, secret);
+  return yield* job.run();
+}
+
+class CleaningJob {
+  readonly #disk: Disk;
+  readonly #request: CleaningRequest;
+  readonly #map: OffsetMap;
+  readonly #scan: SegmentScan;
+  readonly #counts: CleaningCounts = noCounts();
+  /** Keys below it are in the table. */
+  #mapEnd: number;
+  /** Something that is not understood came before: it may hold a value that a tombstone hides. */
+  #keepTombstones = false;
+  #yieldedBytes = 0;
+  #writtenBefore = 0;
+
+  // Of the present group.
+  #writer: CleanedSegmentWriter | undefined;
+  #run: Run | undefined;
+  #changed = false;
+
+  constructor(disk: Disk, request: CleaningRequest, secret: Uint32Array) {
+    this.#disk = disk;
+    this.#request = request;
+    this.#scan = new SegmentScan(disk);
+    this.#mapEnd = request.dirtyFrom;
+    const dirtyTo = request.segments.at(-1)?.endOffset ?? request.dirtyFrom;
+    this.#map = new OffsetMap({
+      bytesMax: request.dedupeBytes,
+      keysMax: Math.max(0, dirtyTo - request.dirtyFrom),
+      secret,
+    });
+  }
+
+  *run(): Generator<CleaningStep, CleaningResult> {
+    try {
+      yield* this.#gatherKeys();
+      const { segments } = this.#request;
+      const end = segments.findIndex((segment) => segment.baseOffset >= this.#mapEnd);
+      const count = end < 0 ? segments.length : end;
+      for (let first = 0; first < count;) {
+        const groupEnd = this.#groupEnd(first, count);
+        yield* this.#cleanGroup(first, groupEnd);
+        first = groupEnd;
+      }
+      yield this.#progress();
+      return { cleanedTo: this.#mapEnd, keys: this.#map.size };
+    } finally {
+      this.#scan.close();
+    }
+  }
+
+  // Keys
+
+  *#gatherKeys(): Generator<CleaningStep> {
+    const { dirtyFrom, segments } = this.#request;
+    for (const segment of segments) {
+      if (segment.endOffset <= dirtyFrom) continue;
+      this.#open(segment);
+      while (this.#scan.next()) {
+        const { header } = this.#scan;
+        if (lastOffset(header) >= dirtyFrom && isUnderstood(header) && !this.#gatherFrom(header)) return;
+        this.#mapEnd = Math.max(this.#mapEnd, lastOffset(header) + 1);
+        if (this.#isSliceOver()) yield this.#progress();
+      }
+    }
+  }
+
+  /** False, with nothing more than more keys, when the table is full. Throws CleaningError `too-small`. */
+  #gatherFrom(header: BatchHeader): boolean {
+    const { dirtyFrom, dedupeBytes } = this.#request;
+    const cursor = this.#recordsOf(header);
+    if (cursor === undefined) return true;
+    while (cursor.next()) {
+      const offset = header.baseOffset + cursor.offsetDelta;
+      if (cursor.key === null || offset < dirtyFrom || this.#map.put(cursor.key, offset)) continue;
+      if (this.#mapEnd > dirtyFrom) return false;
+      throw new CleaningError(
+        'too-small',
+        `${this.#request.folder}: log.cleaner.dedupe.buffer.size (${dedupeBytes} bytes) has no room for the ${header.recordCount} keys of the batch at ${header.baseOffset}`,
+      );
+    }
+    return true;
+  }
+
+  /** Undefined for records that cannot be decoded: all are looked at before the first is used. */
+  #recordsOf(header: BatchHeader): RecordCursor | undefined {
+    try {
+      const body = batchBody(this.#scan.batch, header, { maxBytes: DECOMPRESSED_BYTES_MAX });
+      const check = new RecordCursor(body, header.recordCount);
+      while (check.next());
+      return new RecordCursor(body, header.recordCount);
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      return undefined;
+    }
+  }
+
+  // Groups
+
+  /** As many segments as fit into one, by what they have now. */
+  #groupEnd(first: number, count: number): number {
+    const { segments, segmentBytes, segmentIndexBytes } = this.#request;
+    const { baseOffset } = segments[first]!;
+    let { sizeBytes, offsetEntries, timeEntries } = segments[first]!;
+    let end = first + 1;
+    for (; end < count; end++) {
+      const next = segments[end]!;
+      sizeBytes += next.sizeBytes;
+      offsetEntries += next.offsetEntries;
+      timeEntries += next.timeEntries;
+      if (sizeBytes > segmentBytes || offsetEntries * OFFSET_ENTRY_BYTES > segmentIndexBytes) break;
+      if (timeEntries * TIME_ENTRY_BYTES > segmentIndexBytes) break;
+      if (next.endOffset - 1 - baseOffset > RELATIVE_OFFSET_MAX) break;
+    }
+    return end;
+  }
+
+  *#cleanGroup(first: number, end: number): Generator<CleaningStep> {
+    const { folder, indexIntervalBytes, segments, nowMs } = this.#request;
+    const { baseOffset } = segments[first]!;
+    const disk = this.#disk;
+    const writer = new CleanedSegmentWriter({
+      disk,
+      folder,
+      baseOffset,
+      indexIntervalBytes,
+      modifiedMs: nowMs,
+    });
+    this.#writer = writer;
+    this.#changed = end - first > 1;
+    let isKept = false;
+    try {
+      for (const segment of segments.slice(first, end)) {
+        this.#open(segment);
+        while (this.#scan.next()) {
+          this.#clean(this.#scan.header, this.#scan.batch);
+          if (this.#isSliceOver()) yield this.#progress();
+        }
+      }
+      this.#endRun();
+      const summary = writer.finish();
+      yield this.#progress();
+      if (!this.#changed) return;
+      isKept = true;
+      yield { kind: 'group', group: { first, end, summary } };
+    } finally {
+      this.#writtenBefore += writer.bytesWritten;
+      this.#writer = undefined;
+      if (!isKept) writer.discard();
+    }
+  }
+
+  #open(segment: SegmentToClean): void {
+    this.#scan.open(`${this.#request.folder}/${segmentName(segment.baseOffset)}${LOG_SUFFIX}`, segment);
+  }
+
+  // Batches
+
+  #clean(header: BatchHeader, batch: Uint8Array): void {
+    const isAbove = header.baseOffset >= this.#mapEnd;
+    if (isAbove || isControl(header.attributes) || isTransactional(header.attributes)) {
+      this.#keepTombstones ||= isTransactional(header.attributes);
+      return this.#keep(header, batch);
+    }
+    if (header.recordCount === 0) {
+      if (this.#isLastOfProducer(header)) this.#keep(header, batch);
+      else this.#remove(header);
+      return;
+    }
+    const retained = this.#retain(header, batch);
+    if (retained === undefined) return this.#keep(header, batch);
+    if (retained.batch !== undefined) {
+      this.#changed = true;
+      const { maxTimestamp } = readBatchHeader(retained.batch);
+      this.#keep({ ...header, maxTimestamp }, retained.batch);
+    } else if (retained.retained > 0) {
+      this.#keep(header, batch);
+    } else if (this.#isLastOfProducer(header)) {
+      this.#changed = true;
+      this.#keep({ ...header, maxTimestamp: NO_TIMESTAMP }, emptiedBatch(header));
+    } else {
+      this.#remove(header);
+    }
+  }
+
+  /** Undefined for a batch that cannot be decoded. */
+  #retain(header: BatchHeader, batch: Uint8Array): RetainedRecords | undefined {
+    const { nowMs, deleteRetentionMs } = this.#request;
+    const mayDropTombstones =
+      hasDeleteHorizon(header.attributes) && nowMs >= header.baseTimestamp && !this.#keepTombstones;
+    try {
+      const retained = retainRecords(batch, header, {
+        maxBytes: DECOMPRESSED_BYTES_MAX,
+        deleteHorizonMs: nowMs + deleteRetentionMs,
+        retain: (record) => this.#isRetained(header, record, mayDropTombstones),
+      });
+      this.#counts.recordsRead += header.recordCount;
+      this.#counts.recordsRetained += retained.retained;
+      return retained;
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.#counts.undecodableBatches++;
+      this.#keepTombstones = true;
+      return undefined;
+    }
+  }
+
+  /** A record without a key, from before the topic was compacted, goes: nothing could ever replace it. */
+  #isRetained(header: BatchHeader, record: RecordCursor, mayDropTombstones: boolean): boolean {
+    if (record.key === null) return false;
+    if (header.baseOffset + record.offsetDelta < this.#map.get(record.key)) return false;
+    return record.value !== null || !mayDropTombstones;
+  }
+
+  #isLastOfProducer(header: BatchHeader): boolean {
+    if (header.producerId < 0) return false;
+    const { lastOffsets } = this.#request;
+    return lastOffsets === undefined || lastOffsets.get(header.producerId) === lastOffset(header);
+  }
+
+  #keep(header: BatchHeader, batch: Uint8Array): void {
+    this.#endRun();
+    this.#writer!.append(batch, lastOffset(header), header.maxTimestamp);
+  }
+
+  #remove(header: BatchHeader): void {
+    if (this.#run !== undefined && this.#run.leaderEpoch !== header.partitionLeaderEpoch) this.#endRun();
+    const wasFiller = header.recordCount === 0 && header.producerId < 0;
+    if (this.#run === undefined) {
+      const { baseOffset, partitionLeaderEpoch: leaderEpoch } = header;
+      this.#run = { baseOffset, leaderEpoch, lastOffset: lastOffset(header), batches: 1 };
+      this.#changed ||= !wasFiller;
+    } else {
+      this.#run.lastOffset = lastOffset(header);
+      this.#run.batches++;
+      this.#changed = true;
+    }
+  }
+
+  #endRun(): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    this.#writer!.append(fillerBatch(run), run.lastOffset, NO_TIMESTAMP);
+  }
+
+  // Slices
+
+  get #bytesWritten(): number {
+    return this.#writtenBefore + (this.#writer?.bytesWritten ?? 0);
+  }
+
+  #isSliceOver(): boolean {
+    return this.#scan.bytesRead + this.#bytesWritten - this.#yieldedBytes >= SLICE_BYTES;
+  }
+
+  #progress(): CleaningStep {
+    this.#counts.bytesRead = this.#scan.bytesRead;
+    this.#counts.bytesWritten = this.#bytesWritten;
+    this.#yieldedBytes = this.#counts.bytesRead + this.#counts.bytesWritten;
+    return { kind: 'progress', counts: { ...this.#counts } };
+  }
+}
+
+/** What is not: control batches, and transactions, whose outcome is not known here. */
+function isUnderstood(header: BatchHeader): boolean {
+  return !isControl(header.attributes) && !isTransactional(header.attributes) && header.recordCount > 0;
+}

@@ -1,0 +1,448 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { buildEndTransactionBatch, isControl } from '@polylog/record';
+import { verifyLog } from '../../src/storage/verify.ts';
+import type { Log, LogConfig } from '../../src/storage/types.ts';
+import { makeDurable, newLog, openStore, type Opened, temporaryFolder } from './helpers.ts';
+import {
+  appendKeyed,
+  COMPACTED,
+  COMPACTION,
+  headersOf,
+  keyedBatch,
+  recordsOf,
+  summaryOf,
+  TIMESTAMP,
+} from './keyed.ts';
+
+let folder: ReturnType<typeof temporaryFolder>;
+let opened: Opened;
+
+beforeEach(async () => {
+  folder = temporaryFolder();
+  opened = await openStore(folder.path);
+});
+
+afterEach(async () => {
+  await opened.store.close();
+  folder.remove();
+});
+
+/** Appends a batch and begins another segment behind it. */
+async function closeSegment(log: Log): Promise<void> {
+  appendKeyed(log, [{ key: 'filler', value: 'x'.repeat(1900) }]);
+  appendKeyed(log, [{ key: 'filler', value: 'x'.repeat(1900) }]);
+  await sync(log);
+}
+
+async function sync(log: Log): Promise<void> {
+  await makeDurable(opened.store, log);
+  await opened.store.checkpoint();
+}
+
+/** A cleaning runs on timers, which here run when they are told to. */
+async function clean({ store, timers }: Opened = opened): Promise<void> {
+  let over = false;
+  const pass = store.cleaningPass().finally(() => (over = true));
+  while (!over) {
+    timers.advance(1);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await pass;
+}
+
+async function reopen(config: Partial<LogConfig> = COMPACTED): Promise<Log> {
+  await opened.store.close();
+  opened = await openStore(folder.path, { logConfig: config });
+  return opened.store.get('orders', 0)!;
+}
+
+function withoutFiller(log: Log): string {
+  return summaryOf(log)
+    .replaceAll(/ ?filler=\S*/g, '')
+    .trim();
+}
+
+describe('the log cleaner', () => {
+  it('keeps the last record of each key, at its offset, and leaves no hole', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    appendKeyed(log, [
+      { key: 'a', value: '1' },
+      { key: 'b', value: '1' },
+    ]);
+    appendKeyed(log, [{ key: 'a', value: '2' }]);
+    appendKeyed(log, [
+      { key: 'c', value: '1' },
+      { key: 'a', value: '3' },
+    ]);
+    await closeSegment(log);
+    const { endOffset } = log;
+    await clean();
+    assert.equal(withoutFiller(log), 'b=1@1 c=1@3 a=3@4');
+    assert.equal(log.endOffset, endOffset);
+    assert.deepEqual(verifyLog(log), []);
+    assert.equal(opened.store.cleaning.passes, 1);
+    assert.deepEqual(opened.logger.errors, []);
+  });
+
+  it('leaves the active segment, and what is not synced in its segments, alone', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    appendKeyed(log, [{ key: 'a', value: '1' }]);
+    appendKeyed(log, [{ key: 'a', value: '2' }]);
+    await clean();
+    assert.equal(summaryOf(log), 'a=1@0 a=2@1');
+    appendKeyed(log, [{ key: 'b', value: 'x'.repeat(1900) }]);
+    appendKeyed(log, [{ key: 'b', value: 'x'.repeat(1900) }]);
+    await makeDurable(opened.store, log);
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 0);
+    await opened.store.checkpoint();
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 1);
+  });
+
+  it('leaves alone what its owner says is not stable', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    appendKeyed(log, [{ key: 'a', value: '1' }]);
+    appendKeyed(log, [{ key: 'a', value: '2' }]);
+    await closeSegment(log);
+    log.cleaningBound = () => 1;
+    await clean();
+    assert.equal(withoutFiller(log), 'a=1@0 a=2@1');
+    log.cleaningBound = () => log.endOffset;
+    await clean();
+    assert.equal(withoutFiller(log), 'a=2@1');
+  });
+
+  it('keeps a tombstone until its delete horizon, and then no record of the key', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    appendKeyed(log, [{ key: 'a', value: '1' }]);
+    appendKeyed(log, [
+      { key: 'b', value: '1', timestamp: TIMESTAMP + 5 },
+      { key: 'a', value: null, timestamp: TIMESTAMP + 7 },
+    ]);
+    await closeSegment(log);
+    await clean();
+    assert.equal(withoutFiller(log), 'b=1@1 a=-@2');
+    const stamped = headersOf(log).find((header) => (header.attributes & 0x40) !== 0)!;
+    assert.equal(stamped.baseTimestamp, opened.clock.ms + COMPACTION.deleteRetentionMs);
+    // The records' own timestamps are as they were.
+    assert.deepEqual(
+      recordsOf(log)
+        .slice(0, 2)
+        .map(({ timestamp }) => timestamp - TIMESTAMP),
+      [5, 7],
+    );
+    opened.clock.ms += COMPACTION.deleteRetentionMs - 1;
+    await closeSegment(log);
+    await clean();
+    assert.equal(withoutFiller(log), 'b=1@1 a=-@2');
+    opened.clock.ms += 1;
+    await closeSegment(log);
+    await clean();
+    assert.equal(withoutFiller(log), 'b=1@1');
+    assert.equal(recordsOf(log)[0]!.timestamp, TIMESTAMP + 5);
+    assert.deepEqual(verifyLog(log), []);
+  });
+
+  it('makes one segment of adjacent small ones, and what was cleaned stays so after a restart', async () => {
+    let log = newLog(opened.store, COMPACTED);
+    for (let round = 0; round < 12; round++) {
+      for (let key = 0; key < 4; key++)
+        appendKeyed(log, [{ key: `k${key}`, value: `${round}`.padEnd(300, '.') }]);
+    }
+    await closeSegment(log);
+    const segmentsBefore = readdirSync(`${folder.path}/orders-0`).filter((name) =>
+      name.endsWith('.log'),
+    ).length;
+    await clean();
+    await closeSegment(log);
+    await clean();
+    const before = summaryOf(log);
+    const segments = readdirSync(`${folder.path}/orders-0`).filter((name) => name.endsWith('.log')).length;
+    assert.ok(segments < segmentsBefore - 4, `${segmentsBefore} segments became ${segments}`);
+    const checkpoint = readFileSync(`${folder.path}/cleaner-offset-checkpoint`, 'utf8');
+    assert.match(checkpoint, /^0\n1\norders 0 \d+\n$/);
+    log = await reopen();
+    assert.equal(summaryOf(log), before);
+    assert.deepEqual(verifyLog(log), []);
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 0, 'nothing is dirty after a restart');
+  });
+
+  it('compacts batches of every codec', async () => {
+    for (const [partition, codec] of (['gzip', 'snappy', 'lz4', 'zstd'] as const).entries()) {
+      const log = newLog(opened.store, COMPACTED, 'orders', partition);
+      const many = Array.from({ length: 20 }, (_, index) => ({ key: `k${index % 7}`, value: `${index}` }));
+      appendKeyed(log, many, { codec });
+      await closeSegment(log);
+      await clean();
+      assert.equal(
+        withoutFiller(log),
+        [13, 14, 15, 16, 17, 18, 19].map((index) => `k${index % 7}=${index}@${index}`).join(' '),
+      );
+      assert.equal(headersOf(log)[0]!.attributes & 7, ['gzip', 'snappy', 'lz4', 'zstd'].indexOf(codec) + 1);
+      assert.deepEqual(verifyLog(log), []);
+    }
+  });
+
+  it('keeps the header of the last batch of each producer', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    const producer = { producerId: 7, producerEpoch: 2 };
+    appendKeyed(log, [{ key: 'a', value: '1' }], { ...producer, baseSequence: 0 });
+    appendKeyed(
+      log,
+      [
+        { key: 'a', value: '2' },
+        { key: 'b', value: '1' },
+      ],
+      { ...producer, baseSequence: 1 },
+    );
+    appendKeyed(log, [
+      { key: 'a', value: '3' },
+      { key: 'b', value: '2' },
+    ]);
+    log.snapshotSource = () => [
+      {
+        producerId: 7,
+        producerEpoch: 2,
+        lastSequence: 2,
+        lastOffset: 2,
+        offsetDelta: 1,
+        timestamp: 0,
+        coordinatorEpoch: -1,
+        currentTxnFirstOffset: -1,
+      },
+    ];
+    await closeSegment(log);
+    await clean();
+    assert.equal(withoutFiller(log), 'a=3@3 b=2@4');
+    const [first, second] = headersOf(log);
+    assert.deepEqual([first!.producerId, first!.baseOffset, first!.lastOffsetDelta], [-1, 0, 0]);
+    assert.deepEqual(
+      [
+        second!.producerId,
+        second!.producerEpoch,
+        second!.baseSequence,
+        second!.lastOffsetDelta,
+        second!.recordCount,
+      ],
+      [7, 2, 1, 1, 0],
+    );
+  });
+
+  it('keeps control batches and transactions, and above them tombstones', async () => {
+    const log = newLog(opened.store, { ...COMPACTED, compaction: { ...COMPACTION, deleteRetentionMs: 0 } });
+    const producer = { producerId: 7, producerEpoch: 2 };
+    appendKeyed(log, [{ key: 'a', value: '1' }], { ...producer, baseSequence: 0, transactional: true });
+    log.append(
+      [
+        buildEndTransactionBatch(
+          { type: 'commit', coordinatorEpoch: 1 },
+          { ...producer, baseOffset: 1, leaderEpoch: 0, timestamp: TIMESTAMP },
+        ),
+      ],
+      TIMESTAMP,
+    );
+    appendKeyed(log, [{ key: 'a', value: null }]);
+    for (let round = 0; round < 3; round++) {
+      await closeSegment(log);
+      await clean();
+    }
+    assert.match(withoutFiller(log), /^a=1@0 \S+@1 a=-@2$/);
+    assert.ok(isControl(headersOf(log)[1]!.attributes));
+  });
+
+  it('splits what it removes where the leader epoch changes', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    for (let epoch = 0; epoch < 3; epoch++) {
+      for (let more = 0; more < 2; more++)
+        appendKeyed(log, [{ key: 'a', value: 'x' }], { leaderEpoch: epoch });
+    }
+    appendKeyed(log, [{ key: 'a', value: 'y' }], { leaderEpoch: 3 });
+    appendKeyed(log, [{ key: 'z', value: 'x'.repeat(1900) }], { leaderEpoch: 3 });
+    appendKeyed(log, [{ key: 'z', value: 'x'.repeat(1900) }], { leaderEpoch: 3 });
+    await sync(log);
+    await clean();
+    const shape = headersOf(log).map((header) => [
+      header.baseOffset,
+      header.lastOffsetDelta,
+      header.partitionLeaderEpoch,
+      header.recordCount,
+    ]);
+    assert.deepEqual(shape.slice(0, 4), [
+      [0, 1, 0, 0],
+      [2, 1, 1, 0],
+      [4, 1, 2, 0],
+      [6, 0, 3, 1],
+    ]);
+    for (let offset = 0; offset < 6; offset++)
+      assert.equal(log.epochs.epochAt(offset), Math.floor(offset / 2));
+  });
+
+  it('waits for min.compaction.lag.ms, and does not wait beyond max.compaction.lag.ms', async () => {
+    const lazy = { ...COMPACTION, minDirtyRatio: 1, minLagMs: 5000, maxLagMs: 60_000 };
+    const log = newLog(opened.store, { ...COMPACTED, compaction: lazy });
+    const timestamp = opened.clock.ms;
+    appendKeyed(log, [{ key: 'a', value: '1', timestamp }]);
+    appendKeyed(log, [{ key: 'a', value: '2', timestamp }]);
+    await sync(log);
+    opened.clock.ms += 60_000;
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 0, 'it is exactly as late as it may be');
+    opened.clock.ms += 1;
+    // The first look makes a new active segment, the next one finds the old one.
+    await clean();
+    await clean();
+    assert.equal(summaryOf(log), 'a=2@1');
+    log.configure({ ...log.config, compaction: { ...lazy, minDirtyRatio: 0 } });
+    appendKeyed(log, [{ key: 'a', value: '3', timestamp: opened.clock.ms }]);
+    appendKeyed(log, [{ key: 'f', value: 'x'.repeat(1900), timestamp: opened.clock.ms }]);
+    appendKeyed(log, [{ key: 'f', value: 'x'.repeat(1900), timestamp: opened.clock.ms }]);
+    await sync(log);
+    opened.clock.ms += 4999;
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 1);
+    opened.clock.ms += 1;
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 2);
+  });
+
+  it('cleans only a log that is dirty enough, and the dirtiest first', async () => {
+    const log = newLog(opened.store, { ...COMPACTED, compaction: { ...COMPACTION, minDirtyRatio: 0.6 } });
+    for (let more = 0; more < 4; more++) await closeSegment(log);
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 1);
+    for (let key = 0; key < 20; key++) appendKeyed(log, [{ key: `k${key}`, value: 'x'.repeat(1500) }]);
+    await sync(log);
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 2);
+    for (let key = 0; key < 6; key++) appendKeyed(log, [{ key: `n${key}`, value: 'x'.repeat(1500) }]);
+    await sync(log);
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 2);
+    assert.ok(opened.store.cleaning.dirtyRatioMax > 0 && opened.store.cleaning.dirtyRatioMax <= 0.6);
+  });
+
+  it('needs several cleanings when the table is too small for all keys', async () => {
+    await opened.store.close();
+    opened = await openStore(folder.path, { config: { cleanerDedupeBytes: 24 * 20 } });
+    const log = newLog(opened.store, COMPACTED);
+    for (let round = 0; round < 2; round++) {
+      for (let key = 0; key < 50; key++) appendKeyed(log, [{ key: `k${key}`, value: `${round}` }]);
+    }
+    await closeSegment(log);
+    await clean();
+    assert.ok(opened.store.cleaning.passes > 2, `${opened.store.cleaning.passes}`);
+    const expected = Array.from({ length: 50 }, (_, key) => `k${key}=1@${50 + key}`).join(' ');
+    assert.equal(withoutFiller(log), expected);
+  });
+
+  it('takes a log out of cleaning whose bytes are damaged, and goes on with others', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    const other = newLog(opened.store, COMPACTED, 'orders', 1);
+    for (const one of [log, other]) {
+      appendKeyed(one, [{ key: 'a', value: '1' }]);
+      appendKeyed(one, [{ key: 'a', value: '2' }]);
+      await closeSegment(one);
+    }
+    const { openSync, writeSync, closeSync } = await import('node:fs');
+    const fd = openSync(`${folder.path}/orders-0/00000000000000000000.log`, 'r+');
+    writeSync(fd, new Uint8Array([0xff]), 0, 1, 65);
+    closeSync(fd);
+    await clean();
+    assert.equal(opened.store.cleaning.uncleanableLogs, 1);
+    assert.equal(opened.store.cleaning.failures, 1);
+    assert.equal(withoutFiller(other), 'a=2@1');
+    assert.deepEqual(opened.logger.errors, [
+      'A log could not be cleaned: it is left alone until the next start',
+    ]);
+    assert.ok(readdirSync(`${folder.path}/orders-0`).every((name) => !name.endsWith('.cleaned')));
+  });
+
+  it('keeps a batch that cannot be decoded', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    const broken = keyedBatch(0, [{ key: 'a', value: '1' }], {});
+    // Valid as a whole, but its records say that they are compressed.
+    const { patchCrc } = await import('@polylog/record');
+    broken[22] = 1;
+    patchCrc(broken);
+    log.append([broken], TIMESTAMP);
+    appendKeyed(log, [{ key: 'a', value: '2' }]);
+    appendKeyed(log, [{ key: 'a', value: '3' }]);
+    await closeSegment(log);
+    await clean();
+    const counts = headersOf(log).map((header) => [header.baseOffset, header.recordCount]);
+    assert.deepEqual(counts.slice(0, 3), [
+      [0, 1],
+      [1, 0],
+      [2, 1],
+    ]);
+    assert.equal(opened.store.cleaning.undecodableBatches, 1);
+  });
+
+  it('cleans again from the start of what a truncation has taken', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    for (let round = 0; round < 4; round++) {
+      appendKeyed(log, [
+        { key: 'a', value: `${round}` },
+        { key: 'b', value: `${round}` },
+      ]);
+      await closeSegment(log);
+    }
+    await clean();
+    log.truncate(5);
+    appendKeyed(log, [{ key: 'a', value: null }]);
+    await closeSegment(log);
+    await clean();
+    assert.doesNotMatch(withoutFiller(log), /a=\d/);
+    assert.deepEqual(verifyLog(log), []);
+    const reopened = await reopen();
+    assert.deepEqual(verifyLog(reopened), []);
+  });
+
+  it('lets those who read old segments go on', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    appendKeyed(log, [{ key: 'a', value: '1' }]);
+    appendKeyed(log, [{ key: 'a', value: '2' }]);
+    await closeSegment(log);
+    const outcome = log.read({ offset: 0, endOffset: log.endOffset, bytesMax: 1e6, atLeastOneBatch: true });
+    assert.equal(outcome.kind, 'records');
+    if (outcome.kind !== 'records') return;
+    const before = new Uint8Array(outcome.slice.bytes);
+    outcome.slice.readInto(before, 0);
+    await clean();
+    opened.timers.advance(1);
+    const after = new Uint8Array(outcome.slice.bytes);
+    outcome.slice.readInto(after, 0);
+    assert.deepEqual(after, before);
+    outcome.slice.release();
+  });
+
+  it('skips empty batches at the start of what consumers read, if records follow', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    for (let round = 0; round < 5; round++) {
+      for (let more = 0; more < 5; more++) appendKeyed(log, [{ key: 'a', value: 'x'.repeat(300) }]);
+    }
+    await closeSegment(log);
+    await clean();
+    const read = (skipEmpty: boolean, endOffset = log.endOffset) => {
+      const outcome = log.read({ offset: 0, endOffset, bytesMax: 1, atLeastOneBatch: true, skipEmpty });
+      assert.equal(outcome.kind, 'records');
+      if (outcome.kind !== 'records') throw new Error('unreachable');
+      const bytes = new Uint8Array(outcome.slice.bytes);
+      outcome.slice.readInto(bytes, 0);
+      outcome.slice.release();
+      return headerOf(bytes);
+    };
+    assert.deepEqual(read(false), [0, 0]);
+    assert.deepEqual(read(true), [24, 1]);
+    assert.deepEqual(read(true, 24), [0, 0], 'nothing but empty ones below the bound');
+  });
+});
+
+function headerOf(bytes: Uint8Array): number[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return [Number(view.getBigInt64(0)), view.getInt32(57)];
+}
