@@ -22,6 +22,8 @@ export class ModelLog {
   maybe: ModelBatch[] = [];
   /** All that was tried since, by offset: under a power loss a failed append may come to the disk, and what followed it not. */
   readonly attempts = new Map<number, ModelBatch[]>();
+  /** What was tried before the last reset: a deletion that is not over takes the mark away which hides it from a replay of the journal. */
+  attemptsBeforeReset = new Map<number, ModelBatch[]>();
   /** The log may also be empty here: the process died in a reset. */
   maybeResetTo: number | undefined;
 
@@ -107,6 +109,19 @@ export class ModelLog {
       offset = match!.endOffset;
     }
     return found;
+  }
+
+  /** The log was emptied. */
+  wasReset(): void {
+    this.batches = [];
+    this.attemptsBeforeReset = new Map([...this.attemptsBeforeReset, ...this.attempts]);
+    this.attempts.clear();
+  }
+
+  /** All that was ever tried may come back. */
+  deletionBegins(): void {
+    for (const [offset, batches] of this.attemptsBeforeReset)
+      this.attempts.set(offset, [...(this.attempts.get(offset) ?? []), ...batches]);
   }
 
   attempted(batches: readonly ModelBatch[]): void {

@@ -21,6 +21,11 @@ const PATHS = [
   'disk.entry-lost',
   'disk.page-torn',
   'disk.full',
+  'compacted.append',
+  'compacted.removed',
+  'compacted.truncate',
+  'compacted.reset',
+  'cleaner.passes',
 ];
 
 it(`storage alone keeps what it reported durable over ${SEEDS} seeds of crashes and faults`, async () => {

@@ -13,10 +13,12 @@ import { Violation } from '../invariants/history.ts';
 import type { SimRandom } from '../platform/random.ts';
 import type { CrashKind } from '../platform/disk.ts';
 import { isProcessDead, SimWorld, type SimNode } from '../platform/world.ts';
+import { COMPACTED_CONFIG, CompactedLog } from '../workload/compacted-log.ts';
 import { type ModelBatch, ModelLog } from './model-log.ts';
 
 const DATA_DIRECTORY = '/data';
 const PARTITIONS = 5;
+const COMPACTED_PARTITION = 5;
 const TOPIC_ID = 'c3RvcmFnZS10b3BpYy1pZA';
 
 /** Small, so that rolls, journal reuse, evictions and checkpoints happen all the time. */
@@ -31,9 +33,12 @@ const STORAGE: Partial<StorageConfig> = {
   freeSpaceReserveBytes: 0,
   freeSpacePollMs: 50,
   verifiedTrustMs: 100,
+  cleanerBackoffMs: 25,
+  cleanerDedupeBytes: 24 * 16,
 };
 
 function configOf(partition: number): LogConfig {
+  if (partition === COMPACTED_PARTITION) return COMPACTED_CONFIG;
   return {
     segmentBytes: 6 * 1024,
     segmentMs: 60_000,
@@ -71,11 +76,14 @@ class StorageScenario {
   readonly #random: SimRandom;
   readonly #node: SimNode;
   readonly #models: ModelLog[] = [];
+  readonly #compacted: CompactedLog;
   #store: LogStore | undefined;
   #platform: Platform | undefined;
   #values = 0;
   #epoch = 0;
   #crashKind: CrashKind = 'process';
+  /** Since the last start. */
+  #hadFaults = false;
 
   constructor(seed: number) {
     this.world = new SimWorld({ seed });
@@ -85,6 +93,12 @@ class StorageScenario {
     for (let partition = 0; partition < PARTITIONS; partition++)
       this.#models.push(new ModelLog(`p-${partition}`, configOf(partition)));
     this.#models[3]!.startMax = Infinity;
+    this.#compacted = new CompactedLog({
+      random: this.#random.fork('compacted'),
+      count: (path) => this.world.count(path),
+      nowMs: () => Math.floor(this.world.startMs + this.world.nowMs),
+      mayFail: () => this.#hadFaults,
+    });
   }
 
   async run(operations: number): Promise<void> {
@@ -105,6 +119,7 @@ class StorageScenario {
   async #start(): Promise<void> {
     const platform = this.#node.boot();
     this.#platform = platform;
+    this.#hadFaults = false;
     const opening = openLogStore({
       ...platform,
       dataDirectory: DATA_DIRECTORY,
@@ -123,6 +138,7 @@ class StorageScenario {
     this.world.count('recovery.cut-bytes', this.#store.recovery.cutBytes);
     if (this.#store.recovery.corruptRanges > 0) throw new Violation('storage', 'damage without bit rot');
     for (const [partition, model] of this.#models.entries()) this.#adopt(partition, model);
+    this.#compacted.open(this.#log(COMPACTED_PARTITION));
   }
 
   #adopt(partition: number, model: ModelLog): void {
@@ -183,6 +199,7 @@ class StorageScenario {
   async #operate(): Promise<void> {
     const dice = this.#random.fraction();
     try {
+      if (this.#random.chance(0.4)) this.#compacted.operate(this.#store!);
       if (dice < 0.55) this.#turn();
       else if (dice < 0.75) await this.world.advance(this.#random.fraction() * 8);
       else if (dice < 0.79) this.#truncate();
@@ -316,8 +333,7 @@ class StorageScenario {
     model.startMax = Math.max(model.startMax, offset);
     this.#guarded(() => {
       log.reset(offset);
-      model.batches = [];
-      model.attempts.clear();
+      model.wasReset();
       model.startOffset = model.durableOffset = offset;
       if (model.startMax !== Infinity) model.startMax = offset;
       model.maybeResetTo = undefined;
@@ -345,6 +361,7 @@ class StorageScenario {
     const { durableOffset, startOffset } = model;
     model.durableOffset = 0;
     model.startOffset = 0;
+    model.deletionBegins();
     try {
       await this.world.attempt(this.#platform!, this.#store!.delete(log));
     } catch (error) {
@@ -367,6 +384,7 @@ class StorageScenario {
 
   #changeFaults(): void {
     const { faults } = this.#node.disk;
+    this.#hadFaults = true;
     this.#quietDisk();
     const dice = this.#random.fraction();
     if (dice < 0.3) faults.writeError = 0.03;
@@ -382,8 +400,10 @@ class StorageScenario {
     const offline = this.#models.some((_, partition) => this.#log(partition).offline);
     await this.world.attempt(this.#platform!, store.close());
     if (!this.#node.isUp) return;
+    this.world.count('cleaner.passes', store.cleaning.passes);
     this.world.count('stop.clean');
     if (!offline) for (const model of this.#models) model.durableOffset = model.endOffset;
+    this.#compacted.closedCleanly();
     this.#node.crash({ kind: this.#random.chance(0.5) ? 'power' : 'process' });
     this.#crashKind = 'power';
   }
@@ -424,5 +444,8 @@ class StorageScenario {
       if (faults.length > 0) throw new Violation('storage', `${model.name}: ${faults[0]}`);
       this.world.count('verify');
     }
+    this.#compacted.check();
+    const [fault] = verifyLog(this.#log(COMPACTED_PARTITION));
+    if (fault !== undefined) throw new Violation('storage', `compacted: ${fault}`);
   }
 }

@@ -29,7 +29,7 @@ export class GroupCommit {
   readonly durations = new Histogram();
   readonly #clock: Clock;
   readonly #journal: Journal;
-  readonly #onFull: () => void;
+  readonly #onFull: () => Promise<void>;
   readonly #onFatal: (error: Error) => void;
   #gathered: PartitionLog[] = [];
   #running = false;
@@ -37,11 +37,13 @@ export class GroupCommit {
   #waiting: (() => void)[] = [];
   #stopped = false;
   #roundStartedMs = 0;
+  /** For the last round. */
+  #journalIsFull = false;
 
   constructor(options: {
     clock: Clock;
     journal: Journal;
-    onFull: () => void;
+    onFull: () => Promise<void>;
     onFatal: (error: Error) => void;
   }) {
     this.#clock = options.clock;
@@ -72,10 +74,19 @@ export class GroupCommit {
     });
   }
 
-  /** Resolves when no round runs and none is wanted. */
+  /**
+   * Resolves when no round runs and none is wanted. Deletions that a full journal does not take, even after a checkpoint, are not waited for: the stop
+   * makes the whole journal void.
+   */
   async drained(): Promise<void> {
-    while ((this.#running || this.#journal.hasWork || this.#gathered.length > 0) && !this.#stopped)
+    let isFreed = false;
+    while ((this.#running || this.#journal.hasWork || this.#gathered.length > 0) && !this.#stopped) {
       await this.nextRound();
+      if (!this.#journalIsFull || this.#gathered.length > 0) continue;
+      if (isFreed) return;
+      await this.#onFull();
+      isFreed = true;
+    }
   }
 
   stop(): void {
@@ -109,8 +120,9 @@ export class GroupCommit {
 
   #sync(logs: readonly PartitionLog[]): Promise<void> {
     const inJournal = this.#journal.hasWork ? this.#journal.writeRound() : Promise.resolve();
+    this.#journalIsFull = inJournal === undefined;
     if (inJournal === undefined) {
-      this.#onFull();
+      void this.#onFull();
       for (const log of logs) log.syncSegments = true;
     }
     const direct = logs.filter((log) => log.syncSegments);

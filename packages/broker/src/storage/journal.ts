@@ -175,6 +175,11 @@ export class Journal {
     this.#deletions.push(id);
   }
 
+  /** It was not written yet: the journal was full. */
+  hasStagedDeletion(id: LogId): boolean {
+    return this.#deletions.includes(id);
+  }
+
   /**
    * Writes what is staged and starts its sync. Undefined when no file is free, or one cannot be written: then the logs must sync their segments.
    * Rejects with DiskError: fatal.

@@ -154,7 +154,7 @@ class DiskLogStore implements LogStore {
     this.#commit = new GroupCommit({
       clock: context.clock,
       journal: this.#journal,
-      onFull: () => void this.checkpoint(),
+      onFull: () => this.checkpoint(),
       onFatal: (error) => this.#fatal(error),
     });
     // From here on the logs do without the journal and without the marker: first the points, then what they make needless.
@@ -266,6 +266,11 @@ class DiskLogStore implements LogStore {
     for (const segment of owned.segments) segment.movedTo(gone);
     this.#journal.stageDeletion(log.id);
     await this.#commit.nextRound();
+    if (this.#journal.hasStagedDeletion(log.id)) {
+      // A full journal took no round: a checkpoint frees it, unless it holds what a log that is offline needs.
+      await this.checkpoint();
+      await this.#commit.nextRound();
+    }
     this.#after(owned.config.fileDeleteDelayMs, () => this.#track(this.#removeFolder(owned.segments, gone)));
   }
 

@@ -74,6 +74,10 @@ class CleaningJob {
   readonly #counts: CleaningCounts = noCounts();
   /** Keys below it are in the table. */
   #mapEnd: number;
+  /** The end of the segments: what lies above may still be lost, and so may the last batch of a producer there. */
+  readonly #endOffset: number;
+  /** Of producers that went on above the end: the last offset of their last batch in the dirty part. */
+  readonly #lastScanned = new Map<number, number>();
   /** Something that is not understood came before: it may hold a value that a tombstone hides. */
   #keepTombstones = false;
   #yieldedBytes = 0;
@@ -89,10 +93,10 @@ class CleaningJob {
     this.#request = request;
     this.#scan = new SegmentScan(disk);
     this.#mapEnd = request.dirtyFrom;
-    const dirtyTo = request.segments.at(-1)?.endOffset ?? request.dirtyFrom;
+    this.#endOffset = request.segments.at(-1)?.endOffset ?? request.dirtyFrom;
     this.#map = new OffsetMap({
       bytesMax: request.dedupeBytes,
-      keysMax: Math.max(0, dirtyTo - request.dirtyFrom),
+      keysMax: Math.max(0, this.#endOffset - request.dirtyFrom),
       secret,
     });
   }
@@ -126,6 +130,7 @@ class CleaningJob {
         const { header } = this.#scan;
         if (lastOffset(header) >= dirtyFrom && isUnderstood(header) && !this.#gatherFrom(header)) return;
         this.#mapEnd = Math.max(this.#mapEnd, lastOffset(header) + 1);
+        this.#noteProducer(header);
         if (this.#isSliceOver()) yield this.#progress();
       }
     }
@@ -281,7 +286,17 @@ class CleaningJob {
   #isLastOfProducer(header: BatchHeader): boolean {
     if (header.producerId < 0) return false;
     const { lastOffsets } = this.#request;
-    return lastOffsets === undefined || lastOffsets.get(header.producerId) === lastOffset(header);
+    if (lastOffsets === undefined) return true;
+    // A producer that is forgotten needs nothing.
+    const last = lastOffsets.get(header.producerId) ?? -1;
+    if (last < this.#endOffset) return last === lastOffset(header);
+    return lastOffset(header) >= (this.#lastScanned.get(header.producerId) ?? 0);
+  }
+
+  #noteProducer(header: BatchHeader): void {
+    const { producerId } = header;
+    if (producerId >= 0 && (this.#request.lastOffsets?.get(producerId) ?? -1) >= this.#endOffset)
+      this.#lastScanned.set(producerId, lastOffset(header));
   }
 
   #keep(header: BatchHeader, batch: Uint8Array): void {

@@ -13,7 +13,7 @@ export interface CleaningRequest {
   readonly segmentBytes: number;
   readonly segmentIndexBytes: number;
   readonly indexIntervalBytes: number;
-  /** The last offset of each producer's last batch, whose header must stay. Undefined: those of all batches stay. */
+  /** The last offset of each producer's last batch in the log, whose header must stay. Undefined: those of all batches stay. */
   readonly lastOffsets: ReadonlyMap<number, number> | undefined;
   /** Memory for the table of keys. */
   readonly dedupeBytes: number;

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { openLogStore } from '../../packages/broker/src/storage/log-store.ts';
+import type { Log, LogStore } from '../../packages/broker/src/storage/types.ts';
+import { verifyLog } from '../../packages/broker/src/storage/verify.ts';
+import { buildBatch, decodeBatch, readBatchHeader, sizeInBytes } from '../../packages/record/src/index.ts';
+import type { CrashKind } from '../platform/disk.ts';
+import { SimWorld } from '../platform/world.ts';
+import { COMPACTED_CONFIG } from '../workload/compacted-log.ts';
+
+const TOPIC_ID = 'c3RvcmFnZS10b3BpYy1pZA';
+const RECORDS = 30;
+const KEYS = 5;
+/** Of one cleaning of this log there are fewer: the last rounds are not struck at all. */
+const OPERATIONS_MAX = 120;
+
+const config = {
+  ...COMPACTED_CONFIG,
+  segmentBytes: 2000,
+  compaction: { ...COMPACTED_CONFIG.compaction!, minDirtyRatio: 0 },
+};
+
+function open(world: SimWorld): Promise<LogStore> {
+  const platform = world.node('n').boot();
+  const opening = openLogStore({
+    ...platform,
+    dataDirectory: '/data',
+    config: { freeSpaceReserveBytes: 0, checkpointMs: 1e6, cleanerBackoffMs: 1e6, retentionCheckMs: 1e6 },
+    logConfigOf: () => config,
+  });
+  return world.settle(opening);
+}
+
+function recordsOf(log: Log): Map<number, string> {
+  const found = new Map<number, string>();
+  for (let offset = 0; offset < log.endOffset;) {
+    const outcome = log.read({ offset, endOffset: log.endOffset, bytesMax: 1, atLeastOneBatch: true });
+    if (outcome.kind !== 'records') throw new Error(`${outcome.kind} at ${offset}`);
+    const bytes = new Uint8Array(outcome.slice.bytes);
+    outcome.slice.readInto(bytes, 0);
+    outcome.slice.release();
+    const header = readBatchHeader(bytes);
+    assert.equal(sizeInBytes(header), bytes.length);
+    assert.equal(header.baseOffset, offset, 'a hole');
+    for (const record of decodeBatch(bytes, { maxBytes: 1e6 }))
+      found.set(record.offset, Buffer.from(record.key!).toString());
+    offset = header.baseOffset + header.lastOffsetDelta + 1;
+  }
+  return found;
+}
+
+for (const kind of ['process', 'power'] as const satisfies readonly CrashKind[]) {
+  it(`a crash (${kind}) within any disk operation of a cleaning leaves the log whole, cleaned or not`, async () => {
+    let struck = 0;
+    for (let operation = 1; operation <= OPERATIONS_MAX; operation++) {
+      const world = new SimWorld({ seed: operation });
+      const store = await open(world);
+      const log = store.create({ topic: 'p', topicId: TOPIC_ID, partition: 0 }, config);
+      for (let offset = 0; offset < RECORDS; offset++) {
+        const key = Buffer.from(`k${offset % KEYS}`);
+        log.append(
+          [
+            buildBatch({
+              baseOffset: offset,
+              leaderEpoch: 0,
+              records: [{ key, value: new Uint8Array(200), timestamp: 1 }],
+            }),
+          ],
+          1,
+        );
+      }
+      store.flushTurn();
+      await world.settle(store.checkpoint());
+      const node = world.node('n');
+      node.disk.killAtOperation(operation, kind);
+      const pass = store.cleaningPass();
+      pass.catch(() => undefined);
+      await world.advance(1000);
+      const isStruck = !node.isUp;
+      if (isStruck) struck++;
+      node.disk.disarmKill();
+      if (node.isUp) node.crash({ kind });
+      const after = await open(world);
+      const recovered = after.get('p', 0)!;
+      assert.equal(recovered.endOffset, RECORDS);
+      const found = recordsOf(recovered);
+      for (let offset = RECORDS - KEYS; offset < RECORDS; offset++)
+        assert.equal(found.get(offset), `k${offset % KEYS}`, `operation ${operation}: lost ${offset}`);
+      assert.deepEqual(verifyLog(recovered), [], `operation ${operation}`);
+      // It goes on from there.
+      await world.settle(after.cleaningPass());
+      assert.equal(after.cleaning.failures, 0);
+      assert.ok(recordsOf(recovered).size < 0.6 * RECORDS);
+      assert.deepEqual(verifyLog(recovered), []);
+      node.crash({ kind: 'process' });
+    }
+    assert.ok(struck > 20 && struck < OPERATIONS_MAX, `${struck} operations of a cleaning were struck`);
+  });
+}
