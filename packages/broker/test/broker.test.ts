@@ -55,6 +55,31 @@ describe('An embedded broker', () => {
     await broker.stop();
   });
 
+  it('says that it is not ready, and why, while the disk is almost full', async (test) => {
+    const broker = await Broker.start({ logLevel: 'silent', config: { 'disk.reserve.bytes': 2 ** 62 } });
+    const producer = clientOf(broker).producer({ retry: { retries: 0 } });
+    test.after(async () => {
+      await producer.disconnect();
+      await broker.stop();
+    });
+    await producer.connect();
+    await assert.rejects(producer.send({ topic: 'orders', messages: [{ value: 'v' }] }), {
+      message: /Disk error/,
+    });
+    const ready = await fetch(`http://${broker.httpAddress}/health/ready`);
+    assert.equal(ready.status, 503);
+    const { status, reason } = (await ready.json()) as { status: string; reason: string };
+    assert.equal(status, 'unready');
+    assert.match(
+      reason,
+      /^the disk is almost full: \d+ MiB are free, and writes are refused until \d+ MiB are/,
+    );
+    const live = await fetch(`http://${broker.httpAddress}/health/live`);
+    assert.equal(live.status, 200);
+    const metrics = await (await fetch(`http://${broker.httpAddress}/metrics`)).text();
+    assert.match(metrics, /^polylog_disk_full 1$/m);
+  });
+
   it('keeps topics, their configs and the cluster id over a restart', async () => {
     await withFolder(async (data) => {
       const seen: unknown[] = [];
