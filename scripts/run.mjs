@@ -3,7 +3,7 @@
 // installed already, pick the Node that the repository pins, hand over to the command.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -154,5 +154,11 @@ function main([command, ...rest]) {
   handOver(node, [...COMMANDS[command], ...rest, ...targets]);
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href)
+// The checkout may be reached through a link: this module's address is the real one, the argument is as it was written.
+const [, script] = process.argv;
+if (
+  script !== undefined &&
+  existsSync(script) &&
+  import.meta.url === pathToFileURL(realpathSync(script)).href
+)
   main(process.argv.slice(2));

@@ -154,6 +154,17 @@ describe('npm commands', () => {
     });
   }
 
+  test('a checkout is found through a link to it', async () => {
+    const link = `${root}-link`;
+    symlinkSync(root, link);
+    const child = spawn(process.execPath, [path.join(link, 'scripts/run.mjs'), 'start', '--exit'], {
+      stdio: 'ignore',
+    });
+    const code = await new Promise((resolve) => child.once('close', resolve));
+    rmSync(link);
+    assert.equal(code, 7);
+  });
+
   test('every npm script of the repository has a command', () => {
     const { scripts } = JSON.parse(readFileSync(path.join(repository, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>;

@@ -17,11 +17,13 @@ const NOT_LINKED = new Set(['.git', 'data', 'docs']);
 export class Reader {
   readonly folder = mkdtempSync(path.join(tmpdir(), 'polylog-reader-'));
   readonly #addresses: ReadonlyMap<string, string>;
+  readonly #environment: Record<string, string>;
   readonly #aliases: string[] = [];
 
-  /** `addresses`: what stands in for the addresses of the page, which may be taken on this machine. */
-  constructor(addresses: ReadonlyMap<string, string> = new Map()) {
+  /** `addresses`: what stands in for the addresses of the page, which may be taken on this machine; `environment`: for those it leaves out. */
+  constructor(addresses: ReadonlyMap<string, string> = new Map(), environment: Record<string, string> = {}) {
     this.#addresses = addresses;
+    this.#environment = environment;
     for (const name of readdirSync(ROOT)) {
       if (!NOT_LINKED.has(name)) symlinkSync(path.join(ROOT, name), path.join(this.folder, name));
     }
@@ -53,7 +55,10 @@ export class Reader {
       // Line by line, as in a terminal: both streams are shown in the order in which they are written.
       const result = await run('stdbuf', ['-oL', 'bash', '-c', script], {
         cwd: this.folder,
-        env: { PATH: `${path.dirname(process.execPath)}${path.delimiter}${process.env['PATH']}` },
+        env: {
+          ...this.#environment,
+          PATH: `${path.dirname(process.execPath)}${path.delimiter}${process.env['PATH']}`,
+        },
       });
       const printed = result.stdout.replaceAll(KAFKAJS_WARNING, '');
       const shown = this.#here(output);

@@ -36,7 +36,7 @@ describe('README.md', { skip }, () => {
       ['127.0.0.1:9092', `127.0.0.1:${kafkaPort}`],
       ['127.0.0.1:8080', `127.0.0.1:${httpPort}`],
     ]);
-    reader = new Reader(addresses);
+    reader = new Reader(addresses, { POLYLOG_BOOTSTRAP: `127.0.0.1:${kafkaPort}` });
     const [kafka, http] = addresses.values();
     const args = ['scripts/run.mjs', 'start', '--data', data, '--kafka', kafka!, '--http', http!];
     broker = start(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -69,7 +69,7 @@ describe('README.md', { skip }, () => {
 
   it('leads from no message to a group with lag, and to a broker in a test', () => {
     const typed = blocks.filter(({ language }) => language === 'console').map(({ text }) => text);
-    for (const step of [/kcat .* -C/, /kcat .* -G/, /lag/i, /--test first\.test\.mjs/]) {
+    for (const step of [/polylog consume/, /kcat .* -G/, /group describe/, /--test first\.test\.mjs/]) {
       assert.ok(
         typed.some((text) => step.test(text)),
         String(step),
