@@ -101,7 +101,10 @@ describe('polylog dump-log', () => {
     })[];
     assert.ok(first!.offsetEntries > 5, 'the index has entries to check');
     const text = await cli.ok(['dump-log', data]);
-    assert.match(text, /^orders-0\n {2}0{20} {2}offsets 0 to 2999, 3,000 records in \d+ batches/m);
+    assert.match(
+      text,
+      /^orders-0\n {2}0{20} {2}offsets 0 to 2999, [\d.]+ KiB\n {4}3,000 records in \d+ batches; index with \d+ entries/m,
+    );
     assert.match(text, /^ {2}leader epochs: 0 from offset 0$/m);
     assert.match(text, /^Whole: \d+ partitions/m);
   });

@@ -148,11 +148,11 @@ describe('polylog', () => {
         cli.shell(
           `(sleep 1.5; printf '${keys}') | script -qec "stty cols 80; ${cli.shellCommand} topic delete asked" /dev/null`,
         );
-      const no = await answer('n');
+      const no = await answer('y\\r');
       assert.match(no.stdout, /Delete topic asked with all messages\?/);
       assert.match(no.stdout, /Nothing was deleted/);
       assert.equal(no.code, 1);
-      const yes = await answer('y');
+      const yes = await answer('yes\\r');
       assert.match(yes.stdout, /Deleted topic asked\./);
       assert.equal(yes.code, 0);
     });

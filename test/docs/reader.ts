@@ -43,7 +43,7 @@ export class Reader {
   /** Runs the commands of a block, one after the other, as in one terminal; asserts that each prints what the page shows. */
   async type(block: Block): Promise<void> {
     for (const { command, output } of commandsOf(block)) {
-      if (command.startsWith('alias ')) this.#aliases.push(command);
+      if (command.startsWith('alias ')) this.#aliases.push(this.#here(command));
       const script = [
         'shopt -s expand_aliases',
         // Or an inner test runner takes itself for a part of this one.

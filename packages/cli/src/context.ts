@@ -118,13 +118,13 @@ export class Context {
     if (!this.stdin.isTTY || !this.stderr.isTTY) {
       throw usageError(`${question} Nobody can be asked here.`, 'Pass --yes to go on.');
     }
-    const { confirm, isCancel } = await import('@clack/prompts');
-    const answer = await confirm({
-      message: question,
-      initialValue: false,
+    // A word, not a key: what was typed ahead must not destroy anything.
+    const { isCancel, text } = await import('@clack/prompts');
+    const answer = await text({
+      message: `${question} Type yes to go on.`,
       output: this.stderr,
       signal: this.signal,
     });
-    return !isCancel(answer) && answer;
+    return !isCancel(answer) && answer.trim().toLowerCase() === 'yes';
   }
 }

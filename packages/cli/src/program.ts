@@ -27,7 +27,7 @@ export function buildProgram(runner: Runner): Command {
   program.configureHelp({ subcommandTerm: (command) => subcommandTerm(command) });
   program.commandsGroup('Broker:');
   // Handled before this package is loaded (packages/broker/src/main.ts): here for the help and the completion.
-  program.command('start').summary('start a broker').description('Start a broker.').allowUnknownOption();
+  program.command('start').summary('Start a broker').description('Start a broker.').allowUnknownOption();
   program.commandsGroup('Commands:');
   addTopicCommands(program, runner);
   addProduceCommand(program, runner);

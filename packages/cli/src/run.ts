@@ -74,8 +74,24 @@ async function parse(program: Command, argv: readonly string[]): Promise<void> {
       .replace(/^error: /, '')
       .split('\n');
     const nearest = suggestion === undefined ? '' : ` ${suggestion.replace('Did', 'did')}`;
-    throw usageError(message.replace(/\.$/, '') + nearest, 'See --help.');
+    throw usageError(
+      message.replace(/\.$/, '') + nearest,
+      `See \`polylog ${namedCommand(program, argv)}--help\`.`,
+    );
   }
+}
+
+/** The command that a command line names, as far as it can be understood, with a blank behind it. */
+function namedCommand(program: Command, argv: readonly string[]): string {
+  let command = program;
+  let path = '';
+  for (const word of argv) {
+    const child = command.commands.find((one) => one.name() === word);
+    if (child === undefined) continue;
+    command = child;
+    path += `${word} `;
+  }
+  return path;
 }
 
 function* withSubcommands(command: Command): Generator<Command> {

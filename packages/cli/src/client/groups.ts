@@ -112,7 +112,14 @@ export async function describeGroup(cluster: Cluster, group: string): Promise<De
 export async function existingGroup(cluster: Cluster, group: string): Promise<DescribedGroup> {
   const found = await describeGroup(cluster, group);
   if (found !== undefined) return found;
-  const known = (await allGroups(cluster)).map((one) => one.group);
+  const all = await allGroups(cluster);
+  const type = all.find((one) => one.group === group)?.type;
+  if (type !== undefined) {
+    throw new CliError(`group ${group} is of the type ${type}: this program knows classic groups only`, {
+      code: 'UNSUPPORTED_GROUP_TYPE',
+    });
+  }
+  const known = all.map((one) => one.group);
   throw new CliError(`no group ${group}${didYouMean(group, known)}`, {
     code: 'GROUP_ID_NOT_FOUND',
     exitCode: EXIT.notFound,

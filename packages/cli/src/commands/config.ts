@@ -113,7 +113,7 @@ async function printConfigs(
     if (docs) return configs.map((one) => configText(context, one)).join('\n');
     return context.table(
       [{ title: 'setting' }, { title: 'value' }, { title: 'source' }],
-      configs.map((one) => [one.name, shortened(valueText(one)), sourceText(one)]),
+      configs.map((one) => [one.name, shortened(valueText(one)), one.source]),
     );
   });
 }

@@ -269,9 +269,9 @@ class Dump {
     await this.#emit({ type: 'segment', topic, partition, baseOffset, ...report }, () => {
       const offsets = report.batches === 0 ? 'empty' : offsetsText(report);
       const counts = `${counted(report.records, 'record')} in ${counted(report.batches, 'batch', 'batches')}`;
-      const entries = `index ${report.offsetEntries ?? 'absent'}, timeindex ${report.timeEntries ?? 'absent'}`;
+      const indexes = `${entriesText('index', report.offsetEntries)}, ${entriesText('timeindex', report.timeEntries)}`;
       const name = String(baseOffset).padStart(20, '0');
-      return `  ${name}  ${offsets}, ${counts}, ${formatBytes(report.bytes)}; ${entries}\n`;
+      return `  ${name}  ${offsets}, ${formatBytes(report.bytes)}\n    ${counts}; ${indexes}\n`;
     });
   }
 
@@ -350,6 +350,10 @@ class Dump {
     this.#progress.clear();
     await this.#context.write(this.#context.json ? `${JSON.stringify(json)}\n` : text());
   }
+}
+
+function entriesText(file: string, entries: number | null): string {
+  return entries === null ? `no ${file}` : `${file} with ${counted(entries, 'entry', 'entries')}`;
 }
 
 function offsetsText({ startOffset, endOffset }: SegmentReport): string {

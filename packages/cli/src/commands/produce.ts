@@ -59,7 +59,7 @@ export function addProduceCommand(program: Command, runner: Runner): void {
       new Option('-z, --compression <codec>', 'how to compress batches').choices([...CODECS]).default('none'),
       option(
         '-a, --acks <acks>',
-        'who acknowledges: 0 nobody, 1 the leader, all replicas in sync',
+        'who acknowledges: 0 (nobody), 1 (the leader) or all (replicas in sync)',
         acks,
       ).default(-1, 'all'),
       option('--no-idempotence', 'let retries make duplicates (always so unless acks is all)'),
