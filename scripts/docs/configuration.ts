@@ -24,8 +24,6 @@ const AMOUNTS: Readonly<Record<string, readonly (readonly [name: string, size: n
     ['KiB', 1024],
   ],
 };
-/** Kafka's way to say "never" and "no limit". */
-const LONG_MAX_TEXT = '9223372036854775807';
 const UNITS = ['ms', 'bytes', 'hours', 'minutes'];
 
 const HEAD = `# Configuration
@@ -89,7 +87,7 @@ function unitOf({ name, unit, type }: ConfigDefinition<unknown>): string | undef
 function defaultOf({ defaultText }: ConfigDefinition<unknown>, unit: string | undefined): string {
   if (defaultText === null) return 'unset';
   if (defaultText === '') return 'empty';
-  if (defaultText === LONG_MAX_TEXT) return `\`${defaultText}\` (no limit)`;
+  if (Number(defaultText) >= Number.MAX_SAFE_INTEGER) return `\`${defaultText}\` (no limit)`;
   const readable = readableAmount(Number(defaultText), unit);
   return readable === undefined ? `\`${defaultText}\`` : `\`${defaultText}\` (${readable})`;
 }
