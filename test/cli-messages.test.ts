@@ -10,6 +10,7 @@ import { Kafka, logLevel, Partitioners } from 'kafkajs';
 import { Broker } from 'polylog';
 import { platformaticRead } from './clients/platformatic.ts';
 import { PolylogCli } from './clients/polylog.ts';
+import { BrokerProcess } from './longrun/broker-process.ts';
 
 interface Line {
   topic: string;
@@ -334,6 +335,45 @@ describe('polylog produce and consume', () => {
         { code, stdout, stderr },
         { code: 0, stdout: 'message 0\nmessage 1\n0\n', stderr: '' },
       );
+    });
+
+    it('goes on when the broker is killed and comes back, as produce does', async () => {
+      const killed = await BrokerProcess.create({ data: path.join(folder, 'killed') });
+      await killed.start();
+      const to = new PolylogCli(killed.kafkaAddress);
+      await to.ok(['topic', 'create', 'through', '-p', '2']);
+      const total = 1500;
+      const reading = to.run(['consume', 'through', '-f', '-n', String(total)]);
+      const sending = to.run(['produce', 'through', '-v', 'm{i}', '-n', String(total), '--rate', '500']);
+      for (let round = 0; round < 2; round++) {
+        await sleep(900);
+        await killed.kill();
+        await sleep(300);
+        await killed.start();
+      }
+      const [sent, read] = await Promise.all([sending, reading]);
+      await killed.stop();
+      assert.deepEqual(
+        { code: sent.code, stderr: sent.stderr },
+        { code: 0, stderr: 'Sent 1,500 messages to through.\n' },
+      );
+      assert.equal(read.code, 0, read.stderr);
+      const expected = Array.from({ length: total }, (_, index) => `m${index}`);
+      assert.deepEqual(read.stdout.trimEnd().split('\n').toSorted(), expected.toSorted());
+    });
+
+    it('gives up after its time-out when no broker comes back', async () => {
+      const killed = await BrokerProcess.create({ data: path.join(folder, 'gone') });
+      await killed.start();
+      const to = new PolylogCli(killed.kafkaAddress);
+      await to.ok(['produce', 'left', '-v', 'x']);
+      const reading = to.run(['consume', 'left', '-f', '--timeout', '1s']);
+      await sleep(1000);
+      await killed.kill();
+      const { code, stdout, stderr } = await reading;
+      assert.equal(code, 4);
+      assert.equal(stdout, 'x\n');
+      assert.match(stderr, /^polylog: .*(nobody listens|closed the connection)/);
     });
 
     it('streams many messages in bounded memory, in order and unchanged', async () => {

@@ -98,6 +98,15 @@ describe('polylog', () => {
       );
     });
 
+    it('says what it did when one of several topics is refused', async () => {
+      const { code, stderr } = await cli.run(['topic', 'create', 'fine', 'not/fine']);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^polylog: cannot create topic not\/fine: .*INVALID_TOPIC_EXCEPTION\)\n {2}Created nevertheless: fine\.\n$/,
+      );
+    });
+
     it('creates nothing in a dry run', async () => {
       assert.match(await cli.ok(['topic', 'create', 'dry', '--dry-run']), /could be created/);
       assert.equal((await cli.run(['topic', 'describe', 'dry'])).code, 3);
@@ -338,6 +347,13 @@ describe('polylog', () => {
       }
     });
 
+    it('can be asked for by a word', async () => {
+      assert.equal(await cli.ok(['help']), await cli.ok(['--help']));
+      assert.equal(await cli.ok(['help', 'consume']), await cli.ok(['consume', '--help']));
+      assert.match(await cli.ok(['--version']), /^\d+\.\d+\.\d+\n$/);
+      assert.equal(await cli.ok(['--json', '--version']), await cli.ok(['--version']));
+    });
+
     it('of start lists the settings of a broker', async () => {
       assert.match(await cli.ok(['start', '--help']), /log\.retention\.ms/);
     });
@@ -406,5 +422,5 @@ async function commandPaths(cli: PolylogCli): Promise<string[]> {
   const script = await cli.ok(['completion', 'bash']);
   return [...script.matchAll(/^ {4}'([a-z -]+)'\) words=/gm)]
     .map((match) => match[1]!)
-    .filter((command) => command !== 'start');
+    .filter((command) => !['start', 'help'].includes(command));
 }

@@ -49,15 +49,16 @@ const HINTS: Readonly<Record<string, string>> = {
  *
  * @param what what failed, such as `topic orders`
  * @param detail the broker's own message, if it sent one
+ * @param hint instead of what is usually said of this error
  */
-export function protocolError(code: number, what: string, detail?: string | null): CliError {
+export function protocolError(code: number, what: string, detail?: string | null, hint?: string): CliError {
   const name = kafkaErrorName(code) ?? `ERROR_${code}`;
   const known = kafkaErrorName(code);
   const text = detail ?? (known === undefined ? `unknown error ${code}` : kafkaErrors[known].message);
   return new CliError(`${what}: ${withoutStop(text)} (${name})`, {
     code: name,
     exitCode: NOT_FOUND.has(name) ? EXIT.notFound : EXIT.failed,
-    hint: HINTS[name],
+    hint: hint ?? HINTS[name],
   });
 }
 

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { commonOptions, type Runner } from './command.ts';
 import { addClusterCommands } from './commands/cluster.ts';
@@ -20,14 +21,18 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 no broker answers,
 export function buildProgram(runner: Runner): Command {
   const program = new Command('polylog');
   program.description('A message broker: one log, every protocol. Without a command it starts a broker.');
-  program.usage('[command] [options]').helpOption('-h, --help', 'show this help').helpCommand(false);
-  program.version('', '-V, --version', 'show the version');
+  program.usage('[command] [options]').helpOption('-h, --help', 'show this help');
+  program.version(version(), '-V, --version', 'show the version');
   for (const one of commonOptions()) program.addOption(one);
   // Set before the commands are made: they inherit it.
   program.configureHelp({ subcommandTerm: (command) => subcommandTerm(command) });
   program.commandsGroup('Broker:');
   // Handled before this package is loaded (packages/broker/src/main.ts): here for the help and the completion.
-  program.command('start').summary('Start a broker').description('Start a broker.').allowUnknownOption();
+  program
+    .command('start')
+    .summary('Start a broker')
+    .description('Start a broker. `polylog start --help` lists its settings.')
+    .allowUnknownOption();
   program.commandsGroup('Commands:');
   addTopicCommands(program, runner);
   addProduceCommand(program, runner);
@@ -37,8 +42,14 @@ export function buildProgram(runner: Runner): Command {
   addClusterCommands(program, runner);
   addDumpLogCommand(program, runner);
   addCompletionCommands(program, runner);
+  program.helpCommand('help [command]', 'Show the help of a command');
   program.addHelpText('after', EXIT_CODES);
   return program;
+}
+
+function version(): string {
+  const manifest = createRequire(import.meta.url)('../package.json') as { version: string };
+  return manifest.version;
 }
 
 /** Name and arguments: that there are options goes without saying. */

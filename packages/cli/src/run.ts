@@ -66,7 +66,7 @@ async function parse(program: Command, argv: readonly string[]): Promise<void> {
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    if (error.code === 'commander.helpDisplayed') return;
+    if (error.exitCode === 0) return;
     if (error.code === 'commander.help')
       throw new CliError(written.trimEnd(), { exitCode: EXIT.usage, code: 'HELP' });
     const [message = '', suggestion] = (written || error.message)

@@ -275,6 +275,13 @@ function topicInfo(topic: MetadataResponse['topics'][number]): TopicInfo {
   };
 }
 
+const UNREACHABLE = 'UNREACHABLE';
+
+/** Whether no broker answered: the same may work later. */
+export function isUnreachable(error: unknown): error is CliError {
+  return error instanceof CliError && error.code === UNREACHABLE;
+}
+
 /** One sentence for all addresses that were tried. */
 export function unreachable(failures: readonly ConnectionError[]): CliError {
   const parts = failures.map(({ address, message }) =>
@@ -283,7 +290,7 @@ export function unreachable(failures: readonly ConnectionError[]): CliError {
       : `${formatAddress(address)} ${message}`,
   );
   return new CliError(parts.join('; '), {
-    code: 'UNREACHABLE',
+    code: UNREACHABLE,
     exitCode: EXIT.unreachable,
     hint: 'Start a broker with `polylog start`, or name another one with --bootstrap HOST:PORT.',
     cause: failures[0],

@@ -11,7 +11,7 @@ import {
 } from '@polylog/record';
 import { CliError, isRetriable, protocolError } from '../errors.ts';
 import type { ConsumedRecord } from '../output/record-json.ts';
-import { unreachable, type Cluster } from './cluster.ts';
+import { isUnreachable, unreachable, type Cluster, type TopicInfo } from './cluster.ts';
 import { ConnectionError } from './connection.ts';
 import { offsetsAt, partitionKey, type TopicPartition } from './offsets.ts';
 
@@ -61,6 +61,7 @@ export class Fetcher {
   async run(): Promise<void> {
     for (let open = this.#open(); open.length > 0; open = this.#open()) {
       const leaders = await this.#leaders(open);
+      if (leaders === undefined) continue;
       const led = open.filter((position) => (leaders.get(partitionKey(position)) ?? -1) >= 0);
       this.#hasMoved = led.length < open.length;
       const perLeader = Map.groupBy(led, (position) => leaders.get(partitionKey(position))!);
@@ -77,8 +78,17 @@ export class Fetcher {
     return this.#options.positions.filter(({ offset, endOffset }) => offset < endOffset);
   }
 
-  async #leaders(positions: readonly Position[]): Promise<Map<string, number>> {
-    const topics = await this.#cluster.topicsNamed([...new Set(positions.map(({ topic }) => topic))]);
+  /** Undefined after a pause while no broker answers. */
+  async #leaders(positions: readonly Position[]): Promise<Map<string, number> | undefined> {
+    let topics: TopicInfo[];
+    try {
+      topics = await this.#cluster.topicsNamed([...new Set(positions.map(({ topic }) => topic))]);
+    } catch (error) {
+      if (!isUnreachable(error)) throw error;
+      this.#checkPatience(error);
+      await sleep(RETRY_PAUSE_MS);
+      return undefined;
+    }
     return new Map(
       topics.flatMap(({ name, partitions }) =>
         partitions.map(({ partition, leader }) => [partitionKey({ topic: name, partition }), leader]),

@@ -4,7 +4,7 @@ import { initProducerId, kafkaErrors, produce } from '@polylog/kafka-protocol';
 import { BatchBuilder, type NewRecord } from '@polylog/record';
 import { CliError, isRetriable, protocolError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
-import type { Cluster, TopicInfo } from './cluster.ts';
+import { isUnreachable, unreachable, type Cluster, type TopicInfo } from './cluster.ts';
 import { describeConfigs, RESOURCE_TOPIC } from './configs.ts';
 import { ConnectionError } from './connection.ts';
 import { partitionOfKey } from './partitioner.ts';
@@ -211,12 +211,21 @@ export class TopicProducer {
       if (failure === undefined) return;
       if (performance.now() > endMs) throw failure;
       await sleep(RETRY_PAUSE_MS);
+      await this.#findLeaders();
+    }
+  }
+
+  /** Leaves things as they are while no broker answers: the next attempt fails too, until the time is over. */
+  async #findLeaders(): Promise<void> {
+    try {
       this.#topic = await this.#cluster.topic(this.#topic.name);
+    } catch (error) {
+      if (!isUnreachable(error)) throw error;
     }
   }
 
   /** Undefined if the batch has arrived, else why it may be tried again. Throws CliError if it may not. */
-  async #attempt(lane: Lane, batch: Uint8Array, recordCount: number): Promise<Error | undefined> {
+  async #attempt(lane: Lane, batch: Uint8Array, recordCount: number): Promise<CliError | undefined> {
     const { acks } = this.#options;
     const what = `partition ${this.#topic.name}-${lane.partition}`;
     const leader = this.#topic.partitions[lane.partition]?.leader ?? -1;
@@ -237,7 +246,7 @@ export class TopicProducer {
       const options = { versionMax: PRODUCE_VERSION_MAX, timeoutMs: this.#cluster.timeoutMs };
       answer = await connection.request(produce, body, options);
     } catch (error) {
-      if (error instanceof ConnectionError) return error;
+      if (error instanceof ConnectionError) return unreachable([error]);
       throw error;
     }
     const { errorCode, errorMessage, baseOffset } = answer.responses[0]!.partitionResponses[0]!;

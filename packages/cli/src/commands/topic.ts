@@ -74,18 +74,17 @@ async function create(context: Context, options: CreateOptions, names: string[])
     timeoutMs: context.timeoutMs,
     validateOnly: options.dryRun ?? false,
   });
-  const results = answer.topics.map((topic) => {
-    const exists = topic.errorCode === kafkaErrors.TOPIC_ALREADY_EXISTS.code;
-    if (exists && options.ifNotExists === true) return { topic, created: false };
-    if (topic.errorCode !== 0) throw refusedTopic('create', topic);
-    return { topic, created: options.dryRun !== true };
-  });
-  const made = results.map(({ topic, created }) => ({
+  const isFine = ({ errorCode }: { readonly errorCode: number }): boolean =>
+    errorCode === 0 || (errorCode === kafkaErrors.TOPIC_ALREADY_EXISTS.code && options.ifNotExists === true);
+  const refused = answer.topics.find((topic) => !isFine(topic));
+  const created = answer.topics.filter(({ errorCode }) => errorCode === 0 && options.dryRun !== true);
+  if (refused !== undefined) throw refusedTopic('create', refused, doneText('Created', created));
+  const made = answer.topics.map((topic) => ({
     name: topic.name,
-    id: created ? topic.topicId : null,
+    id: created.includes(topic) ? topic.topicId : null,
     partitions: topic.numPartitions,
     replicationFactor: topic.replicationFactor,
-    created,
+    created: created.includes(topic),
   }));
   await context.print({ topics: made }, () =>
     made.map((topic) => `${createdText(topic, options.dryRun === true)}\n`).join(''),
@@ -108,8 +107,21 @@ function partitionsText(count: number): string {
 function refusedTopic(
   action: string,
   topic: { readonly name: string | null; readonly errorCode: number; readonly errorMessage: string | null },
+  hint?: string,
 ): CliError {
-  return protocolError(topic.errorCode, `cannot ${action} topic ${topic.name ?? ''}`, topic.errorMessage);
+  return protocolError(
+    topic.errorCode,
+    `cannot ${action} topic ${topic.name ?? ''}`,
+    topic.errorMessage,
+    hint,
+  );
+}
+
+/** What a request did for other topics than the one that failed; undefined for nothing. */
+function doneText(verb: string, topics: readonly { readonly name: string | null }[]): string | undefined {
+  return topics.length === 0
+    ? undefined
+    : `${verb} nevertheless: ${topics.map(({ name }) => name).join(', ')}.`;
 }
 
 interface ListOptions {
@@ -377,7 +389,9 @@ async function remove(context: Context, options: DeleteOptions, names: string[])
       topicNames: present,
       timeoutMs: context.timeoutMs,
     });
-    for (const one of answer.responses) if (one.errorCode !== 0) throw refusedTopic('delete', one);
+    const refused = answer.responses.find(({ errorCode }) => errorCode !== 0);
+    const gone = answer.responses.filter(({ errorCode }) => errorCode === 0);
+    if (refused !== undefined) throw refusedTopic('delete', refused, doneText('Deleted', gone));
   }
   await context.print({ deleted: present, missing }, () =>
     [
