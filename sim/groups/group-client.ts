@@ -24,6 +24,8 @@ const MANY_KEYS_SINCE = 4;
 
 export interface GroupHost extends BaseHost {
   readonly model: GroupsModel;
+  /** From now on mortal members are dead. */
+  readonly quitting: () => boolean;
 }
 
 /** A client that commits and reads offsets of groups, and tells the model. */

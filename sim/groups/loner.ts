@@ -34,14 +34,24 @@ export class Loner extends GroupClient {
 
   /** Once all is over: what is stored now. */
   async readAll(): Promise<void> {
-    for (const view of this.host.model.groups) {
-      for (let attempt = 1; ; attempt++) {
-        try {
-          await this.fetchOffsets(view);
-          break;
-        } catch (error) {
-          if (!(error instanceof ConnectionLost) || attempt === ATTEMPTS_MAX) throw error;
-        }
+    for (const view of this.host.model.groups) await this.#repeat(() => this.fetchOffsets(view));
+  }
+
+  /** The state of a group now. */
+  stateOf(view: GroupView): Promise<string> {
+    return this.#repeat(async () => {
+      const answer = await this.ask(describeGroups, describeGroups.versionMax, { groups: [view.groupId] });
+      return answer.groups[0]!.groupState;
+    });
+  }
+
+  /** Connections break, also on their own. */
+  async #repeat<T>(work: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof ConnectionLost) || attempt === ATTEMPTS_MAX) throw error;
       }
     }
   }

@@ -17,16 +17,24 @@ type State =
 export class Member extends GroupClient {
   readonly #view: GroupView;
   readonly #instanceId: string | null;
+  /** It dies one day, and does not come back. */
+  readonly #mortal: boolean;
+  #gone = false;
   #memberId = '';
   /** Of a static member that died: under this id its old process may still be there. */
   #ghostId = '';
   #state: State = { kind: 'outside' };
   #sessionMs = 300;
 
-  constructor(host: GroupHost, name: string, view: GroupView, instanceId: string | null) {
+  constructor(
+    host: GroupHost,
+    name: string,
+    as: { readonly view: GroupView; readonly instanceId: string | null; readonly mortal: boolean },
+  ) {
     super(host, name);
-    this.#view = view;
-    this.#instanceId = instanceId;
+    this.#view = as.view;
+    this.#instanceId = as.instanceId;
+    this.#mortal = as.mortal;
   }
 
   get view(): GroupView {
@@ -39,6 +47,11 @@ export class Member extends GroupClient {
 
   protected async step(): Promise<void> {
     await this.sleep(this.random.fraction() * PAUSE_MS_MAX);
+    if (this.#gone) return;
+    if (this.#mortal && this.host.quitting()) {
+      this.#gone = true;
+      await this.breakOff();
+    }
     await this.findCoordinator(this.#view);
     if (this.#state.kind === 'outside') {
       await this.#join();

@@ -29,6 +29,8 @@ const MEMBERS: readonly (readonly [dynamic: number, fixed: number])[] = [
   [0, 3],
   [2, 1],
 ];
+/** The last group has one member, which dies in the end. */
+const MORTALS = 1;
 const LONERS = 2;
 
 const SETTINGS: Readonly<Record<string, string>> = {
@@ -60,8 +62,10 @@ class GroupsRun {
   readonly machine: BrokerMachine;
   readonly host: GroupHost;
   readonly members: readonly Member[];
+  readonly mortal: Member;
   readonly loners: readonly Loner[];
   operations = 0;
+  #quitting = false;
   #draining = false;
   #stopped = false;
   #failure: Error | undefined;
@@ -77,7 +81,7 @@ class GroupsRun {
       check: () => this.#check(),
       fail: (error) => this.host.fail(error),
     });
-    const withMembers = MEMBERS.map((_, index) => `group-${index}`);
+    const withMembers = Array.from({ length: MEMBERS.length + MORTALS }, (_, index) => `group-${index}`);
     const lonely = Array.from({ length: LONERS }, (_, index) => `lonely-${index}`);
     const model = new GroupsModel(TOPIC, PARTITIONS, [...withMembers, ...lonely]);
     this.host = {
@@ -88,6 +92,7 @@ class GroupsRun {
       boot: () => this.machine.boots,
       draining: () => this.#draining,
       stopped: () => this.#stopped,
+      quitting: () => this.#quitting,
       operation: () => this.operations++,
       fail: (error) => {
         this.#failure ??= error instanceof Error ? error : new Error(String(error));
@@ -95,8 +100,10 @@ class GroupsRun {
       },
     };
     this.members = MEMBERS.flatMap(([dynamic, fixed], group) => this.#membersOf(group, dynamic, fixed));
+    const view = model.groups[MEMBERS.length]!;
+    this.mortal = new Member(this.host, 'mortal', { view, instanceId: null, mortal: true });
     this.loners = lonely.map((name, index) => {
-      const own = model.groups[MEMBERS.length + index]!;
+      const own = model.groups[MEMBERS.length + MORTALS + index]!;
       return new Loner(this.host, name, own);
     });
   }
@@ -105,7 +112,8 @@ class GroupsRun {
     const view = this.host.model.groups[group]!;
     return Array.from({ length: dynamic + fixed }, (_, index) => {
       const instanceId = index < dynamic ? null : `instance-${index}`;
-      return new Member(this.host, `${view.groupId} member ${index}`, view, instanceId);
+      const name = `${view.groupId} member ${index}`;
+      return new Member(this.host, name, { view, instanceId, mortal: false });
     });
   }
 
@@ -114,7 +122,7 @@ class GroupsRun {
     const founder = new Founder(this.host, 'founder');
     founder.run();
     while (!founder.done) await this.#advance(5);
-    for (const client of [...this.members, ...this.loners]) client.run();
+    for (const client of [...this.members, this.mortal, ...this.loners]) client.run();
     while (this.operations < OPERATIONS || this.machine.crashes < CRASHES_MIN) {
       if (!this.machine.node.isUp) await this.machine.afterDeath();
       await this.#advance(this.machine.random.fraction() * STEP_MS_MAX);
@@ -144,7 +152,12 @@ class GroupsRun {
       await this.#settle();
       await this.world.settle(this.loners[0]!.readAll());
       this.#check();
+      // Between the two: its session has to end although the broker that it belonged to is gone.
+      this.#quitting = true;
+      await this.#advance(2 * STEP_MS_MAX);
     }
+    const state = await this.world.settle(this.loners[0]!.stateOf(this.mortal.view));
+    if (state !== 'Empty') throw new Violation('session', `the group of a member that died is ${state}`);
     this.#stopped = true;
   }
 

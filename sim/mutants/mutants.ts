@@ -208,6 +208,16 @@ export const MUTANTS: readonly Mutant[] = [
     scenario: 'groups',
   },
   {
+    name: 'restored-members-never-expire',
+    why: 'a member that died while the broker was down keeps its partitions for ever',
+    file: 'groups/groups.core.ts',
+    search:
+      'for (const member of group.members.values()) this.#rebalancer.extendSession(member, now); this.#dropIfUnused(group);',
+    replace:
+      'for (const member of group.members.values()) member.session.clear(); this.#dropIfUnused(group);',
+    scenario: 'groups',
+  },
+  {
     name: 'older-generation-in-the-record',
     why: 'after a crash a generation is given out a second time',
     file: 'groups/groups.core.ts',

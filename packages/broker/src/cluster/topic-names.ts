@@ -5,6 +5,8 @@ import type { ClusterImage } from './image.ts';
 export const TOPIC_NAME_LENGTH_MAX = 249;
 /** Names that begin so are the broker's own: clients may not have them made by the way. */
 export const INTERNAL_PREFIX = '__';
+/** Where consumer groups and their offsets are kept, as in Kafka. */
+export const OFFSETS_TOPIC = '__consumer_offsets';
 /** The metadata's own log. */
 const RESERVED_NAMES: ReadonlySet<string> = new Set(['__cluster', '__cluster_metadata']);
 

@@ -308,6 +308,13 @@ export const BROKER_CONFIGS = {
     documentation:
       'The most consumer groups that one partition of __consumer_offsets may hold: they are kept in memory.',
   }),
+  'groups.metadata.max.bytes': integer('groups.metadata.max.bytes', {
+    type: 'long',
+    default: String(512 * MIB),
+    min: MIB,
+    documentation:
+      'What the members of all groups together may tell each other: it is kept in memory. Above it nobody can join.',
+  }),
   'offset.metadata.max.bytes': integer('offset.metadata.max.bytes', {
     type: 'int',
     default: '4096',

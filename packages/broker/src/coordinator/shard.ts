@@ -16,7 +16,9 @@ import type { CoordinatorCore, CoordinatorSink, Durability, Instant, StateRecord
 /** Records of one change go into batches of at most about this size. */
 const BATCH_BYTES_MAX = 1024 * 1024;
 /** Read at a time while loading, and so about what a load holds in memory; a larger batch is read nevertheless. */
-const LOAD_BYTES_MAX = 1024 * 1024;
+const LOAD_BYTES_MAX = 256 * 1024;
+/** After so long a load lets others have the event loop. */
+const LOAD_TURN_MS_MAX = 10;
 /** A batch of the topic may decompress to this: clients do not write here, but a copied folder may hold anything. */
 const DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024;
 /** Pause before a state that could not be written or read is loaded again: the first one, and after many failures. */
@@ -24,6 +26,13 @@ const RELOAD_MS_MIN = 200;
 const RELOAD_MS_MAX = 30_000;
 /** Timers are not set for longer: what is due later is looked at again then. */
 const TIMER_MS_MAX = 60_000;
+/**
+ * A timer that is late by more says that the process stood still: what peers have sent meanwhile, heartbeats above all, waits in the sockets, and
+ * is read for so long before anybody is given up for being silent.
+ */
+const LATE_MS_MAX = 1000;
+/** While nothing can be written, what is due waits, and is tried again after so long. */
+const UNWRITABLE_PAUSE_MS = 1000;
 
 export interface ShardOptions<C extends CoordinatorCore> {
   readonly partition: Partition;
@@ -86,6 +95,10 @@ export class CoordinatorShard<C extends CoordinatorCore> {
   #reloadMs = RELOAD_MS_MIN;
   #timer: TimerHandle | undefined;
   #timerAtMs = Infinity;
+  /** Monotonic ms: what is due before it waits until then. */
+  #notBeforeMs = 0;
+  /** A load that waits until what it has read is committed. */
+  #onFollow: (() => void) | undefined;
 
   constructor(options: ShardOptions<C>) {
     this.partition = options.partition;
@@ -118,6 +131,11 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     return { core: undefined, error: isLoading ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NOT_COORDINATOR' };
   }
 
+  /** Whether a change may be decided now: the partition would take it. */
+  get isWritable(): boolean {
+    return this.partition.appendRefusal(-1) === undefined;
+  }
+
   /** The core's deadlines may have changed. */
   used(): void {
     if (this.#state.kind === 'active') this.#schedule(this.#state.life);
@@ -132,6 +150,7 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     this.#unsubscribe();
     this.#giveUp('NOT_COORDINATOR');
     this.#state = { kind: 'closed' };
+    this.#onFollow?.();
   }
 
   /** In step with the partition's leadership. */
@@ -143,6 +162,7 @@ export class CoordinatorShard<C extends CoordinatorCore> {
       this.#giveUp('NOT_COORDINATOR');
     }
     if (this.#state.kind === 'idle' && isLeader) this.#startLoading();
+    this.#onFollow?.();
   }
 
   // Loading
@@ -180,25 +200,35 @@ export class CoordinatorShard<C extends CoordinatorCore> {
       waiting: [],
     };
     const { core } = life;
+    const isStill = (): boolean =>
+      this.#state.kind === 'loading' && this.partition.isLeader && this.partition.leaderEpoch === leaderEpoch;
     let offset = this.partition.logStartOffset;
-    // What a leader has in its log will be committed or its epoch ends: what lies above the HW counts too.
+    // What a leader has in its log will be committed, or its epoch ends: what lies above the HW counts too.
     while (offset < this.partition.logEndOffset) {
       const next = await this.#loadFrom(core, offset);
-      if (this.#state.kind !== 'loading') return;
-      if (!this.partition.isLeader || this.partition.leaderEpoch !== leaderEpoch) {
-        this.#state = { kind: 'idle' };
-        this.#follow();
-        return;
-      }
+      if (!isStill()) return this.#loadAnew();
       if (next <= offset) throw new Error(`the log of the state ends at ${offset}`);
       offset = next;
     }
-    core.loaded(this.now());
-    this.#reloadMs = RELOAD_MS_MIN;
+    // But nobody is told of it before.
+    while (this.partition.highWatermark < offset) {
+      await new Promise<void>((resolve) => (this.#onFollow = resolve));
+      if (!isStill()) return this.#loadAnew();
+    }
+    this.#onFollow = undefined;
     this.#counters.loads++;
     this.#counters.lastLoadMs = this.#clock.monotonicMs() - startedMs;
     this.#state = { kind: 'active', life };
-    this.#schedule(life);
+    core.loaded(this.now());
+    this.used();
+  }
+
+  /** The leadership has changed during a load. */
+  #loadAnew(): void {
+    this.#onFollow = undefined;
+    if (this.#state.kind !== 'loading') return;
+    this.#state = { kind: 'idle' };
+    this.#follow();
   }
 
   /** Replays some batches; resolves with the offset behind them. */
@@ -229,6 +259,8 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     const header = emptyBatchHeader();
     let offset = from;
     for (let at = 0; at < bytes.length; at += sizeInBytes(header)) {
+      // The rest is read again, once others have had their turn.
+      if (offset > from && this.#clock.monotonicMs() - now.monotonicMs > LOAD_TURN_MS_MAX) break;
       readBatchHeaderInto(header, bytes, at);
       offset = header.baseOffset + header.lastOffsetDelta + 1;
       if (isControl(header.attributes)) continue;
@@ -260,6 +292,7 @@ export class CoordinatorShard<C extends CoordinatorCore> {
   #sinkOf(lifeOf: () => Life<C>): CoordinatorSink {
     return {
       append: (records, done) => this.#append(lifeOf(), records, done),
+      isWritable: () => this.isWritable,
       whenCommitted: (done) => {
         const life = lifeOf();
         if (!this.#isPresent(life)) done('NOT_COORDINATOR');
@@ -273,7 +306,11 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     return this.#state.kind === 'active' && this.#state.life === life;
   }
 
-  #append(life: Life<C>, records: readonly StateRecord[], done: (failure: Durability) => void): void {
+  #append(
+    life: Life<C>,
+    records: readonly StateRecord[],
+    done: (failure: Durability, now: Instant) => void,
+  ): void {
     if (records.length === 0) throw new Error('a change without records');
     const batches = inBatches(records);
     let left = batches.length;
@@ -283,8 +320,12 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     const completed = (result: AppendResult): void => {
       if (result.error !== undefined) failure ??= this.#failed(life, result.error);
       if (--left > 0) return;
-      done(failure);
-      if (failure === undefined) committed(life, change);
+      done(failure, this.now());
+      if (failure !== undefined) return;
+      this.#reloadMs = RELOAD_MS_MIN;
+      committed(life, change);
+      // Whoever was answered may have a deadline from now on.
+      if (this.#isPresent(life)) this.#schedule(life);
     };
     for (const batch of batches) {
       const bytes = buildBatch({
@@ -322,19 +363,24 @@ export class CoordinatorShard<C extends CoordinatorCore> {
   // Time
 
   #schedule(life: Life<C>): void {
-    const { nextDeadlineMs } = life.core;
-    if (nextDeadlineMs >= this.#timerAtMs || nextDeadlineMs === Infinity) return;
+    const dueMs = Math.max(life.core.nextDeadlineMs, this.#notBeforeMs);
+    if (dueMs >= this.#timerAtMs || dueMs === Infinity) return;
     this.#timer?.cancel();
-    const nowMs = this.#clock.monotonicMs();
-    this.#timerAtMs = nextDeadlineMs;
-    const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, Math.ceil(nextDeadlineMs - nowMs)));
-    this.#timer = this.#timers.after(delayMs, () => {
-      this.#timer = undefined;
-      this.#timerAtMs = Infinity;
-      if (!this.#isPresent(life)) return;
-      life.core.tick(this.now());
-      if (this.#isPresent(life)) this.#schedule(life);
-    });
+    this.#timerAtMs = dueMs;
+    const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, Math.ceil(dueMs - this.#clock.monotonicMs())));
+    this.#timer = this.#timers.after(delayMs, () => this.#timeUp(life, dueMs));
+  }
+
+  #timeUp(life: Life<C>, dueMs: number): void {
+    this.#timer = undefined;
+    this.#timerAtMs = Infinity;
+    if (!this.#isPresent(life)) return;
+    const now = this.now();
+    const isLate = now.monotonicMs - dueMs > LATE_MS_MAX;
+    if (isLate) this.#notBeforeMs = now.monotonicMs + LATE_MS_MAX;
+    else if (!this.isWritable) this.#notBeforeMs = now.monotonicMs + UNWRITABLE_PAUSE_MS;
+    else life.core.tick(now);
+    if (this.#isPresent(life)) this.#schedule(life);
   }
 }
 

@@ -23,7 +23,9 @@ export interface CoordinatorSink {
    * Writes records of a change that the core has made already, in the present turn. `done` is called once, never synchronously, when they are
    * committed, or with the error that clients get: then the whole core is given up, and loaded again from the log.
    */
-  append(records: readonly StateRecord[], done: (failure: Durability) => void): void;
+  append(records: readonly StateRecord[], done: (failure: Durability, now: Instant) => void): void;
+  /** Whether an append would be refused at once, as on a full disk: nothing should be changed then that has to be written. */
+  isWritable(): boolean;
   /** Calls back once all that was appended so far is committed (at once if it is), or given up: for answers that tell of the state. */
   whenCommitted(done: (failure: Durability) => void): void;
 }

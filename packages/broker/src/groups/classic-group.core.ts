@@ -3,6 +3,7 @@ import { GroupOffsets } from './group-offsets.core.ts';
 import { CONSUMER_PROTOCOL_TYPE, topicsOfSubscription } from './subscription.core.ts';
 import type { GroupState, JoinProtocol, JoinResponse, SyncResponse } from './types.ts';
 
+const PROTOCOL_BYTES = 64;
 export const NO_ASSIGNMENT: Uint8Array = new Uint8Array(0);
 
 /** From each state, those that may follow it. */
@@ -13,6 +14,11 @@ const TRANSITIONS: Readonly<Record<GroupState, readonly GroupState[]>> = {
   Stable: ['PreparingRebalance', 'Dead'],
   Dead: [],
 };
+
+/** Bytes that the members of all groups of a broker have told, kept in memory. */
+export interface GroupMemory {
+  metadataBytes: number;
+}
 
 /** A member, with the request of its that waits. */
 export interface Member {
@@ -39,7 +45,7 @@ export interface Member {
  */
 export class ClassicGroup {
   readonly groupId: string;
-  readonly offsets = new GroupOffsets();
+  readonly offsets: GroupOffsets;
   readonly members = new Map<string, Member>();
   /** Member ids of static members by their instance ids. */
   readonly instances = new Map<string, string>();
@@ -63,18 +69,29 @@ export class ClassicGroup {
   stateSinceMs = -1;
   /** The log has a record of it. */
   hasRecord = false;
-  /** What consumers of the present generation subscribe to; undefined: not known. */
-  subscribedTopics: ReadonlySet<string> | undefined;
-  /** Bytes of the members' metadata. */
+  /** The generation whose assignments are on their way to the log; -1: none. */
+  assigning = -1;
+  /** What the members have told, in bytes. */
   metadataBytes = 0;
+  readonly #memory: GroupMemory;
+  /** Worked out when somebody asks. */
+  #subscribed: { readonly topics: ReadonlySet<string> | undefined } | undefined;
   #state: GroupState = 'Empty';
   #awaitingJoins = 0;
   /** How many members know a protocol. */
   readonly #protocolCounts = new Map<string, number>();
 
-  constructor(groupId: string, deadlines: (group: ClassicGroup) => { join: Deadline; sync: Deadline }) {
-    this.groupId = groupId;
-    const { join, sync } = deadlines(this);
+  constructor(options: {
+    readonly groupId: string;
+    readonly memory: GroupMemory;
+    readonly deadlines: (group: ClassicGroup) => { join: Deadline; sync: Deadline };
+    /** What the group has committed already. */
+    readonly offsets?: GroupOffsets | undefined;
+  }) {
+    this.groupId = options.groupId;
+    this.#memory = options.memory;
+    this.offsets = options.offsets ?? new GroupOffsets();
+    const { join, sync } = options.deadlines(this);
     this.joinDeadline = join;
     this.syncDeadline = sync;
   }
@@ -199,8 +216,21 @@ export class ClassicGroup {
     return member.protocols.find(({ name }) => name === this.protocol)?.metadata ?? NO_ASSIGNMENT;
   }
 
-  noteSubscriptions(): void {
-    this.subscribedTopics = this.#subscriptions();
+  /** What its consumers subscribe to by the present protocol; undefined: that cannot be told. */
+  get subscribedTopics(): ReadonlySet<string> | undefined {
+    this.#subscribed ??= { topics: this.#subscriptions() };
+    return this.#subscribed.topics;
+  }
+
+  setProtocol(protocol: string | null): void {
+    this.protocol = protocol;
+    this.#subscribed = undefined;
+  }
+
+  /** It is not used any more: what its members have told does not count. */
+  release(): void {
+    this.#memory.metadataBytes -= this.metadataBytes;
+    this.metadataBytes = 0;
   }
 
   #subscriptions(): ReadonlySet<string> | undefined {
@@ -222,13 +252,18 @@ export class ClassicGroup {
       if (count === 0) this.#protocolCounts.delete(name);
       else this.#protocolCounts.set(name, count);
     }
-    this.metadataBytes += change * metadataBytesOf(protocols);
+    const bytes = change * metadataBytesOf(protocols);
+    this.metadataBytes += bytes;
+    this.#memory.metadataBytes += bytes;
+    this.#subscribed = undefined;
   }
 }
 
+/** What the protocols of a member take in memory. */
 export function metadataBytesOf(protocols: readonly JoinProtocol[]): number {
   let bytes = 0;
-  for (const { metadata } of protocols) bytes += metadata.length;
+  // Names are kept in two bytes a character, with some dozens of bytes for the objects around them.
+  for (const { name, metadata } of protocols) bytes += PROTOCOL_BYTES + 2 * name.length + metadata.length;
   return bytes;
 }
 

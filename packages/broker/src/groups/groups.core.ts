@@ -17,8 +17,9 @@ import type {
   StateRecord,
 } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
-import { ClassicGroup, metadataBytesOf, NO_ASSIGNMENT } from './classic-group.core.ts';
-import { expiredOffsets } from './offset-expiry.core.ts';
+import { ClassicGroup, type Member, metadataBytesOf, NO_ASSIGNMENT } from './classic-group.core.ts';
+import type { GroupOffsets } from './group-offsets.core.ts';
+import { isExpired } from './offset-expiry.core.ts';
 import { joinRefusal, memberOf, syncRefusal } from './answers.core.ts';
 import { Rebalancer } from './rebalance.core.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './subscription.core.ts';
@@ -48,6 +49,8 @@ import type {
 export const MEMBER_METADATA_BYTES_MAX = 1024 * 1024;
 /** The same of all members of a group: its record has to fit into a segment, beside the assignments. */
 export const GROUP_METADATA_BYTES_MAX = 32 * 1024 * 1024;
+/** Kafka's consumers know a handful. */
+export const PROTOCOLS_MAX = 100;
 /** Offsets that are looked at for their expiry at a time, and the pause until the next ones. */
 const EXPIRY_OFFSETS_PER_STEP = 20_000;
 const EXPIRY_STEP_PAUSE_MS = 10;
@@ -58,6 +61,8 @@ export interface GroupsCoreOptions {
   readonly counters: GroupCounters;
   /** A fresh id, 22 characters. */
   readonly uuid: () => string;
+  /** Whether a topic of that name exists: what was committed for others is forgotten after a load. */
+  readonly topicExists: (topic: string) => boolean;
 }
 
 /**
@@ -71,14 +76,16 @@ export class GroupsCore implements CoordinatorCore {
   readonly #deadlines = new DeadlineQueue();
   readonly #groups = new Map<string, ClassicGroup>();
   readonly #rebalancer: Rebalancer;
+  readonly #topicExists: (topic: string) => boolean;
   readonly #expiry: Deadline;
   /** Where a look for expired offsets goes on. */
-  #expiring: IterableIterator<ClassicGroup> | undefined;
+  #expiring: Iterator<StateRecord | undefined, void, Instant> | undefined;
 
   constructor(options: GroupsCoreOptions) {
     this.#sink = options.sink;
     this.#settings = options.settings;
     this.#counters = options.counters;
+    this.#topicExists = options.topicExists;
     this.#rebalancer = new Rebalancer({
       settings: options.settings,
       deadlines: this.#deadlines,
@@ -112,17 +119,16 @@ export class GroupsCore implements CoordinatorCore {
   #replayGroup(groupId: string, value: Uint8Array | null, now: Instant): void {
     const before = this.#groups.get(groupId);
     const stored = value === null ? undefined : decodeGroupValue(value);
-    const group = this.#makeGroup(groupId);
+    const group = this.#makeGroup(groupId, before?.offsets);
     if (before !== undefined) {
-      for (const [topic, partitions] of before.offsets.byTopic)
-        for (const [partition, committed] of partitions) group.offsets.set(topic, partition, committed);
+      before.release();
       for (const member of before.members.values()) member.session.clear();
     }
     this.#groups.set(groupId, group);
     if (stored === undefined) return;
     group.generation = stored.generation;
     group.protocolType = stored.protocolType;
-    group.protocol = stored.protocol;
+    group.setProtocol(stored.protocol);
     group.hasRecord = true;
     for (const member of stored.members) {
       const protocols = [{ name: stored.protocol ?? '', metadata: member.subscription }];
@@ -138,9 +144,9 @@ export class GroupsCore implements CoordinatorCore {
     for (const group of this.#groups.values()) {
       // The time that the load took does not count against the members.
       for (const member of group.members.values()) this.#rebalancer.extendSession(member, now);
-      group.noteSubscriptions();
       this.#dropIfUnused(group);
     }
+    this.#forgetOffsets((topic) => !this.#topicExists(topic));
     this.#expiry.set(now.monotonicMs + this.#settings.retentionCheckMs);
   }
 
@@ -153,7 +159,10 @@ export class GroupsCore implements CoordinatorCore {
   }
 
   close(error: ErrorName): void {
-    for (const group of this.#groups.values()) this.#rebalancer.abandon(group, error);
+    for (const group of this.#groups.values()) {
+      this.#rebalancer.abandon(group, error);
+      group.release();
+    }
   }
 
   // Members
@@ -176,14 +185,18 @@ export class GroupsCore implements CoordinatorCore {
     if (sessionTimeoutMs < sessionTimeoutMinMs || sessionTimeoutMs > sessionTimeoutMaxMs) {
       return 'INVALID_SESSION_TIMEOUT';
     }
+    if (request.protocols.length > PROTOCOLS_MAX) return 'INVALID_REQUEST';
     const bytes = metadataBytesOf(request.protocols);
     if (bytes > MEMBER_METADATA_BYTES_MAX) return 'INVALID_REQUEST';
     const group = this.#groups.get(groupId);
-    if (group === undefined) {
-      if (memberId !== '') return 'UNKNOWN_MEMBER_ID';
-      return this.#groups.size >= groupsMax ? 'GROUP_MAX_SIZE_REACHED' : undefined;
-    }
-    return group.metadataBytes + bytes > GROUP_METADATA_BYTES_MAX ? 'GROUP_MAX_SIZE_REACHED' : undefined;
+    if (group === undefined && memberId !== '') return 'UNKNOWN_MEMBER_ID';
+    if (group === undefined && this.#groups.size >= groupsMax) return 'GROUP_MAX_SIZE_REACHED';
+    const present = group && memberNamed(group, request);
+    const added = bytes - (present === undefined ? 0 : metadataBytesOf(present.protocols));
+    const isTooMuch =
+      (group?.metadataBytes ?? 0) + added > GROUP_METADATA_BYTES_MAX ||
+      this.#counters.metadataBytes + added > this.#settings.metadataBytesMax;
+    return added > 0 && isTooMuch ? 'GROUP_MAX_SIZE_REACHED' : undefined;
   }
 
   sync(request: SyncRequest, now: Instant, respond: (response: SyncResponse) => void): void {
@@ -230,7 +243,8 @@ export class GroupsCore implements CoordinatorCore {
       done(undefined);
       return;
     }
-    const expireTimestamp = request.retentionMs >= 0 ? now.wallMs + request.retentionMs : -1;
+    const expireTimestamp =
+      request.retentionMs >= 0 ? Math.min(now.wallMs + request.retentionMs, Number.MAX_SAFE_INTEGER) : -1;
     const records: StateRecord[] = [];
     for (const { topic, partition, offset, leaderEpoch, metadata } of offsets) {
       const committed = { offset, leaderEpoch, metadata, commitTimestamp: now.wallMs, expireTimestamp };
@@ -324,17 +338,23 @@ export class GroupsCore implements CoordinatorCore {
 
   /** A topic is gone: what was committed for it is forgotten. */
   topicDeleted(topic: string): void {
+    this.#forgetOffsets((name) => name === topic);
+  }
+
+  #forgetOffsets(ofTopic: (topic: string) => boolean): void {
     const records: StateRecord[] = [];
     for (const group of this.#groups.values()) {
-      const partitions = group.offsets.byTopic.get(topic);
-      if (partitions === undefined) continue;
-      for (const partition of partitions.keys()) {
-        group.offsets.delete(topic, partition);
-        records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
+      for (const [topic, partitions] of group.offsets.byTopic) {
+        if (!ofTopic(topic)) continue;
+        for (const partition of partitions.keys()) {
+          group.offsets.delete(topic, partition);
+          records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
+        }
       }
       this.#dropIfUnused(group);
     }
-    if (records.length > 0) this.#sink.append(records, ignore);
+    // On a full disk they are forgotten now, and once more after the next load.
+    if (records.length > 0 && this.#sink.isWritable()) this.#sink.append(records, ignore);
   }
 
   // Administration
@@ -400,8 +420,9 @@ export class GroupsCore implements CoordinatorCore {
     return group;
   }
 
-  #makeGroup(groupId: string): ClassicGroup {
-    return new ClassicGroup(groupId, (group) => this.#rebalancer.deadlinesOf(group));
+  #makeGroup(groupId: string, offsets?: GroupOffsets): ClassicGroup {
+    const deadlines = (group: ClassicGroup) => this.#rebalancer.deadlinesOf(group);
+    return new ClassicGroup({ groupId, memory: this.#counters, deadlines, offsets });
   }
 
   #dropIfUnused(group: ClassicGroup): void {
@@ -411,6 +432,7 @@ export class GroupsCore implements CoordinatorCore {
   /** Returns the record that says so, if there was one that said otherwise. */
   #remove(group: ClassicGroup): StateRecord[] {
     this.#groups.delete(group.groupId);
+    group.release();
     if (group.state !== 'Dead') group.transition('Dead', group.stateSinceMs);
     return group.hasRecord ? [{ key: encodeGroupKey(group.groupId), value: null }] : [];
   }
@@ -419,7 +441,7 @@ export class GroupsCore implements CoordinatorCore {
     group: ClassicGroup,
     now: Instant,
     assignments: ReadonlyMap<string, Uint8Array> | undefined,
-    done: (failure: Durability) => void,
+    done: (failure: Durability, now: Instant) => void,
   ): void {
     group.hasRecord = true;
     group.stateSinceMs = now.wallMs;
@@ -447,34 +469,46 @@ export class GroupsCore implements CoordinatorCore {
 
   /** A step at a time, so that a million offsets do not hold the loop. */
   #expire(now: Instant): void {
-    this.#expiring ??= this.#groups.values();
+    this.#expiring ??= this.#expiryWalk(now);
     const records: StateRecord[] = [];
-    let looked = 0;
-    while (looked < EXPIRY_OFFSETS_PER_STEP) {
-      const { value: group, done } = this.#expiring.next();
+    for (let looked = 0; looked < EXPIRY_OFFSETS_PER_STEP; looked++) {
+      const { value, done } = this.#expiring.next(now);
       if (done === true) {
         this.#expiring = undefined;
         break;
       }
-      looked += 1 + group.offsets.count;
-      records.push(...this.#expireIn(group, now));
+      if (value !== undefined) records.push(value);
     }
     const pauseMs = this.#expiring === undefined ? this.#settings.retentionCheckMs : EXPIRY_STEP_PAUSE_MS;
     this.#expiry.set(now.monotonicMs + pauseMs);
     if (records.length > 0) this.#sink.append(records, ignore);
   }
 
-  #expireIn(group: ClassicGroup, now: Instant): StateRecord[] {
-    const records: StateRecord[] = [];
-    for (const { topic, partition } of expiredOffsets(group, this.#settings.offsetsRetentionMs, now.wallMs)) {
-      group.offsets.delete(topic, partition);
-      this.#counters.offsetsExpired++;
-      records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
+  /** Offset by offset, group by group: the record of what went, if it went. Takes the time anew at each step. */
+  *#expiryWalk(started: Instant): Generator<StateRecord | undefined, void, Instant> {
+    let now = started;
+    const { offsetsRetentionMs: retentionMs } = this.#settings;
+    for (const group of this.#groups.values()) {
+      for (const [topic, partitions] of group.offsets.byTopic) {
+        for (const [partition, committed] of partitions) {
+          if (isExpired(group, topic, committed, { retentionMs, nowMs: now.wallMs })) {
+            group.offsets.delete(topic, partition);
+            this.#counters.offsetsExpired++;
+            now = yield { key: encodeOffsetKey(group.groupId, topic, partition), value: null };
+          } else now = yield undefined;
+        }
+      }
+      const isOver = group.state === 'Empty' && group.offsets.count === 0 && group.pendingJoins.size === 0;
+      if (!isOver || this.#groups.get(group.groupId) !== group) continue;
+      for (const record of this.#remove(group)) now = yield record;
     }
-    const isOver = group.state === 'Empty' && group.offsets.count === 0 && group.pendingJoins.size === 0;
-    if (isOver) records.push(...this.#remove(group));
-    return records;
   }
+}
+
+/** The member whose place a request to join would take. */
+function memberNamed(group: ClassicGroup, { memberId, groupInstanceId }: MemberIdentity): Member | undefined {
+  if (memberId !== '') return group.members.get(memberId);
+  return groupInstanceId === null ? undefined : group.staticMember(groupInstanceId);
 }
 
 function offsetsOf(

@@ -32,7 +32,7 @@ export interface RebalancerOptions {
     group: ClassicGroup,
     now: Instant,
     assignments: ReadonlyMap<string, Uint8Array> | undefined,
-    done: (failure: Durability) => void,
+    done: (failure: Durability, now: Instant) => void,
   ) => void;
   /** The group may have become needless. */
   readonly idle: (group: ClassicGroup) => void;
@@ -97,8 +97,7 @@ export class Rebalancer {
   #joinNew(group: ClassicGroup, joining: Joining): void {
     const { request, now, respond } = joining;
     const { clientId, groupInstanceId } = request;
-    const prefix = (groupInstanceId ?? clientId).slice(0, MEMBER_ID_PREFIX_MAX);
-    const memberId = `${prefix}-${this.#options.uuid()}`;
+    const memberId = `${prefixOf(groupInstanceId ?? clientId)}-${this.#options.uuid()}`;
     if (groupInstanceId !== null) {
       const old = group.staticMember(groupInstanceId);
       if (old === undefined) this.#addAndRebalance(group, memberId, joining);
@@ -120,7 +119,12 @@ export class Rebalancer {
   }
 
   #joinPending(group: ClassicGroup, joining: Joining): void {
-    const { memberId } = joining.request;
+    const { memberId, groupInstanceId } = joining.request;
+    if (groupInstanceId !== null) {
+      // Ids are given out to dynamic members only.
+      joining.respond(joinRefusal('UNKNOWN_MEMBER_ID', memberId));
+      return;
+    }
     this.#forgetPending(group, memberId);
     this.#addAndRebalance(group, memberId, joining);
   }
@@ -217,7 +221,6 @@ export class Rebalancer {
     const told: JoinResponse = request.canSkipAssignment
       ? { ...answer, skipAssignment: isLeader }
       : { ...answer, leader: oldLeader ?? memberId, members: [] };
-    group.noteSubscriptions();
     this.#options.persist(group, now, undefined, (failure) => {
       respond(failure === undefined ? told : joinRefusal(failure, memberId));
     });
@@ -227,7 +230,8 @@ export class Rebalancer {
 
   #prepareRebalance(group: ClassicGroup, now: Instant): void {
     const wasEmpty = group.state === 'Empty';
-    if (group.state === 'CompletingRebalance') this.#cancelSyncs(group, 'REBALANCE_IN_PROGRESS');
+    if (group.state === 'CompletingRebalance') this.#cancelSyncs(group, now);
+    group.assigning = -1;
     group.pendingSyncs.clear();
     group.syncDeadline.clear();
     group.transition('PreparingRebalance', now.wallMs);
@@ -283,9 +287,8 @@ export class Rebalancer {
       this.#becomeEmpty(group, now);
       return;
     }
-    group.protocol = group.selectProtocol();
+    group.setProtocol(group.selectProtocol());
     group.transition('CompletingRebalance', now.wallMs);
-    group.noteSubscriptions();
     for (const member of group.members.values()) {
       group.pendingSyncs.add(member.memberId);
       member.isNew = false;
@@ -320,10 +323,9 @@ export class Rebalancer {
   }
 
   #becomeEmpty(group: ClassicGroup, now: Instant): void {
-    group.protocol = null;
+    group.setProtocol(null);
     group.leader = null;
     group.transition('Empty', now.wallMs);
-    group.noteSubscriptions();
     this.#options.persist(group, now, undefined, () => undefined);
   }
 
@@ -377,7 +379,8 @@ export class Rebalancer {
     member.awaitingSync?.(syncRefusal('REBALANCE_IN_PROGRESS'));
     member.awaitingSync = respond;
     this.#synced(group, member);
-    if (group.leader !== member.memberId) return;
+    // A leader that asks again while its assignments are being written waits for those.
+    if (group.leader !== member.memberId || group.assigning === group.generation) return;
     const assignments = new Map<string, Uint8Array>();
     let bytes = 0;
     for (const memberId of group.members.keys()) {
@@ -388,25 +391,31 @@ export class Rebalancer {
     if (bytes > ASSIGNMENT_BYTES_MAX) {
       member.awaitingSync = undefined;
       respond(syncRefusal('INVALID_REQUEST'));
+      this.#prepareRebalance(group, now);
       return;
     }
     const { generation } = group;
-    this.#options.persist(group, now, assignments, (failure) => {
+    group.assigning = generation;
+    this.#options.persist(group, now, assignments, (failure, at) => {
       // Where it failed the whole state is given up, and all members are answered by that.
       if (failure !== undefined) return;
       if (group.state !== 'CompletingRebalance' || group.generation !== generation) return;
-      this.#assign(group, assignments);
+      this.#assign(group, assignments, at);
     });
   }
 
-  #assign(group: ClassicGroup, assignments: ReadonlyMap<string, Uint8Array>): void {
+  #assign(group: ClassicGroup, assignments: ReadonlyMap<string, Uint8Array>, now: Instant): void {
+    group.assigning = -1;
     // The moment was written with the record.
     group.transition('Stable', group.stateSinceMs);
     for (const member of group.members.values()) {
       member.assignment = assignments.get(member.memberId) ?? NO_ASSIGNMENT;
       const respond = member.awaitingSync;
+      if (respond === undefined) continue;
       member.awaitingSync = undefined;
-      respond?.(assigned(group, member));
+      // While it waited it could not be heard, and its session may have run out meanwhile.
+      this.extendSession(member, now);
+      respond(assigned(group, member));
     }
   }
 
@@ -415,12 +424,14 @@ export class Rebalancer {
     if (group.pendingSyncs.size === 0) group.syncDeadline.clear();
   }
 
-  #cancelSyncs(group: ClassicGroup, error: ErrorName): void {
+  #cancelSyncs(group: ClassicGroup, now: Instant): void {
     for (const member of group.members.values()) {
       member.assignment = NO_ASSIGNMENT;
       const respond = member.awaitingSync;
+      if (respond === undefined) continue;
       member.awaitingSync = undefined;
-      respond?.(syncRefusal(error));
+      this.extendSession(member, now);
+      respond(syncRefusal('REBALANCE_IN_PROGRESS'));
     }
   }
 
@@ -522,4 +533,10 @@ export class Rebalancer {
     };
     return member;
   }
+}
+
+/** What of a name goes into a member id; whole characters, or the id would not be the same when it comes back. */
+function prefixOf(name: string): string {
+  const prefix = name.slice(0, MEMBER_ID_PREFIX_MAX);
+  return /[\uD800-\uDBFF]$/.test(prefix) ? prefix.slice(0, -1) : prefix;
 }

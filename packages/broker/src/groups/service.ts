@@ -1,4 +1,5 @@
 import { utf8Length } from '@polylog/bytes';
+import { OFFSETS_TOPIC } from '../cluster/topic-names.ts';
 import { CoordinatorShard, type ShardCounters } from '../coordinator/shard.ts';
 import { BrokerError, type ErrorName } from '../errors.ts';
 import type { Clock, Logger, Random, Timers } from '../platform/index.ts';
@@ -29,9 +30,6 @@ import type {
   TopicPartition,
 } from './types.ts';
 
-/** Where groups and their offsets are kept, as in Kafka. */
-export const OFFSETS_TOPIC = '__consumer_offsets';
-
 export interface GroupServiceOptions {
   readonly partitions: HostedPartitions;
   readonly admin: Pick<TopicAdmin, 'createTopic'>;
@@ -58,6 +56,7 @@ export class GroupService implements GroupCoordinator {
     offsetsCommitted: 0,
     offsetsExpired: 0,
     groupsDeleted: 0,
+    metadataBytes: 0,
   };
   readonly shardCounters: ShardCounters = {
     loads: 0,
@@ -97,7 +96,13 @@ export class GroupService implements GroupCoordinator {
         logger,
         counters: this.shardCounters,
         makeCore: (sink) =>
-          new GroupsCore({ sink, settings, counters: this.counters, uuid: () => random.uuid() }),
+          new GroupsCore({
+            sink,
+            settings,
+            counters: this.counters,
+            uuid: () => random.uuid(),
+            topicExists: (topic) => partitions.image.topicByName(topic) !== undefined,
+          }),
       });
       this.#shards.set(index, shard);
     }
@@ -174,7 +179,7 @@ export class GroupService implements GroupCoordinator {
   // Members
 
   join(request: JoinRequest): Promise<JoinResponse> {
-    return this.#ask(
+    return this.#change(
       request.groupId,
       (core, shard, done: (response: JoinResponse) => void) => core.join(request, shard.now(), done),
       (error) => joinRefusal(error, request.memberId),
@@ -182,7 +187,7 @@ export class GroupService implements GroupCoordinator {
   }
 
   sync(request: SyncRequest): Promise<SyncResponse> {
-    return this.#ask(
+    return this.#change(
       request.groupId,
       (core, shard, done: (response: SyncResponse) => void) => core.sync(request, shard.now(), done),
       syncRefusal,
@@ -191,14 +196,15 @@ export class GroupService implements GroupCoordinator {
 
   heartbeat(request: HeartbeatRequest): ErrorName | undefined {
     const { shard, core, error } = this.#find(request.groupId);
-    if (core === undefined) return error;
+    // As in Kafka: nobody has to join anew because its group is being loaded.
+    if (core === undefined) return error === 'COORDINATOR_LOAD_IN_PROGRESS' ? undefined : error;
     const refusal = core.heartbeat(request, shard.now());
     shard.used();
     return refusal;
   }
 
   leave(groupId: string, members: readonly MemberIdentity[]): Promise<LeaveResponse> {
-    return this.#ask(
+    return this.#change(
       groupId,
       (core, shard, done: (response: LeaveResponse) => void) =>
         core.leave(groupId, members, shard.now(), done),
@@ -213,7 +219,7 @@ export class GroupService implements GroupCoordinator {
   }
 
   commit(request: CommitRequest): Promise<ErrorName | undefined> {
-    return this.#ask(
+    return this.#change(
       request.groupId,
       (core, shard, done: (failure: ErrorName | undefined) => void) =>
         core.commit(request, shard.now(), done),
@@ -234,7 +240,7 @@ export class GroupService implements GroupCoordinator {
   }
 
   deleteOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<DeleteOffsetsResponse> {
-    return this.#ask(
+    return this.#change(
       groupId,
       (core, _shard, done: (response: DeleteOffsetsResponse) => void) =>
         core.deleteOffsets(groupId, partitions, done),
@@ -245,7 +251,7 @@ export class GroupService implements GroupCoordinator {
   // Administration
 
   deleteGroup(groupId: string): Promise<ErrorName | undefined> {
-    return this.#ask(
+    return this.#change(
       groupId,
       (core, _shard, done: (failure: ErrorName | undefined) => void) => core.deleteGroup(groupId, done),
       (error) => error,
@@ -270,7 +276,7 @@ export class GroupService implements GroupCoordinator {
       const listed = await new Promise<ListResponse>((resolve) => core.list(resolve));
       if (listed.error === 'NOT_COORDINATOR') continue;
       if (listed.error !== undefined) return listed;
-      all.push(...listed.groups);
+      for (const group of listed.groups) all.push(group);
     }
     return { error: undefined, groups: all };
   }
@@ -285,6 +291,18 @@ export class GroupService implements GroupCoordinator {
     if (shard === undefined) return { error: 'NOT_COORDINATOR' };
     const { core, error } = shard.use();
     return core === undefined ? { error } : { shard, core };
+  }
+
+  /** The same for what may have to be written: refused at once, with nothing changed, where it could not be. */
+  #change<T>(
+    groupId: string,
+    ask: (core: GroupsCore, shard: Shard, done: (response: T) => void) => void,
+    refuse: (error: ErrorName) => T,
+  ): Promise<T> {
+    const { shard } = this.#find(groupId);
+    // A shard that cannot be asked says itself why.
+    if (shard !== undefined && !shard.isWritable) return Promise.resolve(refuse('COORDINATOR_NOT_AVAILABLE'));
+    return this.#ask(groupId, ask, refuse);
   }
 
   /** Resolves with what the core answers, or what becomes of the reason why it cannot be asked. */

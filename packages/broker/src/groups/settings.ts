@@ -10,6 +10,7 @@ export function groupSettingsOf(settings: BrokerSettings): GroupSettings {
     initialRebalanceDelayMs: settings['group.initial.rebalance.delay.ms'],
     membersMax: settings['group.max.size'],
     groupsMax: settings['groups.per.coordinator.max'],
+    metadataBytesMax: settings['groups.metadata.max.bytes'],
     offsetsPerGroupMax: settings['group.offsets.max'],
     offsetMetadataBytesMax: settings['offset.metadata.max.bytes'],
     offsetsRetentionMs: settings['offsets.retention.minutes'] * MINUTE_MS,

@@ -157,6 +157,8 @@ export interface GroupCounters {
   offsetsCommitted: number;
   offsetsExpired: number;
   groupsDeleted: number;
+  /** Not a count: bytes that the members of all groups have told, and that are kept in memory. */
+  metadataBytes: number;
 }
 
 /** Limits and times of groups; the names are those of the settings. */
@@ -170,6 +172,8 @@ export interface GroupSettings {
   readonly membersMax: number;
   /** `groups.max`, of one coordinator. */
   readonly groupsMax: number;
+  /** `groups.metadata.max.bytes`, of all groups of the broker. */
+  readonly metadataBytesMax: number;
   /** `group.offsets.max`, of one group. */
   readonly offsetsPerGroupMax: number;
   /** `offset.metadata.max.bytes`. */

@@ -170,6 +170,19 @@ export class PartitionCore {
     this.#role = { kind: 'offline' };
   }
 
+  /** Why this replica takes no batches at present, whatever is in them. */
+  roleRefusal(requiredAcks: number): ErrorName | undefined {
+    const role = this.#role;
+    if (role.kind !== 'leader') {
+      return role.kind === 'offline' && this.#leaderEpoch >= 0
+        ? 'KAFKA_STORAGE_ERROR'
+        : 'NOT_LEADER_OR_FOLLOWER';
+    }
+    return requiredAcks === -1 && role.isr.isr.length < this.#minIsr(role.isr)
+      ? 'NOT_ENOUGH_REPLICAS'
+      : undefined;
+  }
+
   /**
    * Checks a batch and reserves its offsets for the present turn. Returns the refusal, or undefined: then `reservedBaseOffset`,
    * `reservedEndOffset` and `reservedDuplicate` hold. For a duplicate they are those of the original, and nothing is reserved.
@@ -180,13 +193,8 @@ export class PartitionCore {
     origin: 'client' | 'coordinator',
     nowMs: number,
   ): ErrorName | undefined {
-    const role = this.#role;
-    if (role.kind !== 'leader') {
-      return role.kind === 'offline' && this.#leaderEpoch >= 0
-        ? 'KAFKA_STORAGE_ERROR'
-        : 'NOT_LEADER_OR_FOLLOWER';
-    }
-    if (requiredAcks === -1 && role.isr.isr.length < this.#minIsr(role.isr)) return 'NOT_ENOUGH_REPLICAS';
+    const refused = this.roleRefusal(requiredAcks);
+    if (refused !== undefined) return refused;
     this.reservedDuplicate = false;
     if (origin === 'client' && (isControl(header.attributes) || isTransactional(header.attributes))) {
       return isControl(header.attributes) ? 'INVALID_RECORD' : 'INVALID_TXN_STATE';

@@ -185,12 +185,9 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
 
   append(batch: Uint8Array, options: AppendOptions, done: Done): void {
     if (!this.#registered) this.#register();
-    if (this.#closed || this.#log.offline) {
-      this.#refuse(this.#closed ? 'NOT_LEADER_OR_FOLLOWER' : 'KAFKA_STORAGE_ERROR', done);
-      return;
-    }
-    if (this.#turns.diskFull) {
-      this.#refuse('KAFKA_STORAGE_ERROR', done);
+    const unwritable = this.#unwritable();
+    if (unwritable !== undefined) {
+      this.#refuse(unwritable, done);
       return;
     }
     const core = this.#core;
@@ -210,6 +207,15 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     if (options.requiredAcks === -1) this.#untilHighWatermark.add(baseOffset, endOffset, done);
     else if (options.requiredAcks === 1) this.#untilDurable.add(baseOffset, endOffset, done);
     else this.#unacknowledged.push({ baseOffset, endOffset, done });
+  }
+
+  appendRefusal(requiredAcks: -1 | 0 | 1): ErrorName | undefined {
+    return this.#unwritable() ?? this.#core.roleRefusal(requiredAcks);
+  }
+
+  #unwritable(): ErrorName | undefined {
+    if (this.#closed) return 'NOT_LEADER_OR_FOLLOWER';
+    return this.#log.offline || this.#turns.diskFull ? 'KAFKA_STORAGE_ERROR' : undefined;
   }
 
   writeTurn(nowMs: number): void {

@@ -26,6 +26,9 @@ export interface Partition {
    */
   append(batch: Uint8Array, options: AppendOptions, done: (result: AppendResult) => void): void;
 
+  /** Why an append would be refused whatever is in it, as far as that is known now. */
+  appendRefusal(requiredAcks: -1 | 0 | 1): ErrorName | undefined;
+
   /** Reads up to the bound that the isolation allows. The slice, if any, must be released. */
   read(options: PartitionReadOptions): PartitionReadOutcome;
   /** Undefined when `read` with these options will not wait for the disk; else loads and checks the range off the event loop. Never needed for correctness. */

@@ -1,5 +1,5 @@
 import type { Controller } from '../cluster/controller.ts';
-import { INTERNAL_PREFIX, validateTopicName } from '../cluster/topic-names.ts';
+import { INTERNAL_PREFIX, OFFSETS_TOPIC, validateTopicName } from '../cluster/topic-names.ts';
 import { alterOverrides, parseTopicSettings, type TopicDefaults } from '../config/topic-config.ts';
 import { BrokerError } from '../errors.ts';
 import type { PartitionRegistry } from './hosted-partitions.ts';
@@ -28,8 +28,11 @@ export class BrokerTopicAdmin implements TopicAdmin {
   async createTopic(request: CreateTopicRequest): Promise<CreatedTopic> {
     const { controller, partitions, topicDefaults } = this.#options;
     validateTopicName(request.kafkaName);
-    parseTopicSettings(request.configs, topicDefaults);
-    const created = await controller.createTopic(request);
+    // Whoever makes it: what is kept there must not be deleted by age.
+    const isState = request.kafkaName === OFFSETS_TOPIC;
+    const configs = isState ? new Map([...request.configs, ['cleanup.policy', 'compact']]) : request.configs;
+    parseTopicSettings(configs, topicDefaults);
+    const created = await controller.createTopic({ ...request, configs });
     if (!request.validateOnly) await partitions.settled(request.kafkaName);
     return created;
   }
@@ -48,6 +51,12 @@ export class BrokerTopicAdmin implements TopicAdmin {
     assignments?: readonly (readonly number[])[];
     validateOnly: boolean;
   }): Promise<void> {
+    if (request.kafkaName === OFFSETS_TOPIC) {
+      throw new BrokerError(
+        'INVALID_REQUEST',
+        `The partitions of ${OFFSETS_TOPIC} cannot be changed: each group belongs to one of them by its name`,
+      );
+    }
     await this.#options.controller.createPartitions(request);
   }
 

@@ -1,4 +1,4 @@
-import type { CoordinatorSink, Durability, StateRecord } from '../../src/coordinator/types.ts';
+import type { CoordinatorSink, Durability, Instant, StateRecord } from '../../src/coordinator/types.ts';
 import { GroupsCore } from '../../src/groups/groups.core.ts';
 import type { GroupSettings, JoinRequest, JoinResponse, SyncResponse } from '../../src/groups/types.ts';
 
@@ -9,6 +9,7 @@ export const SETTINGS: GroupSettings = {
   membersMax: 10,
   groupsMax: 5,
   offsetsPerGroupMax: 100,
+  metadataBytesMax: 64 * 1024 * 1024,
   offsetMetadataBytesMax: 4096,
   offsetsRetentionMs: 1_000_000,
   retentionCheckMs: 100_000,
@@ -19,13 +20,23 @@ export const EPOCH_MS = 1_700_000_000_000;
 /** A log in memory: what was appended, and who waits for it. */
 class FakeLog implements CoordinatorSink {
   readonly records: StateRecord[] = [];
-  #waiting: ((failure: Durability) => void)[] = [];
+  readonly #now: () => Instant;
+  #waiting: ((failure: Durability, now: Instant) => void)[] = [];
+  writable = true;
   /** Changes wait for {@link settle}. */
   held = false;
 
-  append(records: readonly StateRecord[], done: (failure: Durability) => void): void {
+  constructor(now: () => Instant) {
+    this.#now = now;
+  }
+
+  isWritable(): boolean {
+    return this.writable;
+  }
+
+  append(records: readonly StateRecord[], done: (failure: Durability, now: Instant) => void): void {
     if (records.length === 0) throw new Error('a change without records');
-    this.records.push(...records);
+    for (const record of records) this.records.push(record);
     this.#waiting.push(done);
     if (!this.held) this.settle();
   }
@@ -38,23 +49,25 @@ class FakeLog implements CoordinatorSink {
   settle(failure?: Durability): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const done of waiting) done(failure);
+    for (const done of waiting) done(failure, this.#now());
   }
 }
 
 /** Groups over a log in memory, with a clock that is moved by hand. */
 export class Groups {
-  readonly log = new FakeLog();
+  readonly log = new FakeLog(() => this.now);
   readonly counters = {
     rebalances: 0,
     membersExpired: 0,
     offsetsCommitted: 0,
     offsetsExpired: 0,
     groupsDeleted: 0,
+    metadataBytes: 0,
   };
   readonly settings: GroupSettings;
   core: GroupsCore;
   nowMs = 0;
+  readonly deletedTopics = new Set<string>();
   #ids = 0;
 
   constructor(settings: Partial<GroupSettings> = {}) {
@@ -69,7 +82,13 @@ export class Groups {
 
   #makeCore(): GroupsCore {
     const uuid = () => `id${++this.#ids}`;
-    return new GroupsCore({ sink: this.log, settings: this.settings, counters: this.counters, uuid });
+    return new GroupsCore({
+      sink: this.log,
+      settings: this.settings,
+      counters: this.counters,
+      uuid,
+      topicExists: (topic) => !this.deletedTopics.has(topic),
+    });
   }
 
   /** As after a restart: the state is what the log says. */

@@ -146,6 +146,59 @@ describe('a classic group', () => {
     assert.equal(second[0]?.error, undefined);
   });
 
+  it('hears of members again that waited for their assignment for longer than their sessions', () => {
+    const groups = new Groups();
+    const first = groups.single({ sessionTimeoutMs: 60_000 });
+    const second = groups.join({ sessionTimeoutMs: 10_000 });
+    const [again] = groups.join({ memberId: first.memberId, sessionTimeoutMs: 60_000 });
+    const waiting = groups.sync(second[0]!);
+    groups.advance(15_000);
+    groups.sync(again!, { [second[0]!.memberId]: 'b' });
+    assert.equal(Buffer.from(waiting[0]!.assignment).toString(), 'b');
+    groups.advance(9_999);
+    assert.equal(groups.state, 'Stable', 'its session has begun anew');
+    groups.advance(1);
+    assert.equal(groups.state, 'PreparingRebalance');
+  });
+
+  it('hears of them again, too, when a rebalance cancels their wait', () => {
+    const groups = new Groups();
+    const first = groups.single({ sessionTimeoutMs: 60_000 });
+    const second = groups.join({ sessionTimeoutMs: 10_000 });
+    const [again] = groups.join({ memberId: first.memberId, sessionTimeoutMs: 60_000 });
+    const waiting = groups.sync(second[0]!);
+    groups.advance(15_000);
+    groups.leave(again!.memberId);
+    assert.equal(waiting[0]?.error, 'REBALANCE_IN_PROGRESS');
+    groups.advance(10_000);
+    assert.equal(groups.state, 'Empty', 'it has not come back');
+  });
+
+  it('takes the assignments of a leader once, however often it asks while they are written', () => {
+    const groups = new Groups();
+    const [joined] = groups.join();
+    groups.log.held = true;
+    groups.sync(joined!, { [joined!.memberId]: 'first' });
+    const later = groups.sync(joined!, { [joined!.memberId]: 'second' });
+    groups.log.settle();
+    assert.equal(Buffer.from(later[0]!.assignment).toString(), 'first');
+    groups.log.held = false;
+    groups.reload();
+    assert.equal(Buffer.from(groups.sync(joined!)[0]!.assignment).toString(), 'first');
+  });
+
+  it('refuses assignments that are too large, and lets nobody wait for them', () => {
+    const groups = new Groups();
+    const first = groups.single({ sessionTimeoutMs: 60_000 });
+    const second = groups.join();
+    const [again] = groups.join({ memberId: first.memberId, sessionTimeoutMs: 60_000 });
+    const waiting = groups.sync(second[0]!);
+    const refused = groups.sync(again!, { [second[0]!.memberId]: 'x'.repeat(33 * 1024 * 1024) });
+    assert.equal(refused[0]?.error, 'INVALID_REQUEST');
+    assert.equal(waiting[0]?.error, 'REBALANCE_IN_PROGRESS');
+    assert.equal(groups.state, 'PreparingRebalance');
+  });
+
   it('rebalances when a member leaves', () => {
     const groups = new Groups();
     const first = groups.single();
@@ -190,6 +243,31 @@ describe('a classic group', () => {
     assert.equal(groups.join()[0]?.error, 'GROUP_MAX_SIZE_REACHED');
     assert.equal(groups.join({ groupId: 'h' })[0]?.error, 'GROUP_MAX_SIZE_REACHED');
     assert.equal(groups.join({ memberId: 'x', groupId: 'h' })[0]?.error, 'UNKNOWN_MEMBER_ID');
+  });
+
+  it('counts what its members have told, names included, and lets them come again at the limit', () => {
+    const groups = new Groups({ metadataBytesMax: 2_000_000 });
+    const protocols = [{ name: 'range', metadata: new Uint8Array(900_000) }];
+    const first = groups.single({ protocols });
+    groups.join({ protocols });
+    assert.equal(groups.join({ protocols })[0]?.error, 'GROUP_MAX_SIZE_REACHED');
+    assert.equal(groups.join({ protocols, groupId: 'h' })[0]?.error, 'GROUP_MAX_SIZE_REACHED');
+    assert.equal(groups.join({ protocols, memberId: first.memberId })[0]?.generationId, 2);
+    const names = [{ name: 'n'.repeat(600_000), metadata: new Uint8Array(0) }];
+    assert.equal(groups.join({ protocols: names })[0]?.error, 'INVALID_REQUEST');
+    const many = Array.from({ length: 101 }, (_, at) => ({ name: `p${at}`, metadata: new Uint8Array(0) }));
+    assert.equal(groups.join({ protocols: many })[0]?.error, 'INVALID_REQUEST');
+    groups.reload();
+    assert.ok(groups.counters.metadataBytes > 900_000);
+    groups.advance(100_000);
+    assert.equal(groups.counters.metadataBytes, 0);
+  });
+
+  it('gives out ids that come back as they were, whatever the client is called', () => {
+    const groups = new Groups();
+    const clientId = `${'a'.repeat(254)}\u{1F600}`;
+    const [told] = groups.join({ requiresKnownMemberId: true, clientId });
+    assert.equal(told?.memberId.isWellFormed(), true);
   });
 
   it('repeats its answer to a member that did not get it, and rebalances when its leader comes again', () => {
@@ -263,6 +341,14 @@ describe('a static member (KIP-345)', () => {
     assert.equal(groups.leave('another', groupInstanceId).results[0]?.error, 'FENCED_INSTANCE_ID');
     assert.equal(groups.leave('', groupInstanceId).results[0]?.error, undefined);
     assert.equal(groups.state, 'Empty');
+  });
+
+  it('does not come by an id that was given to a dynamic one', () => {
+    const groups = new Groups();
+    groups.single({ groupInstanceId });
+    const [told] = groups.join({ requiresKnownMemberId: true });
+    const answer = groups.join({ memberId: told!.memberId, groupInstanceId });
+    assert.equal(answer[0]?.error, 'UNKNOWN_MEMBER_ID');
   });
 
   it('fences the one that waits under its name', () => {

@@ -74,6 +74,27 @@ describe('committed offsets', () => {
     assert.deepEqual(groups.commit(1, { groupId: 'h' }), ['GROUP_MAX_SIZE_REACHED']);
   });
 
+  it('keep a time to live that is beyond all bounds', () => {
+    const groups = new Groups();
+    groups.commit(7, { retentionMs: Number.MAX_SAFE_INTEGER });
+    groups.reload();
+    assert.equal(groups.committed(), 7);
+  });
+
+  it('of a topic that was deleted while nobody could write that are forgotten at the next load', () => {
+    const groups = new Groups();
+    groups.commit(1, { topic: 'a' });
+    groups.log.writable = false;
+    groups.core.topicDeleted('a');
+    groups.deletedTopics.add('a');
+    assert.equal(groups.committed('g', 'a'), undefined);
+    groups.log.writable = true;
+    groups.reload();
+    groups.deletedTopics.delete('a');
+    groups.reload();
+    assert.equal(groups.committed('g', 'a'), undefined);
+  });
+
   it('of a deleted topic are forgotten', () => {
     const groups = new Groups();
     groups.commit(1, { topic: 'a' });
@@ -104,6 +125,22 @@ describe('offsets expire (KIP-211)', () => {
     assert.equal(groups.committed(), undefined);
     assert.equal(groups.state, 'GROUP_ID_NOT_FOUND');
     groups.reload();
+    assert.equal(groups.state, 'GROUP_ID_NOT_FOUND');
+  });
+
+  it('however many there are, a part at a time', () => {
+    const groups = new Groups({ offsetsPerGroupMax: 1_000_000 });
+    const offsets = Array.from({ length: 150_000 }, (_, partition) => ({
+      topic: 'wide',
+      partition,
+      offset: 1,
+      leaderEpoch: 0,
+      metadata: '',
+    }));
+    const request = { groupId: 'g', memberId: '', generationId: -1, groupInstanceId: null, retentionMs: -1 };
+    groups.core.commit({ ...request, offsets }, groups.now, () => undefined);
+    groups.advance(offsetsRetentionMs + 2 * retentionCheckMs);
+    assert.equal(groups.counters.offsetsExpired, 150_000);
     assert.equal(groups.state, 'GROUP_ID_NOT_FOUND');
   });
 

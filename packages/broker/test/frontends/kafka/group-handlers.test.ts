@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { apis, kafkaErrors, type InitOf, type MessageOf } from '@polylog/kafka-protocol';
-import { OFFSETS_TOPIC, GroupService } from '../../../src/groups/service.ts';
+import { OFFSETS_TOPIC } from '../../../src/cluster/topic-names.ts';
+import { GroupService } from '../../../src/groups/service.ts';
 import { SETTINGS, subscription } from '../../groups/harness.ts';
 import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
 import type { KafkaServices } from '../../../src/frontends/kafka/handler.ts';
@@ -226,6 +227,25 @@ describe('the group APIs', () => {
     }
     const gone = await client.call(apis.offsetDelete, 0, { groupId: 'g', topics: [] });
     assert.equal(gone.errorCode, errors.GROUP_ID_NOT_FOUND.code);
+  });
+
+  it('answer a group once, however often it is asked for', async () => {
+    const { client } = await groupWorld();
+    const groups = Array.from({ length: 5 }, () => ({ groupId: 'g', topics: null }));
+    assert.equal((await client.call(apis.offsetFetch, 8, { groups })).groups.length, 1);
+    const names = ['g', 'g', 'h'];
+    assert.equal((await client.call(apis.describeGroups, 5, { groups: names })).groups.length, 2);
+    assert.equal((await client.call(apis.deleteGroups, 2, { groupsNames: names })).results.length, 2);
+  });
+
+  it('can say in every version that a request is too long', async () => {
+    const { world: made } = await groupWorld();
+    const groups = Array.from({ length: 20_001 }, (_, index) => `g${index}`);
+    for (const version of versionsOf(apis.describeGroups)) {
+      const client = await made.connect();
+      const answer = await client.call(apis.describeGroups, version, { groups });
+      assert.equal(answer.groups[0]!.errorCode, errors.INVALID_REQUEST.code, `v${version}`);
+    }
   });
 
   it('find no coordinator for what they do not coordinate', async () => {

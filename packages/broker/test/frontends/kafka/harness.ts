@@ -110,7 +110,13 @@ export class TestBroker implements HostedPartitions, TopicAdmin {
 
   constructor(platform: Platform) {
     this.platform = platform;
-    const store = { flushTurn: () => undefined, diskFull: false };
+    const isFull = (): boolean => this.diskFull;
+    const store = {
+      flushTurn: () => undefined,
+      get diskFull() {
+        return isFull();
+      },
+    };
     this.turns = new TurnScheduler({ loop: platform.loop, clock: platform.clock, store });
   }
 

@@ -25,8 +25,13 @@ export function describeGroupsHandler(services: KafkaServices): KafkaHandler {
       const wanted = [...new Set(groups)];
       return { groups: await Promise.all(wanted.map((groupId) => answerOf(services, groupId, version))) };
     },
-    failure: ({ groups }, errorCode, errorMessage) => ({
-      groups: groups.map((groupId) => ({ ...nothing(groupId, ''), errorCode, errorMessage })),
+    failure: ({ groups }, errorCode, errorMessage, version) => ({
+      groups: groups.map((groupId) =>
+        Object.assign(
+          nothing(groupId, ''),
+          version < NOT_FOUND_SINCE ? { errorCode } : { errorCode, errorMessage },
+        ),
+      ),
     }),
   });
 }

@@ -24,7 +24,6 @@ export function offsetCommitHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: offsetCommit,
     versions: [2, 10],
-    isAdmin: true,
     async handle(request, { version }) {
       const { groups } = services;
       const accepted: OffsetToCommit[] = [];

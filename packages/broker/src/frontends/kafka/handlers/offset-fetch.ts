@@ -8,6 +8,8 @@ import { codeOf } from './group-requests.ts';
 
 /** Many groups in one request (KIP-709). */
 const MANY_SINCE = 8;
+/** The last group may take an answer beyond it. */
+const OFFSETS_PER_ANSWER_MAX = 200_000;
 /** Topics by id (KIP-848). */
 const TOPIC_IDS_SINCE = 10;
 /** The first version with an error for the whole group; before it every partition carries it. */
@@ -29,6 +31,7 @@ interface TopicAsked {
  *
  * - What was not committed is offset -1 without an error, and so is everything of a group that does not exist.
  * - A topic id that does not exist is answered 100 (v10).
+ * - Groups beyond the first 200,000 offsets of one answer are answered 42.
  *
  * Gaps: `requireStable` (v7) changes nothing as long as there are no transactions; member ids and epochs (v9) are for KIP-848 groups.
  */
@@ -36,11 +39,9 @@ export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: offsetFetch,
     versions: [1, 10],
-    isAdmin: true,
     async handle(request, { version }) {
       if (version >= MANY_SINCE) {
-        const wanted = request.groups.map(({ groupId, topics }) => fetch(services, groupId, topics, version));
-        return { groups: await Promise.all(wanted) };
+        return { groups: await fetchMany(services, request.groups, version) };
       }
       const topics = request.topics?.map((topic) => ({ ...topic, topicId: '' })) ?? null;
       const { topics: answers, errorCode } = await fetch(services, request.groupId, topics, version);
@@ -51,6 +52,29 @@ export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
         ? { groups: request.groups.map(({ groupId }) => ({ groupId, topics: [], errorCode })) }
         : ofOneGroup(request, [], errorCode, version),
   });
+}
+
+/**
+ * Each group once, however often it is asked for, and no more offsets than {@link OFFSETS_PER_ANSWER_MAX}: an answer can be very much longer than
+ * what asks for it.
+ */
+async function fetchMany(
+  services: KafkaServices,
+  groups: OffsetFetchRequest['groups'],
+  version: number,
+): Promise<GroupAnswer[]> {
+  const answers = new Map<string, GroupAnswer>();
+  let offsets = 0;
+  for (const { groupId, topics } of groups) {
+    if (answers.has(groupId)) continue;
+    const isTooMuch = offsets > OFFSETS_PER_ANSWER_MAX;
+    const answer = isTooMuch
+      ? { groupId, topics: [], errorCode: codeOf('INVALID_REQUEST') }
+      : await fetch(services, groupId, topics, version);
+    for (const { partitions } of answer.topics) offsets += partitions.length;
+    answers.set(groupId, answer);
+  }
+  return [...answers.values()];
 }
 
 async function fetch(
