@@ -222,14 +222,11 @@ export class Member extends GroupClient {
   async #haunt(generationId: number): Promise<void> {
     const memberId = this.#ghostId;
     this.#ghostId = '';
-    const { errorCode } = await this.ask(heartbeat, heartbeat.versionMax, {
-      groupId: this.#view.groupId,
-      generationId,
-      memberId,
-      groupInstanceId: this.#instanceId,
-    });
-    if (errorCode === 0) throw new Violation('fencing', `${this.name} is there twice, also as ${memberId}`);
-    this.refusedWith('ghost', errorCode);
+    const as = { generationId, memberId, groupInstanceId: this.#instanceId };
+    const error = await this.commit(this.#view, [0], as);
+    if (error === undefined)
+      throw new Violation('fencing', `${this.name} is there twice, also as ${memberId}`);
+    this.count(`ghost.${error}`);
   }
 
   /** It does nothing for longer than its session, and goes on as if nothing had happened. */

@@ -57,6 +57,15 @@ describe('Topics', () => {
     assert.equal(partitions.hostedCount, 255);
   });
 
+  it('that hold the groups keep the number of their partitions, and are compacted whoever makes them', async () => {
+    const { admin, partitions } = await openCluster();
+    const configs = new Map([['cleanup.policy', 'delete']]);
+    await admin.createTopic(topic('__consumer_offsets', { partitions: 3, configs }));
+    assert.equal(partitions.settings('__consumer_offsets')?.compact, true);
+    const growth = admin.createPartitions({ kafkaName: '__consumer_offsets', count: 4, validateOnly: false });
+    await assert.rejects(growth, { code: 'INVALID_REQUEST' });
+  });
+
   it('are refused as Kafka refuses them', async () => {
     const { admin } = await openCluster({ partitionsMax: 600 });
     const refused = (code: string, request: CreateTopicRequest): Promise<void> =>
