@@ -15,6 +15,8 @@ const BATCH_BYTES = 512 * 1024;
 /** All partitions together: beyond, everything is sent before more is taken. */
 const BUFFERED_BYTES_MAX = 32 * 1024 * 1024;
 const RETRY_PAUSE_MS = 100;
+/** A topic that does not appear within this time is not being created. */
+const CREATION_PATIENCE_MS = 2000;
 /** Topics by name up to here, by id from v13. */
 const PRODUCE_VERSION_MAX = 12;
 /** A batch's header, and what its length field and those of its fields may take. */
@@ -88,8 +90,7 @@ export class TopicProducer {
 
   /** Throws CliError if there is no such topic or partition. The topic may be created by the broker, if it does that. */
   static async open(cluster: Cluster, topicName: string, options: ProducerOptions): Promise<TopicProducer> {
-    await cluster.metadata([topicName], { create: true });
-    const topic = await cluster.topic(topicName);
+    const topic = await topicToWrite(cluster, topicName);
     const { partition } = options;
     if (partition !== undefined && partition >= topic.partitions.length) {
       throw new CliError(
@@ -262,6 +263,18 @@ export class TopicProducer {
     }
     return undefined;
   }
+}
+
+/** The broker may create the topic, and may do so in the background, as Apache Kafka does. */
+async function topicToWrite(cluster: Cluster, name: string): Promise<TopicInfo> {
+  const endMs = performance.now() + Math.min(CREATION_PATIENCE_MS, cluster.timeoutMs);
+  while (performance.now() < endMs) {
+    const { topics } = await cluster.metadata([name], { create: true });
+    const [topic] = topics;
+    if (topic === undefined || !isRetriable(topic.errorCode)) break;
+    await sleep(RETRY_PAUSE_MS);
+  }
+  return cluster.topic(name);
 }
 
 async function newProducerId(cluster: Cluster): Promise<{ id: number; epoch: number }> {

@@ -3,6 +3,10 @@ import type { CompletionNode } from './tree.ts';
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
 
+/** Whose arguments or options name files. */
+const FILE_COMMANDS = ['start', 'produce', 'dump-log'];
+const FILES_PATTERN = FILE_COMMANDS.map((path) => `'${path}'`).join('|');
+
 /** A script for the shell to evaluate. It asks `polylog complete` for names of topics and groups, and needs no broker for the rest. */
 export function completionScript(shell: Shell, tree: readonly CompletionNode[]): string {
   switch (shell) {
@@ -86,7 +90,9 @@ ${names}
     (( $#known )) && compadd -a known
   fi
   _describe 'polylog' described
-  _files
+  case "$path_" in
+    ${FILES_PATTERN}) _files ;;
+  esac
 }
 compdef _polylog polylog
 `;
@@ -113,6 +119,8 @@ function __polylog_at
   end
   test "$path" = "$argv[1]"
 end
+complete -c polylog -f
+${FILE_COMMANDS.map((path) => `complete -c polylog -n '__polylog_at "${path}"' -F`).join('\n')}
 ${lines.join('\n')}
 `;
 }

@@ -19,16 +19,15 @@ export interface TimeIndexEntry {
 }
 
 /**
- * A `.index` file: int32 offset - base offset, int32 position, both rising. Kafka fills the file of an active segment up with zeros,
- * which end the list.
+ * A `.index` file: int32 offset - base offset, int32 position, both rising. Kafka fills the file of an active segment up with zeros.
  */
 export async function readOffsetIndex(path: string, baseOffset: number): Promise<IndexEntry[] | undefined> {
   const bytes = await readIfThere(path);
   if (bytes === undefined) return undefined;
+  const end = usedBytes(bytes, OFFSET_ENTRY_BYTES);
   const entries: IndexEntry[] = [];
-  for (let at = 0; at + OFFSET_ENTRY_BYTES <= bytes.length; at += OFFSET_ENTRY_BYTES) {
+  for (let at = 0; at < end; at += OFFSET_ENTRY_BYTES) {
     const [relative, position] = [bytes.readInt32BE(at), bytes.readInt32BE(at + 4)];
-    if (at > 0 && relative === 0 && position === 0) break;
     entries.push({ offset: baseOffset + relative, position });
   }
   return entries;
@@ -38,13 +37,21 @@ export async function readOffsetIndex(path: string, baseOffset: number): Promise
 export async function readTimeIndex(path: string, baseOffset: number): Promise<TimeIndexEntry[] | undefined> {
   const bytes = await readIfThere(path);
   if (bytes === undefined) return undefined;
+  const end = usedBytes(bytes, TIME_ENTRY_BYTES);
   const entries: TimeIndexEntry[] = [];
-  for (let at = 0; at + TIME_ENTRY_BYTES <= bytes.length; at += TIME_ENTRY_BYTES) {
+  for (let at = 0; at < end; at += TIME_ENTRY_BYTES) {
     const [timestamp, relative] = [Number(bytes.readBigInt64BE(at)), bytes.readInt32BE(at + 8)];
-    if (at > 0 && timestamp === 0 && relative === 0) break;
     entries.push({ timestamp, offset: baseOffset + relative });
   }
   return entries;
+}
+
+/** Up to the last entry that is not all zeros. */
+function usedBytes(bytes: Buffer, entryBytes: number): number {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  const whole = bytes.length - (bytes.length % entryBytes);
+  return Math.min(Math.ceil(end / entryBytes) * entryBytes, whole);
 }
 
 async function readIfThere(path: string): Promise<Buffer | undefined> {
