@@ -186,8 +186,13 @@ export class BrokerMachine {
   #died(kind = this.#armedKind): void {
     if (kind === 'power') this.#hooks.powerLost();
     this.#armedKind = undefined;
-    this.#engine = undefined;
+    this.#forget();
     this.crashes++;
+  }
+
+  #forget(): void {
+    if (this.#engine !== undefined) this.world.count('cleaner.passes', this.#engine.cleaning.passes);
+    this.#engine = undefined;
   }
 
   crash(kind: CrashKind): void {
@@ -239,7 +244,7 @@ export class BrokerMachine {
     this.#stoppedCleanly = this.#injected() === this.#faultsAtBoot;
     this.node.crash({ kind });
     if (kind === 'power') this.#hooks.powerLost();
-    this.#engine = undefined;
+    this.#forget();
     this.calm();
     await this.start();
   }

@@ -37,6 +37,11 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'offsets.topic.num.partitions': '3',
   'group.min.session.timeout.ms': '50',
   'group.initial.rebalance.delay.ms': '30',
+  // __consumer_offsets is compacted all the time.
+  'log.cleaner.backoff.ms': '50',
+  'log.cleaner.min.cleanable.ratio': '0.01',
+  'log.cleaner.delete.retention.ms': '500',
+  'log.roll.ms': '400',
 };
 
 /** Makes the topic that all groups read. */
@@ -206,6 +211,7 @@ export const groupsScenario: Scenario = {
     }
   },
   requiredPaths: [
+    'cleaner.passes',
     'commit.COORDINATOR_LOAD_IN_PROGRESS',
     'commit.ILLEGAL_GENERATION',
     'commit.NOT_COORDINATOR',

@@ -19,7 +19,7 @@ import { describeCleaning } from './storage/cleaner/metrics.ts';
 import type { CleaningRunner } from './storage/cleaner/types.ts';
 import { openLogStore } from './storage/log-store.ts';
 import { describeStorage } from './storage/metrics.ts';
-import type { LogStore, RecoveryReport } from './storage/types.ts';
+import type { CleaningReport, LogStore, RecoveryReport } from './storage/types.ts';
 import { PartitionRegistry } from './topics/hosted-partitions.ts';
 import { describePartitions } from './topics/metrics.ts';
 import { BrokerTopicAdmin } from './topics/topic-admin.ts';
@@ -94,6 +94,11 @@ export class Engine {
     return this.#groupsLoaded
       ? undefined
       : `consumer groups are being loaded: ${loadingCount} partitions of __consumer_offsets are left`;
+  }
+
+  /** What the log cleaner has done since the start. */
+  get cleaning(): CleaningReport {
+    return this.#parts.logs.cleaning;
   }
 
   /** From now on it says that it is not ready. */
