@@ -30,6 +30,8 @@ export const COMMANDS = {
   bench: [CONDITIONS, 'bench/main.ts'],
   figures: [CONDITIONS, 'test/longrun/figures.ts'],
   'chaos:kill9': [CONDITIONS, 'test/longrun/kill9.ts'],
+  'chaos:compaction': [CONDITIONS, 'test/longrun/chaos-compaction.ts'],
+  'compaction:big': [CONDITIONS, 'test/longrun/compaction-big.ts'],
   'fuzz:kafka': [CONDITIONS, 'test/longrun/fuzz-kafka.ts'],
 };
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { withoutFirstOffsets } from './dump-log-segments.ts';
+import { withoutFirstOffsets, withoutRisingOffsets } from './dump-log-segments.ts';
 
 const second = 'Non-consecutive offsets in /data/t-0/00000000000000000800.log';
 
@@ -22,4 +22,13 @@ test('a first offset that is not the one of the file name is a complaint', () =>
 test('everything else is a complaint', () => {
   const lines = ['Mismatches in :/data/t-0/00000000000000000800.index', '  Index offset: 5, log offset: 6'];
   assert.deepEqual(withoutFirstOffsets(lines), lines);
+});
+
+test('in a compacted segment a gap is no complaint, and offsets that fall are one', () => {
+  const gaps = [second, '  -1 is followed by 801', '  805 is followed by 900'];
+  assert.deepEqual(withoutRisingOffsets(gaps), []);
+  assert.deepEqual(withoutRisingOffsets([...gaps, '  900 is followed by 900']), [
+    second,
+    '  900 is followed by 900',
+  ]);
 });
