@@ -4,6 +4,7 @@
  *
  *   partition 0  fsync, kept         1  fsync, retention by size      2  fsync, kept, DeleteRecords
  *             3  flush=os: promises nothing once the power was lost   4  a bare log: append, truncate, reset against a model
+ *             5  a bare compacted log, which is cleaned meanwhile
  */
 import type { LocalPartition } from '../../packages/broker/src/replication/index.ts';
 import { standaloneRecord } from '../../packages/broker/src/replication/index.ts';
@@ -13,13 +14,18 @@ import type { SimRandom } from '../platform/random.ts';
 import { type CrashKind, isProcessDead, type SimNode, type SimWorld } from '../platform/world.ts';
 import type { Scenario } from '../report.ts';
 import { BrokerProcess, LOG_CONFIG } from '../workload/broker-node.ts';
+import { COMPACTED_CONFIG, CompactedLog } from '../workload/compacted-log.ts';
 import { IdempotentProducer, PlainProducer, type Acks, type SendBatch } from '../workload/producer.ts';
 import { readFrom } from '../workload/reading.ts';
 import { BareLog } from './bare-log.ts';
+import { SINGLE_PATHS } from './paths.ts';
 
 const OPERATIONS = 2200;
 const CRASHES_MIN = 3;
 const BARE_LOG_PARTITION = 4;
+const COMPACTED_PARTITION = 5;
+/** Beside every other operation. */
+const COMPACTED_OPERATION_PROBABILITY = 0.3;
 const BROKER_ID = 1;
 const OPEN_ATTEMPTS_MAX = 60;
 const OPERATION_PAUSE_MS_MAX = 3;
@@ -33,6 +39,7 @@ const CONFIGS: readonly LogConfig[] = [
   LOG_CONFIG,
   { ...LOG_CONFIG, flush: 'os' },
   LOG_CONFIG,
+  COMPACTED_CONFIG,
 ];
 
 /** The clients of one partition, and what is known of it across crashes. */
@@ -70,6 +77,7 @@ class SingleRun {
   readonly random: SimRandom;
   readonly node: SimNode;
   readonly bare: BareLog;
+  readonly compacted: CompactedLog;
   readonly clients: readonly PartitionClients[];
   broker: BrokerProcess | undefined;
   operations = 0;
@@ -77,12 +85,20 @@ class SingleRun {
   #generation = 0;
   #armedKind: CrashKind | undefined;
   #values = 0;
+  /** Since the last start. */
+  #hadFaults = false;
 
   constructor(world: SimWorld) {
     this.world = world;
     this.random = world.random.fork('single');
     this.node = world.node('a');
     this.bare = new BareLog(this.random.fork('bare log'), this.count);
+    this.compacted = new CompactedLog({
+      random: this.random.fork('compacted log'),
+      count: this.count,
+      nowMs: () => Math.floor(world.startMs + world.nowMs),
+      mayFail: () => this.#hadFaults,
+    });
     this.clients = [0, 1, 2, 3].map((index) => new PartitionClients(index, this));
   }
 
@@ -161,6 +177,8 @@ class SingleRun {
       clients.lastHighWatermark = 0;
     }
     this.bare.open(broker.log(BARE_LOG_PARTITION, CONFIGS[BARE_LOG_PARTITION]!), this.#generation);
+    this.#hadFaults = false;
+    this.compacted.open(broker.log(COMPACTED_PARTITION, COMPACTED_CONFIG));
     this.broker = broker;
   }
 
@@ -225,6 +243,7 @@ class SingleRun {
     if (broker === undefined) return;
     const clients = random.pick(this.clients);
     const partition = broker.partitions[clients.index]!;
+    if (random.chance(COMPACTED_OPERATION_PROBABILITY)) this.compacted.operate(broker.store);
     const dice = random.fraction();
     if (dice < 0.3) this.#sendPlain(clients);
     else if (dice < 0.58) this.#sendIdempotent(clients);
@@ -383,6 +402,7 @@ class SingleRun {
   #setFaults(): void {
     const { random, node } = this;
     this.#calm();
+    this.#hadFaults = true;
     const { faults } = node.disk;
     const dice = random.fraction();
     if (dice < 0.3) faults.writeError = random.pick([0.02, 0.1, 0.4]);
@@ -406,6 +426,7 @@ class SingleRun {
     if (!this.node.isUp) return;
     this.count('restart.clean');
     this.bare.closedCleanly();
+    this.compacted.closedCleanly();
     const kind = this.random.chance(0.3) ? 'power' : 'process';
     this.node.crash({ kind });
     this.bare.crashed(kind);
@@ -472,6 +493,7 @@ class SingleRun {
     const partitions = this.broker!.partitions;
     for (const clients of this.clients) this.#drain(clients, partitions[clients.index]!);
     this.bare.check();
+    this.compacted.check();
   }
 
   #drain(clients: PartitionClients, partition: LocalPartition): void {
@@ -512,42 +534,5 @@ export const singleScenario: Scenario = {
       world.count('crashes', run.crashes);
     }
   },
-  requiredPaths: [
-    'ack.acks=-1',
-    'ack.acks=1',
-    'ack.acks=0',
-    'ack.idempotent',
-    'ack.after-retry',
-    'producer.retry',
-    'producer.repeat',
-    'producer.new-epoch',
-    'refused.KAFKA_STORAGE_ERROR',
-    'refused.OUT_OF_ORDER_SEQUENCE_NUMBER',
-    'read.records',
-    'read.empty',
-    'read.OFFSET_OUT_OF_RANGE',
-    'delete-records',
-    'background.retention',
-    'background.checkpoint',
-    'timestamp.found',
-    'restart.clean',
-    'start.killed',
-    'fault.disk-full',
-    'storage.fatal',
-    'recovery.clean',
-    'recovery.process-crash',
-    'recovery.power-loss',
-    'recovery.torn-tail-cut',
-    'recovery.journal-replay',
-    'bare.append',
-    'bare.truncate',
-    'bare.reset',
-    'crash.power',
-    'crash.process',
-    'disk.page-lost',
-    'disk.page-torn',
-    'disk.entry-lost',
-    'disk.killed-in-operation',
-    'disk.slow',
-  ],
+  requiredPaths: SINGLE_PATHS,
 };

@@ -30,6 +30,8 @@ const STORAGE: Partial<StorageConfig> = {
   retentionCheckMs: 900,
   freeSpaceReserveBytes: 64 * 1024,
   freeSpacePollMs: 50,
+  cleanerBackoffMs: 40,
+  cleanerDedupeBytes: 24 * 16,
 };
 
 export const LOG_CONFIG: LogConfig = {

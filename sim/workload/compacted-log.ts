@@ -128,7 +128,8 @@ export class CompactedLog {
       throw new Violation('compaction', 'a log could not be cleaned');
     try {
       if (this.#mustReset) this.#reset(log);
-      else if (dice < 0.75) this.#append(log, store);
+      else if (dice < 0.7) this.#append(log, store);
+      else if (dice < 0.75) this.#checkpoint(store);
       else if (dice < 0.85)
         this.#stableOffset = this.#random.between(this.#stableOffset, this.#durableOffset);
       else if (dice < 0.9) this.#truncate(log);
@@ -276,6 +277,13 @@ export class CompactedLog {
     this.#maybe = [];
     this.#count('compacted.append');
     store.flushTurn();
+  }
+
+  /** Only what a checkpoint has synced is cleaned. */
+  #checkpoint(store: LogStore): void {
+    store.checkpoint().catch((error: unknown) => {
+      if (!isProcessDead(error)) throw error;
+    });
   }
 
   #makeBatch(baseOffset: number): ModelBatch {

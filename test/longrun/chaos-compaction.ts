@@ -279,9 +279,7 @@ class ChaosRun {
 }
 
 function isConnectionEnd(error: unknown): boolean {
-  return (
-    error instanceof Error && /closed the connection|ECONNRESET|ECONNREFUSED|EPIPE/.test(`${error.message}`)
-  );
+  return error instanceof Error && /closed the connection|ECONNRESET|ECONNREFUSED|EPIPE/.test(error.message);
 }
 
 async function main(): Promise<void> {
