@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, it } from 'node:test';
@@ -110,6 +110,40 @@ describe('An embedded broker', () => {
       assert.deepEqual(seen[1], seen[0]);
       assert.deepEqual(seen[2], seen[0]);
       assert.deepEqual((seen[0] as unknown[]).slice(1), [[1, 1, 1, 1], '77']);
+    });
+  });
+
+  it('has a whole backup in the copy of its folder that was made while it was stopped', async () => {
+    await withFolder(async (folder) => {
+      const [data, copy] = [path.join(folder, 'data'), path.join(folder, 'copy')];
+      const first = await Broker.start({ data, http: false });
+      const producer = clientOf(first).producer();
+      await producer.connect();
+      await producer.send({ topic: 'orders', messages: [{ value: 'one' }, { value: 'two' }] });
+      await producer.disconnect();
+      const committed = { groupId: 'billing', topic: 'orders', partitions: [{ partition: 0, offset: '1' }] };
+      const admin = clientOf(first).admin();
+      await admin.connect();
+      await admin.setOffsets(committed);
+      await admin.disconnect();
+      await first.stop();
+      await cp(data, copy, { recursive: true, preserveTimestamps: true });
+      await rm(data, { recursive: true });
+      const restored = await Broker.start({ data: copy, http: false });
+      const reader = clientOf(restored).admin();
+      try {
+        await reader.connect();
+        const offsets = await reader.fetchTopicOffsets('orders');
+        assert.deepEqual(
+          offsets.map(({ low, high }) => [low, high]),
+          [['0', '2']],
+        );
+        const [group] = await reader.fetchOffsets({ groupId: 'billing', topics: ['orders'] });
+        assert.equal(group!.partitions[0]!.offset, '1');
+      } finally {
+        await reader.disconnect();
+        await restored.stop();
+      }
     });
   });
 

@@ -1,4 +1,4 @@
-import { SERIES_MAX, type AddSeries, type Metrics } from '../metrics/types.ts';
+import { SERIES_MAX, type Metrics } from '../metrics/types.ts';
 import type { HostedPartitions } from '../topics/types.ts';
 import type { GroupService } from './service.ts';
 import type { GroupState } from './types.ts';
@@ -59,17 +59,19 @@ function describeLag(metrics: Metrics, measured: () => Measured): void {
     name: 'consumer_group_lag',
     help: 'Records of a topic between the committed offsets of a group and the high watermarks, over its partitions',
     labels: ['group', 'topic'],
-    read: (add) => addLargestFirst(lagByTopic(measured().offsets), add),
+    read: (add) => {
+      const visit = ({ group, topic, lag }: TopicLag): void => add(lag, group, topic);
+      visitLargestFirst(lagByTopic(measured().offsets), visit);
+    },
   });
   metrics.gauges({
     name: 'consumer_group_partition_lag',
     help: 'Records of a partition between the committed offset of a group and the high watermark; where there are too many, those that lag most',
     labels: ['group', 'topic', 'partition'],
     read: (add) => {
-      const known = measured().offsets.filter(({ lag }) => lag !== undefined);
-      addLargestFirst(
-        known.map(({ group, topic, partition, lag }) => [lag!, group, topic, String(partition)]),
-        add,
+      const known = measured().offsets.filter(isLagKnown);
+      visitLargestFirst(known, ({ group, topic, partition, lag }) =>
+        add(lag, group, topic, String(partition)),
       );
     },
   });
@@ -90,24 +92,42 @@ function describeLag(metrics: Metrics, measured: () => Measured): void {
   });
 }
 
-type Series = readonly [value: number, ...labels: string[]];
-
-/** Where a metric has fewer series than there are, the ones that matter stay. */
-function addLargestFirst(series: Series[], add: AddSeries): void {
-  if (series.length > SERIES_MAX) series.sort((left, right) => right[0] - left[0]);
-  for (const [value, ...labels] of series) add(value, ...labels);
+interface TopicLag {
+  readonly group: string;
+  readonly topic: string;
+  lag: number;
 }
 
-function lagByTopic(offsets: readonly MeasuredOffset[]): Series[] {
-  const series: [number, string, string][] = [];
+function isLagKnown(offset: MeasuredOffset): offset is MeasuredOffset & { readonly lag: number } {
+  return offset.lag !== undefined;
+}
+
+/** Where a metric may have fewer series than there are, the ones that matter come first. Without sorting them all: this holds up the event loop. */
+function visitLargestFirst<T extends { readonly lag: number }>(
+  items: readonly T[],
+  visit: (item: T) => void,
+): void {
+  if (items.length <= SERIES_MAX) {
+    items.forEach(visit);
+    return;
+  }
+  const lags = Float64Array.from(items, ({ lag }) => lag).sort();
+  const least = lags[lags.length - SERIES_MAX]!;
+  for (const item of items) if (item.lag > least) visit(item);
+  for (const item of items) if (item.lag === least) visit(item);
+  for (const item of items) if (item.lag < least) visit(item);
+}
+
+function lagByTopic(offsets: readonly MeasuredOffset[]): TopicLag[] {
+  const sums: TopicLag[] = [];
   // The offsets of a group and topic follow each other.
   for (const { group, topic, lag } of offsets) {
     if (lag === undefined) continue;
-    const last = series.at(-1);
-    if (last !== undefined && last[1] === group && last[2] === topic) last[0] += lag;
-    else series.push([lag, group, topic]);
+    const last = sums.at(-1);
+    if (last !== undefined && last.group === group && last.topic === topic) last.lag += lag;
+    else sums.push({ group, topic, lag });
   }
-  return series;
+  return sums;
 }
 
 /** A scrape asks for each metric by itself, one right after the other: the groups are visited for the first of them. */
