@@ -3,7 +3,7 @@ import type { HostedPartitions } from '../topics/types.ts';
 import type { GroupService } from './service.ts';
 import type { GroupState } from './types.ts';
 
-/** Committed offsets that one scrape compares with their logs: what it costs is bounded, at some milliseconds. */
+/** Committed offsets that one scrape compares with their logs: what it costs is bounded, at about 20 ms. */
 export const OFFSETS_MEASURED_MAX = 50_000;
 
 interface MeasuredOffset {
