@@ -14,14 +14,17 @@ export interface Target {
   stop(): Promise<void>;
 }
 
-/** A broker with an empty data folder; topics appear on first use. */
-export async function startTarget(): Promise<Target> {
+/**
+ * A broker with an empty data folder; topics appear on first use.
+ * @param settings broker settings by the names that Kafka and Polylog share
+ */
+export async function startTarget(settings: Readonly<Record<string, string>> = {}): Promise<Target> {
   if (process.env['E2E_TARGET'] !== 'apache-kafka') {
-    const broker = await Broker.start({});
+    const broker = await Broker.start({ config: settings });
     return { kafkaAddress: broker.kafkaAddress, isApacheKafka: false, stop: () => broker.stop() };
   }
   const { skip } = await requirePeer('java', 'kafka-jars', 'kcat');
   if (skip !== false) throw new Error(skip);
-  const kafka = await ApacheKafka.start();
+  const kafka = await ApacheKafka.start({ settings });
   return { kafkaAddress: kafka.kafkaAddress, isApacheKafka: true, stop: () => kafka.stop() };
 }

@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly address: string;
   readonly topic: string;
   readonly partitions: number;
+  /** KafkaJS: between two batches of a partition. */
+  readonly pauseMs?: number;
 }
 
 function valueOf(number: number): string {
@@ -36,7 +38,12 @@ function valueOf(number: number): string {
 }
 
 /** KafkaJS, acks=all, without idempotence: a retry may store a record twice, but never loses an acknowledged one. */
-export async function startKafkaJsLoad({ address, topic, partitions }: LoadOptions): Promise<Load> {
+export async function startKafkaJsLoad({
+  address,
+  topic,
+  partitions,
+  pauseMs = PAUSE_MS,
+}: LoadOptions): Promise<Load> {
   const client = new Kafka({
     clientId: 'kill9',
     brokers: [address],
@@ -66,7 +73,7 @@ export async function startKafkaJsLoad({ address, topic, partitions }: LoadOptio
         // The broker was away for longer than the client's patience: whether these were stored is not known.
         if (!(error instanceof Error) || !error.name.startsWith('KafkaJS')) throw error;
       }
-      await sleep(PAUSE_MS);
+      await sleep(pauseMs);
     }
   }
   const writers = Array.from({ length: partitions }, (_, partition) => writeTo(partition));

@@ -33,6 +33,7 @@ export const KAFKA_TOOLS = {
   dumpLogSegments: 'org.apache.kafka.tools.DumpLogSegments',
   topics: 'org.apache.kafka.tools.TopicCommand',
   configs: 'kafka.admin.ConfigCommand',
+  consumerGroups: 'org.apache.kafka.tools.consumer.group.ConsumerGroupCommand',
   getOffsets: 'org.apache.kafka.tools.GetOffsetShell',
   deleteRecords: 'org.apache.kafka.tools.DeleteRecordsCommand',
   logDirs: 'org.apache.kafka.tools.LogDirsCommand',
@@ -55,6 +56,16 @@ export async function runKafkaTool(
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Starts one of Kafka's tools that runs until it is told to end; the caller does not write to it. */
+export function startKafkaTool(tool: keyof typeof KAFKA_TOOLS, args: readonly string[]): ReturnType<typeof start> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'polylog-java-'));
+  const child = start('java', [...javaArgs(folder), KAFKA_TOOLS[tool], ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return child;
 }
 
 function javaArgs(folder: string): string[] {

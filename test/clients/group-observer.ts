@@ -1,0 +1,172 @@
+/** Looks at a consumer group from outside, over a connection of its own. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { apis } from '@polylog/kafka-protocol';
+import { KafkaClient } from '../longrun/fuzz/client.ts';
+import { decodeAssignment } from './consumer-protocol.ts';
+
+const FIND_COORDINATOR_VERSION = 4;
+const OFFSET_FETCH_VERSION = 7;
+const DESCRIBE_GROUPS_VERSION = 5;
+const SAMPLE_EVERY_MS = 25;
+const POLL_MS = 50;
+const OPEN_DEADLINE_MS = 30_000;
+/** The coordinator is loading, moving or not there yet: ask again. */
+const RETRIABLE = new Set([14, 15, 16]);
+
+export interface DescribedMember {
+  readonly memberId: string;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly instanceId: string | null;
+  readonly assignment: ReadonlyMap<string, readonly number[]>;
+}
+
+export interface DescribedGroup {
+  readonly errorCode: number;
+  readonly state: string;
+  readonly protocolType: string;
+  readonly protocol: string;
+  readonly members: readonly DescribedMember[];
+}
+
+/** A committed offset that was lower than one seen before, or gone (-1). */
+export interface Regression {
+  readonly partition: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+export class GroupObserver {
+  readonly groupId: string;
+  readonly #client: KafkaClient;
+  readonly #committed = new Map<number, number>();
+  readonly #regressions: Regression[] = [];
+  #samples = 0;
+  #sampling: Promise<void> | undefined;
+  #closing = false;
+
+  private constructor(groupId: string, client: KafkaClient) {
+    this.groupId = groupId;
+    this.#client = client;
+  }
+
+  /** Resolves when the group has a coordinator. */
+  static async open(address: string, groupId: string): Promise<GroupObserver> {
+    const client = await KafkaClient.open(Number(address.split(':')[1]));
+    const deadlineMs = performance.now() + OPEN_DEADLINE_MS;
+    for (;;) {
+      const { coordinators } = await client.request(apis.findCoordinator, FIND_COORDINATOR_VERSION, {
+        keyType: 0,
+        coordinatorKeys: [groupId],
+      });
+      const errorCode = coordinators[0]?.errorCode;
+      if (errorCode === 0) return new GroupObserver(groupId, client);
+      if (performance.now() > deadlineMs)
+        throw new Error(`${groupId} has no coordinator: error ${errorCode}`);
+      await sleep(POLL_MS);
+    }
+  }
+
+  async describe(): Promise<DescribedGroup> {
+    for (;;) {
+      const { groups } = await this.#client.request(apis.describeGroups, DESCRIBE_GROUPS_VERSION, {
+        groups: [this.groupId],
+      });
+      const group = groups[0]!;
+      if (RETRIABLE.has(group.errorCode)) {
+        await sleep(POLL_MS);
+        continue;
+      }
+      return {
+        errorCode: group.errorCode,
+        state: group.groupState,
+        protocolType: group.protocolType,
+        protocol: group.protocolData,
+        members: group.members.map((member) => ({
+          memberId: member.memberId,
+          clientId: member.clientId,
+          clientHost: member.clientHost,
+          instanceId: member.groupInstanceId,
+          assignment: decodeAssignment(member.memberAssignment),
+        })),
+      };
+    }
+  }
+
+  /**
+   * Waits until the group is Stable with exactly these members (client ids) and each partition of the topic is with one of them.
+   * @throws Error with what it is instead, after the deadline
+   */
+  async untilStable(
+    clientIds: readonly string[],
+    { topic, partitions, deadlineMs = 30_000 }: { topic: string; partitions: number; deadlineMs?: number },
+  ): Promise<DescribedGroup> {
+    const wanted = clientIds.toSorted().join();
+    const startedMs = performance.now();
+    for (;;) {
+      const group = await this.describe();
+      const found = group.members
+        .map(({ clientId }) => clientId)
+        .toSorted()
+        .join();
+      const assigned = group.members.flatMap(({ assignment }) => assignment.get(topic) ?? []);
+      const isComplete = assigned.length === partitions && new Set(assigned).size === partitions;
+      if (group.state === 'Stable' && found === wanted && isComplete) return group;
+      if (performance.now() - startedMs > deadlineMs) {
+        throw new Error(
+          `${this.groupId} is ${group.state} with [${found}] and ${assigned.length} assigned partitions ` +
+            `after ${deadlineMs} ms, not Stable with [${wanted}] and ${partitions}`,
+        );
+      }
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** The committed offsets of a topic, -1 where there is none; undefined while the coordinator cannot say. */
+  async committed(topic: string, partitions: number): Promise<number[] | undefined> {
+    const partitionIndexes = Array.from({ length: partitions }, (_, index) => index);
+    const { errorCode, topics } = await this.#client.request(apis.offsetFetch, OFFSET_FETCH_VERSION, {
+      groupId: this.groupId,
+      topics: [{ name: topic, partitionIndexes }],
+    });
+    if (RETRIABLE.has(errorCode)) return undefined;
+    if (errorCode !== 0) throw new Error(`OffsetFetch of ${this.groupId}: error ${errorCode}`);
+    const offsets: number[] = [];
+    for (const { partitionIndex, committedOffset, errorCode: code } of topics[0]?.partitions ?? []) {
+      if (code !== 0) throw new Error(`OffsetFetch of ${topic}-${partitionIndex}: error ${code}`);
+      offsets[partitionIndex] = committedOffset;
+    }
+    return offsets;
+  }
+
+  /** Begins to ask for the committed offsets all the time; `stopSampling` tells what went back. */
+  startSampling(topic: string, partitions: number): void {
+    this.#sampling = (async () => {
+      while (!this.#closing) {
+        this.#compare((await this.committed(topic, partitions)) ?? []);
+        await sleep(SAMPLE_EVERY_MS);
+      }
+    })();
+  }
+
+  /** @throws what ended the sampling early */
+  async stopSampling(): Promise<{ samples: number; regressions: readonly Regression[] }> {
+    this.#closing = true;
+    await this.#sampling;
+    return { samples: this.#samples, regressions: this.#regressions };
+  }
+
+  close(): void {
+    this.#closing = true;
+    this.#client.close();
+  }
+
+  #compare(offsets: readonly number[]): void {
+    for (const [partition, to] of offsets.entries()) {
+      const from = this.#committed.get(partition) ?? -1;
+      if (to < from) this.#regressions.push({ partition, from, to });
+      this.#committed.set(partition, to);
+    }
+    this.#samples++;
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * A consumer of @platformatic/kafka as a member of a group, in a process of its own: see ../member.ts for its arguments, what
+ * it prints and how it ends.
+ */
+import process from 'node:process';
+import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes } from '@platformatic/kafka';
+import { memberSettings } from './settings.ts';
+
+const settings = memberSettings();
+const { address, topic, groupId, clientId, assignor, sessionTimeoutMs, rebalanceTimeoutMs, heartbeatMs } =
+  settings;
+
+const consumer = new Consumer({
+  clientId,
+  groupId,
+  bootstrapBrokers: [address],
+  sessionTimeout: sessionTimeoutMs,
+  rebalanceTimeout: rebalanceTimeoutMs,
+  heartbeatInterval: heartbeatMs,
+  protocols: [{ name: assignor, version: assignor === 'cooperative-sticky' ? 1 : 0 }],
+  autocommit: false,
+  maxWaitTime: 200,
+  retries: 200,
+  retryDelay: 200,
+  ...(settings.instanceId === undefined ? {} : { groupInstanceId: settings.instanceId }),
+});
+
+interface Consumed {
+  readonly offset: bigint;
+  readonly generationId: number;
+}
+
+/** What was printed and is not committed yet, by partition. */
+const consumed = new Map<number, Consumed>();
+
+/**
+ * Commits what this generation has consumed. Records that were buffered before a rebalance are still delivered after it; to
+ * commit those would undo what their new owner has committed meanwhile.
+ */
+async function commit(): Promise<void> {
+  const { generationId } = consumer;
+  const offsets = [...consumed]
+    .filter(([, record]) => record.generationId === generationId)
+    .map(([partition, { offset }]) => ({ topic, partition, offset: offset + 1n, leaderEpoch: -1 }));
+  consumed.clear();
+  if (offsets.length > 0) await consumer.commit({ offsets });
+}
+
+const stream = await consumer.consume({
+  topics: [topic],
+  mode: MessagesStreamModes.COMMITTED,
+  fallbackMode: MessagesStreamFallbackModes.EARLIEST,
+});
+// A commit that meets a rebalance fails; the records come again, here or elsewhere.
+const committing = setInterval(() => void commit().catch(() => undefined), 200);
+process.once('SIGTERM', () => {
+  clearInterval(committing);
+  void commit()
+    .catch(() => undefined)
+    .then(() => consumer.close(true))
+    .then(() => process.exit(0));
+});
+for await (const { partition, offset, metadata } of stream) {
+  process.stdout.write(`record ${partition} ${offset}\n`);
+  const { generationId } = metadata['consumer'] as { generationId: number };
+  consumed.set(partition, { offset, generationId });
+}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DescribedGroup, DescribedMember } from './clients/group-observer.ts';
+import { GroupRun, type GroupRunOptions } from './clients/group-run.ts';
+import { peersOf, type MemberKind } from './clients/member.ts';
+import { requirePeer } from './peers/peers.ts';
+import { startTarget, type Target } from './target.ts';
+
+const EAGER: readonly MemberKind[] = ['kafkajs', 'platformatic', 'python-kafka', 'kcat', 'java'];
+const COOPERATIVE: readonly MemberKind[] = ['librdkafka', 'java', 'librdkafka'];
+const PARTITIONS = 12;
+const SESSION_TIMEOUT_MS = 3_000;
+/** How long a stalled member stands still: the group has gone on without it long before. */
+const STALL_MS = SESSION_TIMEOUT_MS + 1_000;
+/** Long enough for a Java runtime to start again. */
+const STATIC_SESSION_TIMEOUT_MS = 20_000;
+const STATE_POLL_MS = 20;
+
+const { skip } = await requirePeer(...peersOf([...EAGER, ...COOPERATIVE]));
+
+describe('one classic group of different stock clients, under a steady producer', { skip }, () => {
+  let target: Target;
+  let run: GroupRun;
+  before(async () => {
+    target = await startTarget({
+      'group.min.session.timeout.ms': '1000',
+      'group.initial.rebalance.delay.ms': '0',
+    });
+  });
+  afterEach(() => run.dispose());
+  after(() => target.stop());
+
+  async function startRun(
+    groupId: string,
+    assignor: GroupRunOptions['assignor'],
+    sessionTimeoutMs = SESSION_TIMEOUT_MS,
+  ): Promise<GroupRun> {
+    const { kafkaAddress: address } = target;
+    return GroupRun.start({ address, groupId, partitions: PARTITIONS, assignor, sessionTimeoutMs });
+  }
+
+  test(`${EAGER.join(', ')} join, leave, crash and stall: all is consumed, no offset goes back`, async (t) => {
+    run = await startRun('mixed', 'roundrobin');
+    // One by one: each join is a rebalance that the members before it have to notice.
+    const names = {} as Record<MemberKind, string>;
+    for (const kind of EAGER) {
+      names[kind] = run.join(kind);
+      const { protocol, protocolType } = await run.stable();
+      assert.deepEqual([protocol, protocolType], ['roundrobin', 'consumer']);
+      await run.consumes(names[kind]);
+    }
+    await run.leave(names.kafkajs);
+    await run.stable();
+    await run.crash(names.kcat);
+    await run.stable();
+    names.kafkajs = run.join('kafkajs');
+    names.kcat = run.join('kcat');
+    await run.stable();
+    run.stall(names.java);
+    run.stall(names['python-kafka']);
+    await sleep(STALL_MS);
+    await run.stable();
+    run.resume(names.java);
+    run.resume(names['python-kafka']);
+    await run.stable();
+    await run.consumes(names.java);
+    await run.crash(names.platformatic);
+    await run.leave(names['python-kafka']);
+    await run.stable();
+    t.diagnostic(JSON.stringify(await run.finish()));
+  });
+
+  test('cooperative-sticky: librdkafka and Java keep what they need not give up', async (t) => {
+    run = await startRun('cooperative', 'cooperative-sticky');
+    const joined: string[] = [];
+    let earlier: DescribedGroup | undefined;
+    for (const kind of COOPERATIVE) {
+      joined.push(run.join(kind));
+      const group = await run.stable();
+      assert.equal(group.protocol, 'cooperative-sticky');
+      for (const name of joined) assert.ok(partitionsOf(group, name, run.topic).length > 0);
+      for (const name of joined.slice(0, -1)) {
+        const had = partitionsOf(earlier, name, run.topic);
+        assert.ok(partitionsOf(group, name, run.topic).every((partition) => had.includes(partition)));
+      }
+      earlier = group;
+    }
+    const [first, java, third] = joined as [string, string, string];
+    await run.crash(first);
+    const without = await run.stable();
+    for (const name of [java, third]) {
+      const has = partitionsOf(without, name, run.topic);
+      assert.ok(partitionsOf(earlier, name, run.topic).every((partition) => has.includes(partition)));
+    }
+    run.stall(java);
+    const fourth = run.join('librdkafka');
+    await sleep(STALL_MS);
+    await run.stable();
+    run.resume(java);
+    await run.stable();
+    await run.consumes(java);
+    await run.leave(third);
+    await run.stable();
+    await run.consumes(fourth);
+    t.diagnostic(JSON.stringify(await run.finish()));
+  });
+
+  test('a static member that restarts within its session time-out causes no rebalance', async (t) => {
+    run = await startRun('static', 'roundrobin', STATIC_SESSION_TIMEOUT_MS);
+    const librdkafka = run.join('librdkafka', { instanceId: 'one' });
+    const java = run.join('java', { instanceId: 'two' });
+    const earlier = await run.stable();
+    await run.consumes(java);
+    const states = recordStates(run);
+    await run.crash(java);
+    await run.consumes(run.join('java', { instanceId: 'two' }));
+    const middle = await run.stable();
+    // A clean stop of a static member does not leave the group either.
+    await run.leave(librdkafka);
+    await run.consumes(run.join('librdkafka', { instanceId: 'one' }));
+    const later = await run.stable();
+    assert.deepEqual(await states.stop(), ['Stable']);
+    const find = (group: DescribedGroup, id: string): DescribedMember | undefined =>
+      group.members.find(({ instanceId }) => instanceId === id);
+    for (const id of ['one', 'two']) {
+      const assignment = find(earlier, id)?.assignment;
+      assert.equal(assignment?.get(run.topic)?.length, PARTITIONS / 2);
+      assert.deepEqual(find(middle, id)?.assignment, assignment);
+      assert.deepEqual(find(later, id)?.assignment, assignment);
+      assert.notEqual(find(later, id)?.memberId, find(earlier, id)?.memberId, 'a new process is a new member');
+    }
+    assert.equal(find(middle, 'one')?.memberId, find(earlier, 'one')?.memberId);
+    t.diagnostic(JSON.stringify(await run.finish()));
+  });
+
+  test('a second member with the same group.instance.id fences the first', async () => {
+    run = await startRun('fenced', 'roundrobin', STATIC_SESSION_TIMEOUT_MS);
+    const first = run.join('librdkafka', { instanceId: 'only' });
+    await run.stable();
+    await run.consumes(first);
+    const second = run.join('librdkafka', { instanceId: 'only' });
+    const fenced = await run.ended(first);
+    assert.deepEqual([fenced.exitCode, fenced.notes.at(-1)], [3, 'note _FATAL']);
+    await run.stable();
+    await run.consumes(second);
+    await run.finish();
+  });
+});
+
+function partitionsOf(group: DescribedGroup | undefined, clientId: string, topic: string): readonly number[] {
+  return group?.members.find((member) => member.clientId === clientId)?.assignment.get(topic) ?? [];
+}
+
+/** The states that the group is seen in until `stop`. */
+function recordStates(run: GroupRun): { stop(): Promise<string[]> } {
+  const states = new Set<string>();
+  let stopping = false;
+  const watching = (async () => {
+    while (!stopping) {
+      states.add((await run.observer.describe()).state);
+      await sleep(STATE_POLL_MS);
+    }
+  })();
+  return {
+    async stop() {
+      stopping = true;
+      await watching;
+      return [...states];
+    },
+  };
+}
