@@ -128,7 +128,11 @@ describe('one classic group of different stock clients, under a steady producer'
       assert.equal(assignment?.get(run.topic)?.length, PARTITIONS / 2);
       assert.deepEqual(find(middle, id)?.assignment, assignment);
       assert.deepEqual(find(later, id)?.assignment, assignment);
-      assert.notEqual(find(later, id)?.memberId, find(earlier, id)?.memberId, 'a new process is a new member');
+      assert.notEqual(
+        find(later, id)?.memberId,
+        find(earlier, id)?.memberId,
+        'a new process is a new member',
+      );
     }
     assert.equal(find(middle, 'one')?.memberId, find(earlier, 'one')?.memberId);
     t.diagnostic(JSON.stringify(await run.finish()));

@@ -98,12 +98,22 @@ describe("Kafka's own kafka-consumer-groups tool", { skip }, () => {
     assert.deepEqual(
       rowsOf(offsets.stdout),
       ['0', '1', '2'].map((PARTITION) => ({
-        ...{ GROUP, TOPIC, PARTITION, 'CURRENT-OFFSET': '10', 'LOG-END-OFFSET': '10', LAG: '0' },
+        GROUP,
+        TOPIC,
+        PARTITION,
+        'CURRENT-OFFSET': '10',
+        'LOG-END-OFFSET': '10',
+        LAG: '0',
         ...owner,
       })),
     );
     const [row] = rowsOf(members.stdout);
-    const { HOST, 'CLIENT-ID': clientId, 'CONSUMER-ID': memberId, 'CURRENT-ASSIGNMENT': assignment } = row ?? {};
+    const {
+      HOST,
+      'CLIENT-ID': clientId,
+      'CONSUMER-ID': memberId,
+      'CURRENT-ASSIGNMENT': assignment,
+    } = row ?? {};
     assert.deepEqual({ HOST, 'CLIENT-ID': clientId, 'CONSUMER-ID': memberId }, owner);
     assert.equal(row?.['#PARTITIONS'], '3');
     assert.equal(assignment, `${TOPIC}:0,1,2`);
@@ -136,7 +146,12 @@ describe("Kafka's own kafka-consumer-groups tool", { skip }, () => {
     assert.deepEqual(
       rowsOf(offsets.stdout),
       ['0', '1', '2'].map((PARTITION) => ({
-        ...{ GROUP, TOPIC, PARTITION, 'CURRENT-OFFSET': '10', 'LOG-END-OFFSET': '10', LAG: '0' },
+        GROUP,
+        TOPIC,
+        PARTITION,
+        'CURRENT-OFFSET': '10',
+        'LOG-END-OFFSET': '10',
+        LAG: '0',
         ...none,
       })),
     );
@@ -153,7 +168,10 @@ describe("Kafka's own kafka-consumer-groups tool", { skip }, () => {
     });
     assert.deepEqual(await reset('--shift-by', '-1', '--execute'), { printed: all(3), committed: all(3) });
     const sinceFirst = `PT${Math.ceil((Date.now() - FIRST_MS) / 60_000) + 1}M`;
-    assert.deepEqual(await reset('--by-duration', sinceFirst, '--execute'), { printed: all(0), committed: all(0) });
+    assert.deepEqual(await reset('--by-duration', sinceFirst, '--execute'), {
+      printed: all(0),
+      committed: all(0),
+    });
     assert.deepEqual(await reset('--to-latest', '--execute'), { printed: all(10), committed: all(10) });
     await tool('--reset-offsets', '--group', GROUP, '--topic', `${TOPIC}:1`, '--to-offset', '7', '--execute');
     assert.deepEqual(await observer.committed(TOPIC, PARTITIONS), [10, 7, 10]);

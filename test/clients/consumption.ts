@@ -23,7 +23,10 @@ export class Consumption {
 
   /** Records consumed more than once. */
   get repeated(): number {
-    return this.#consumers.reduce((sum, offsets) => sum + offsets.filter(({ length }) => length > 1).length, 0);
+    return this.#consumers.reduce(
+      (sum, offsets) => sum + offsets.filter(({ length }) => length > 1).length,
+      0,
+    );
   }
 
   /** Which of these records nobody has consumed. */
@@ -38,7 +41,9 @@ export class Consumption {
   /** For messages: the missing records as gaps, each with the members that consumed what is before and after it. */
   describeGaps(missing: readonly Position[]): string {
     const gaps: { partition: number; from: number; to: number }[] = [];
-    for (const { partition, offset } of missing.toSorted((a, b) => a.partition - b.partition || a.offset - b.offset)) {
+    for (const { partition, offset } of missing.toSorted(
+      (a, b) => a.partition - b.partition || a.offset - b.offset,
+    )) {
       const last = gaps.at(-1);
       if (last?.partition === partition && last.to === offset - 1) last.to = offset;
       else gaps.push({ partition, from: offset, to: offset });

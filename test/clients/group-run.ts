@@ -88,9 +88,12 @@ export class GroupRun {
       heartbeatMs: Math.floor(sessionTimeoutMs / 6),
       ...(instanceId === undefined ? {} : { instanceId }),
     };
-    this.#members.set(name, Member.start(kind, name, options, (partition, offset) =>
+    this.#members.set(
+      name,
+      Member.start(kind, name, options, (partition, offset) =>
         this.#consumption.add(name, partition, offset),
-      ));
+      ),
+    );
     return name;
   }
 
@@ -129,11 +132,14 @@ export class GroupRun {
   async stable(): Promise<DescribedGroup> {
     const { partitions, stableDeadlineMs = 30_000 } = this.#options;
     try {
-      return await this.observer.untilStable(this.live.map((name) => this.clientIdOf(name)), {
-        topic: this.topic,
-        partitions,
-        deadlineMs: stableDeadlineMs,
-      });
+      return await this.observer.untilStable(
+        this.live.map((name) => this.clientIdOf(name)),
+        {
+          topic: this.topic,
+          partitions,
+          deadlineMs: stableDeadlineMs,
+        },
+      );
     } catch (error) {
       throw new Error(`${String(error)}\n${this.#describeMembers()}`, { cause: error });
     }

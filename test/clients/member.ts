@@ -3,6 +3,7 @@
  * and stall (SIGSTOP) as a machine's programs do. Each commits only what it has printed: what it consumed before it died and
  * did not print is consumed again by another member.
  */
+import type { SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import process from 'node:process';
@@ -35,7 +36,7 @@ interface Program {
   readonly start: (settings: MemberOptions & { readonly clientId: string }) => ReturnType<typeof start>;
 }
 
-const PIPES = { stdio: ['ignore', 'pipe', 'pipe'] } as const;
+const PIPES: SpawnOptions = { stdio: ['ignore', 'pipe', 'pipe'] };
 
 function node(file: string): Program['start'] {
   return (settings) => start(process.execPath, [path.join(FOLDER, file), JSON.stringify(settings)], PIPES);
@@ -172,9 +173,7 @@ export class Member {
     const late = sleep(LEAVE_DEADLINE_MS, 'late' as const, { ref: false });
     if ((await Promise.race([this.#closed, late])) === 'late') {
       await this.crash();
-      throw new Error(
-        `${this.name} did not leave within ${LEAVE_DEADLINE_MS} ms\n${this.notes.join('\n')}`,
-      );
+      throw new Error(`${this.name} did not leave within ${LEAVE_DEADLINE_MS} ms\n${this.notes.join('\n')}`);
     }
   }
 

@@ -59,7 +59,10 @@ export async function runKafkaTool(
 }
 
 /** Starts one of Kafka's tools that runs until it is told to end; the caller does not write to it. */
-export function startKafkaTool(tool: keyof typeof KAFKA_TOOLS, args: readonly string[]): ReturnType<typeof start> {
+export function startKafkaTool(
+  tool: keyof typeof KAFKA_TOOLS,
+  args: readonly string[],
+): ReturnType<typeof start> {
   const folder = mkdtempSync(path.join(tmpdir(), 'polylog-java-'));
   const child = start('java', [...javaArgs(folder), KAFKA_TOOLS[tool], ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],

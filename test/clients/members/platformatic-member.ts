@@ -34,13 +34,14 @@ interface Consumed {
 const consumed = new Map<number, Consumed>();
 
 /**
- * Commits what this generation has consumed. Records that were buffered before a rebalance are still delivered after it; to
- * commit those would undo what their new owner has committed meanwhile.
+ * Commits what this generation has consumed of its own partitions. Records that were fetched before a rebalance are still
+ * delivered after it, with the new generation or the old one; to commit those would undo what their new owner has committed.
  */
 async function commit(): Promise<void> {
-  const { generationId } = consumer;
+  const { generationId, assignments } = consumer;
+  const owned = new Set(assignments?.flatMap(({ partitions }) => partitions));
   const offsets = [...consumed]
-    .filter(([, record]) => record.generationId === generationId)
+    .filter(([partition, record]) => owned.has(partition) && record.generationId === generationId)
     .map(([partition, { offset }]) => ({ topic, partition, offset: offset + 1n, leaderEpoch: -1 }));
   consumed.clear();
   if (offsets.length > 0) await consumer.commit({ offsets });
