@@ -29,9 +29,11 @@ export const COMMANDS = {
   'sim:mutants': [CONDITIONS, 'sim/mutants/main.ts'],
   bench: [CONDITIONS, 'bench/main.ts'],
   figures: [CONDITIONS, 'test/longrun/figures.ts'],
+  'figures:groups': [CONDITIONS, 'test/longrun/figures-groups.ts'],
   'chaos:kill9': [CONDITIONS, 'test/longrun/kill9.ts'],
   'chaos:compaction': [CONDITIONS, 'test/longrun/chaos-compaction.ts'],
   'compaction:big': [CONDITIONS, 'test/longrun/compaction-big.ts'],
+  'chaos:groups': [CONDITIONS, 'test/longrun/kill9-groups.ts'],
   'fuzz:kafka': [CONDITIONS, 'test/longrun/fuzz-kafka.ts'],
 };
 

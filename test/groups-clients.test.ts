@@ -259,7 +259,12 @@ describe('one consumer in a group of its own: offsets, subscriptions, administra
         consumers.map(({ assignments }) => assignments?.flatMap(({ partitions }) => partitions) ?? []);
       const deadlineMs = performance.now() + CONSUME_DEADLINE_MS;
       while (owned().some(({ length }) => length !== 2) && performance.now() < deadlineMs) await sleep(50);
-      assert.deepEqual(owned().flat().toSorted((a, b) => a - b), [0, 1, 2, 3]);
+      assert.deepEqual(
+        owned()
+          .flat()
+          .toSorted((a, b) => a - b),
+        [0, 1, 2, 3],
+      );
       assert.deepEqual(
         owned().map(({ length }) => length),
         [2, 2],

@@ -145,7 +145,9 @@ describe('one classic group of different stock clients, under a steady producer'
     await run.consumes(first);
     const second = run.join('librdkafka', { instanceId: 'only' });
     const fenced = await run.ended(first);
-    assert.deepEqual([fenced.exitCode, fenced.notes.at(-1)], [3, 'note _FATAL']);
+    assert.equal(fenced.exitCode, 3);
+    // librdkafka's text for error 82.
+    assert.match(fenced.notes.join('\n'), /Static consumer fenced by other consumer/);
     await run.stable();
     await run.consumes(second);
     await run.finish();

@@ -41,7 +41,7 @@ describe("Kafka's own kafka-consumer-groups tool", { skip }, () => {
     await fillTopic(address);
     const timeouts = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 11_000, heartbeatMs: 500 };
     const options = { address, topic: TOPIC, groupId: GROUP, assignor: 'range', ...timeouts } as const;
-    member = Member.start('kcat', 'tool-member', options, () => undefined);
+    member = Member.start('kcat', 'tool-member', options, { record: () => undefined });
     observer = await GroupObserver.open(address, GROUP);
     await observer.untilStable(['tool-member'], { topic: TOPIC, partitions: PARTITIONS });
     await untilCommitted(observer, RECORDS_PER_PARTITION);

@@ -36,6 +36,47 @@ export interface Regression {
   readonly to: number;
 }
 
+/** Undefined while the coordinator cannot say. */
+export async function describeGroup(
+  client: KafkaClient,
+  groupId: string,
+): Promise<DescribedGroup | undefined> {
+  const { groups } = await client.request(apis.describeGroups, DESCRIBE_GROUPS_VERSION, {
+    groups: [groupId],
+  });
+  const group = groups[0]!;
+  if (RETRIABLE.has(group.errorCode)) return undefined;
+  return {
+    errorCode: group.errorCode,
+    state: group.groupState,
+    protocolType: group.protocolType,
+    protocol: group.protocolData,
+    members: group.members.map((member) => ({
+      memberId: member.memberId,
+      clientId: member.clientId,
+      clientHost: member.clientHost,
+      instanceId: member.groupInstanceId,
+      assignment: decodeAssignment(member.memberAssignment),
+    })),
+  };
+}
+
+/** Whether the group is Stable with exactly these members (client ids), and each partition of the topic is with one of them. */
+export function isStableWith(
+  group: DescribedGroup,
+  clientIds: readonly string[],
+  { topic, partitions }: { readonly topic: string; readonly partitions: number },
+): boolean {
+  const found = group.members.map(({ clientId }) => clientId).toSorted();
+  const assigned = group.members.flatMap(({ assignment }) => assignment.get(topic) ?? []);
+  return (
+    group.state === 'Stable' &&
+    found.join() === clientIds.toSorted().join() &&
+    assigned.length === partitions &&
+    new Set(assigned).size === partitions
+  );
+}
+
 export class GroupObserver {
   readonly groupId: string;
   readonly #client: KafkaClient;
@@ -69,27 +110,9 @@ export class GroupObserver {
 
   async describe(): Promise<DescribedGroup> {
     for (;;) {
-      const { groups } = await this.#client.request(apis.describeGroups, DESCRIBE_GROUPS_VERSION, {
-        groups: [this.groupId],
-      });
-      const group = groups[0]!;
-      if (RETRIABLE.has(group.errorCode)) {
-        await sleep(POLL_MS);
-        continue;
-      }
-      return {
-        errorCode: group.errorCode,
-        state: group.groupState,
-        protocolType: group.protocolType,
-        protocol: group.protocolData,
-        members: group.members.map((member) => ({
-          memberId: member.memberId,
-          clientId: member.clientId,
-          clientHost: member.clientHost,
-          instanceId: member.groupInstanceId,
-          assignment: decodeAssignment(member.memberAssignment),
-        })),
-      };
+      const group = await describeGroup(this.#client, this.groupId);
+      if (group !== undefined) return group;
+      await sleep(POLL_MS);
     }
   }
 
@@ -101,21 +124,14 @@ export class GroupObserver {
     clientIds: readonly string[],
     { topic, partitions, deadlineMs = 30_000 }: { topic: string; partitions: number; deadlineMs?: number },
   ): Promise<DescribedGroup> {
-    const wanted = clientIds.toSorted().join();
     const startedMs = performance.now();
     for (;;) {
       const group = await this.describe();
-      const found = group.members
-        .map(({ clientId }) => clientId)
-        .toSorted()
-        .join();
-      const assigned = group.members.flatMap(({ assignment }) => assignment.get(topic) ?? []);
-      const isComplete = assigned.length === partitions && new Set(assigned).size === partitions;
-      if (group.state === 'Stable' && found === wanted && isComplete) return group;
+      if (isStableWith(group, clientIds, { topic, partitions })) return group;
       if (performance.now() - startedMs > deadlineMs) {
         throw new Error(
-          `${this.groupId} is ${group.state} with [${found}] and ${assigned.length} assigned partitions ` +
-            `after ${deadlineMs} ms, not Stable with [${wanted}] and ${partitions}`,
+          `${this.groupId} is ${summaryOf(group, topic)} after ${deadlineMs} ms, ` +
+            `not Stable with [${clientIds.toSorted().join()}] and ${partitions} partitions`,
         );
       }
       await sleep(POLL_MS);
@@ -169,4 +185,12 @@ export class GroupObserver {
     }
     this.#samples++;
   }
+}
+
+/** For messages. */
+export function summaryOf(group: DescribedGroup, topic: string): string {
+  const members = group.members.map(
+    ({ clientId, assignment }) => `${clientId}: ${assignment.get(topic)?.length ?? 0}`,
+  );
+  return `${group.state} with [${members.toSorted().join(', ')}]`;
 }

@@ -90,9 +90,9 @@ export class GroupRun {
     };
     this.#members.set(
       name,
-      Member.start(kind, name, options, (partition, offset) =>
-        this.#consumption.add(name, partition, offset),
-      ),
+      Member.start(kind, name, options, {
+        record: (partition, offset) => this.#consumption.add(name, partition, offset),
+      }),
     );
     return name;
   }

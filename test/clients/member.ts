@@ -63,6 +63,10 @@ const PROGRAMS = {
 
 export type MemberKind = keyof typeof PROGRAMS;
 
+export function isMemberKind(name: string): name is MemberKind {
+  return Object.hasOwn(PROGRAMS, name);
+}
+
 /** The stock clients that members of these kinds need. */
 export function peersOf(kinds: readonly MemberKind[]): PeerName[] {
   return [...new Set(kinds.flatMap((kind): readonly PeerName[] => PROGRAMS[kind].peers))];
@@ -115,10 +119,15 @@ function startConsoleConsumer(settings: MemberOptions & { clientId: string }): R
   return startKafkaTool('consoleConsumer', [...where, ...flags, ...formats]);
 }
 
-/** Our own members print `record PARTITION OFFSET`, and `note TEXT` for what went wrong; the console consumer has its format. */
-const RECORD_LINE = /^(?:record (\d+) (\d+)|Partition:(\d+)\tOffset:(\d+))$/;
+/** `record PARTITION OFFSET`, `committed PARTITION OFFSET` once that is acknowledged, `note TEXT`; the console consumer has its format. */
+const LINE = /^(?:(record|committed) (\d+) (\d+)|Partition:(\d+)\tOffset:(\d+))$/;
 
-export type OnRecord = (partition: number, offset: number) => void;
+export interface MemberEvents {
+  /** A record was consumed. */
+  readonly record: (partition: number, offset: number) => void;
+  /** The broker has acknowledged a commit: of the next offset to consume. kcat, java and python-kafka do not tell. */
+  readonly committed?: (partition: number, offset: number) => void;
+}
 
 export class Member {
   readonly kind: MemberKind;
@@ -134,7 +143,7 @@ export class Member {
     kind: MemberKind,
     names: { readonly name: string; readonly clientId: string },
     child: ReturnType<typeof start>,
-    onRecord: OnRecord,
+    events: MemberEvents,
   ) {
     this.kind = kind;
     this.name = names.name;
@@ -146,17 +155,19 @@ export class Member {
     };
     createInterface({ input: child.stderr! }).on('line', note);
     createInterface({ input: child.stdout! }).on('line', (line) => {
-      const [, partition, offset, javaPartition, javaOffset] = RECORD_LINE.exec(line) ?? [];
-      if (partition === undefined && javaPartition === undefined) return note(line);
+      const [matched, word = 'record', partition, offset, javaPartition, javaOffset] = LINE.exec(line) ?? [];
+      if (matched === undefined) return note(line);
+      const at = [Number(partition ?? javaPartition), Number(offset ?? javaOffset)] as const;
+      if (word === 'committed') return events.committed?.(...at);
       this.records++;
-      onRecord(Number(partition ?? javaPartition), Number(offset ?? javaOffset));
+      events.record(...at);
     });
   }
 
   /** The name is its client.id, unless it is a static member: of those the group knows the client.id of the first process. */
-  static start(kind: MemberKind, name: string, options: MemberOptions, onRecord: OnRecord): Member {
+  static start(kind: MemberKind, name: string, options: MemberOptions, events: MemberEvents): Member {
     const clientId = options.instanceId ?? name;
-    return new Member(kind, { name, clientId }, PROGRAMS[kind].start({ ...options, clientId }), onRecord);
+    return new Member(kind, { name, clientId }, PROGRAMS[kind].start({ ...options, clientId }), events);
   }
 
   get isRunning(): boolean {
@@ -169,12 +180,17 @@ export class Member {
 
   /** Asks it to end: it commits, leaves the group and ends. Throws with its output if it does not. */
   async leave(): Promise<void> {
+    if (await this.tryToLeave(LEAVE_DEADLINE_MS)) return;
+    throw new Error(`${this.name} did not leave within ${LEAVE_DEADLINE_MS} ms\n${this.notes.join('\n')}`);
+  }
+
+  /** Asks it to end, and kills it if it has not after so long: false then. */
+  async tryToLeave(deadlineMs: number): Promise<boolean> {
     this.#child.kill('SIGTERM');
-    const late = sleep(LEAVE_DEADLINE_MS, 'late' as const, { ref: false });
-    if ((await Promise.race([this.#closed, late])) === 'late') {
-      await this.crash();
-      throw new Error(`${this.name} did not leave within ${LEAVE_DEADLINE_MS} ms\n${this.notes.join('\n')}`);
-    }
+    const late = sleep(deadlineMs, 'late' as const, { ref: false });
+    if ((await Promise.race([this.#closed, late])) !== 'late') return true;
+    await this.crash();
+    return false;
   }
 
   /** kill -9. What it had printed is still read. */

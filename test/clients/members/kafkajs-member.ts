@@ -59,7 +59,10 @@ await consumer.run({
     const { partition, messages } = batch;
     for (const { offset } of messages) process.stdout.write(`record ${partition} ${offset}\n`);
     const next = String(Number(batch.lastOffset()) + 1);
-    if (owned.has(partition)) await consumer.commitOffsets([{ topic, partition, offset: next }]);
+    if (owned.has(partition)) {
+      await consumer.commitOffsets([{ topic, partition, offset: next }]);
+      process.stdout.write(`committed ${partition} ${next}\n`);
+    }
     await heartbeat();
   },
 });

@@ -3,8 +3,11 @@
  * it prints and how it ends.
  */
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes } from '@platformatic/kafka';
 import { memberSettings } from './settings.ts';
+
+const COMMIT_EVERY_MS = 200;
 
 const settings = memberSettings();
 const { address, topic, groupId, clientId, assignor, sessionTimeoutMs, rebalanceTimeoutMs, heartbeatMs } =
@@ -44,7 +47,9 @@ async function commit(): Promise<void> {
     .filter(([partition, record]) => owned.has(partition) && record.generationId === generationId)
     .map(([partition, { offset }]) => ({ topic, partition, offset: offset + 1n, leaderEpoch: -1 }));
   consumed.clear();
-  if (offsets.length > 0) await consumer.commit({ offsets });
+  if (offsets.length === 0) return;
+  await consumer.commit({ offsets });
+  for (const { partition, offset } of offsets) process.stdout.write(`committed ${partition} ${offset}\n`);
 }
 
 const stream = await consumer.consume({
@@ -52,11 +57,20 @@ const stream = await consumer.consume({
   mode: MessagesStreamModes.COMMITTED,
   fallbackMode: MessagesStreamFallbackModes.EARLIEST,
 });
-// A commit that meets a rebalance fails; the records come again, here or elsewhere.
-const committing = setInterval(() => void commit().catch(() => undefined), 200);
+let stopping = false;
+/** One commit after the other: two at a time, sent again after the broker was away, may come in the wrong order. */
+async function commitAllTheTime(): Promise<void> {
+  while (!stopping) {
+    // A commit that meets a rebalance fails; the records come again, here or elsewhere.
+    await commit().catch(() => undefined);
+    await sleep(COMMIT_EVERY_MS);
+  }
+}
+const committing = commitAllTheTime();
 process.once('SIGTERM', () => {
-  clearInterval(committing);
-  void commit()
+  stopping = true;
+  void committing
+    .then(() => commit())
     .catch(() => undefined)
     .then(() => consumer.close(true))
     .then(() => process.exit(0));
