@@ -19,8 +19,6 @@ export interface GroupRunOptions {
   readonly partitions: number;
   readonly assignor: MemberOptions['assignor'];
   readonly sessionTimeoutMs: number;
-  /** How long a rebalance may take until the group is Stable with the live members. */
-  readonly stableDeadlineMs?: number;
 }
 
 export interface GroupRunReport {
@@ -63,14 +61,6 @@ export class GroupRun {
   /** The names of the members that are alive. */
   get live(): string[] {
     return [...this.#members.keys()].filter((name) => !this.#stalled.has(name));
-  }
-
-  clientIdOf(name: string): string {
-    return this.#member(name).clientId;
-  }
-
-  kindOf(name: string): MemberKind {
-    return this.#member(name).kind;
   }
 
   /** Starts a member; its name, which is its client id too. A static member's client id is its instance id: the group keeps the first one. */
@@ -128,18 +118,14 @@ export class GroupRun {
     this.#stalled.delete(name);
   }
 
-  /** Waits until the group is Stable with the live members, all partitions assigned, and each member that has some consumes. */
+  /** Waits until the group is Stable with the live members, and each partition is with one of them. */
   async stable(): Promise<DescribedGroup> {
-    const { partitions, stableDeadlineMs = 30_000 } = this.#options;
+    const clientIds = this.live.map((name) => this.#member(name).clientId);
     try {
-      return await this.observer.untilStable(
-        this.live.map((name) => this.clientIdOf(name)),
-        {
-          topic: this.topic,
-          partitions,
-          deadlineMs: stableDeadlineMs,
-        },
-      );
+      return await this.observer.untilStable(clientIds, {
+        topic: this.topic,
+        partitions: this.#options.partitions,
+      });
     } catch (error) {
       throw new Error(`${String(error)}\n${this.#describeMembers()}`, { cause: error });
     }
