@@ -476,6 +476,8 @@ class DiskLogStore implements LogStore {
     await this.#cleaner.close();
     await this.#checkpoint;
     if (this.#failed === undefined) await this.#commit.drained();
+    // A start after a clean stop looks into no folder of a log: what waits for its delay would stay for good.
+    for (const segment of this.#unlinking) this.#track(this.#unlink(segment));
     await Promise.all(this.#unlinks);
     if (this.#failed === undefined) await this.#closeCleanly();
     this.#commit.stop();

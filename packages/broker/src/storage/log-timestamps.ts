@@ -21,9 +21,22 @@ export async function findTimestamp(
   timestamp: number,
   endOffset: number,
 ): Promise<TimestampedOffset | undefined> {
-  const { startOffset } = log;
-  // A copy: retention may remove segments while this waits for the disk.
+  // A copy, retained: retention and cleaning may remove segments while this waits for the disk.
   const segments = [...log.segments];
+  for (const segment of segments) segment.retain();
+  try {
+    return await findTimestampIn(segments, log.startOffset, timestamp, endOffset);
+  } finally {
+    for (const segment of segments) segment.release();
+  }
+}
+
+async function findTimestampIn(
+  segments: readonly Segment[],
+  startOffset: number,
+  timestamp: number,
+  endOffset: number,
+): Promise<TimestampedOffset | undefined> {
   for (const segment of segments) {
     if (segment.endOffset <= startOffset || segment.maxTimestamp < timestamp) continue;
     if (segment.baseOffset >= endOffset) break;

@@ -402,6 +402,119 @@ describe('the log cleaner', () => {
     assert.deepEqual(verifyLog(reopened), []);
   });
 
+  it('removes old segments as well where the policy is both compact and delete', async () => {
+    const log = newLog(opened.store, { ...COMPACTED, deleteOldSegments: true, retentionMs: 10_000 });
+    appendKeyed(log, [{ key: 'old', value: '1', timestamp: opened.clock.ms }]);
+    appendKeyed(log, [{ key: 'a', value: 'x'.repeat(1900), timestamp: opened.clock.ms }]);
+    opened.clock.ms += 8000;
+    for (let more = 0; more < 3; more++)
+      appendKeyed(log, [{ key: 'a', value: 'x'.repeat(1900), timestamp: opened.clock.ms }]);
+    await sync(log);
+    await clean();
+    assert.match(summaryOf(log), /^old=1@0 a=/);
+    opened.clock.ms += 4000;
+    await opened.store.retentionPass(opened.clock.ms);
+    assert.ok(log.startOffset > 0, 'nothing was removed');
+    assert.doesNotMatch(summaryOf(log), /old/);
+    assert.deepEqual(verifyLog(log), []);
+    await closeSegment(log);
+    await clean();
+    assert.equal(opened.store.cleaning.uncleanableLogs, 0);
+  });
+
+  /** A log whose cleaning has begun and is not over; `finish` brings it to its end. */
+  async function midway(): Promise<{ log: Log; finish: () => Promise<void> }> {
+    await opened.store.close();
+    // So slow that it pauses behind each segment.
+    opened = await openStore(folder.path, { config: { cleanerBytesPerSecondMax: 1e5 } });
+    const log = newLog(opened.store, COMPACTED);
+    for (let round = 0; round < 30; round++)
+      appendKeyed(log, [{ key: 'a', value: `${round}`.padEnd(900, '.') }]);
+    await closeSegment(log);
+    const { store, timers } = opened;
+    let over = false;
+    const pass = store.cleaningPass().finally(() => (over = true));
+    timers.advance(0);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(store.cleaning.isRunning);
+    const finish = async (): Promise<void> => {
+      while (!over) {
+        timers.advance(1);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      await pass;
+      assert.equal(store.cleaning.failures, 0);
+      assert.equal(store.cleaning.uncleanableLogs, 0);
+    };
+    return { log, finish };
+  }
+
+  function filesOf(partition = 0): string[] {
+    return readdirSync(`${folder.path}/orders-${partition}`);
+  }
+
+  it('stops when the topic is no longer compacted, and begins again when it is', async () => {
+    const { log, finish } = await midway();
+    const { compaction, ...rest } = log.config;
+    log.configure(rest);
+    const before = summaryOf(log);
+    await finish();
+    assert.equal(summaryOf(log), before);
+    assert.equal(opened.store.cleaning.passes, 0);
+    assert.ok(filesOf().every((name) => !name.endsWith('.cleaned')));
+    log.configure({ ...rest, compaction: compaction! });
+    await clean();
+    assert.equal(opened.store.cleaning.passes, 1);
+    assert.equal(withoutFiller(log), `a=29${'.'.repeat(898)}@29`);
+  });
+
+  it('stops when the log is deleted, and leaves a new one of that name alone', async () => {
+    const { log, finish } = await midway();
+    const deletion = opened.store.delete(log);
+    const fresh = newLog(opened.store, COMPACTED);
+    appendKeyed(fresh, [{ key: 'new', value: '1' }]);
+    await finish();
+    await deletion;
+    assert.equal(summaryOf(fresh), 'new=1@0');
+    assert.ok(filesOf().every((name) => !name.endsWith('.cleaned')));
+    await sync(fresh);
+    const reopened = await reopen();
+    assert.equal(summaryOf(reopened), 'new=1@0');
+  });
+
+  it('stops when the log is reset', async () => {
+    const { log, finish } = await midway();
+    log.reset(500);
+    appendKeyed(log, [{ key: 'new', value: '1' }]);
+    await finish();
+    assert.equal(summaryOf(log), 'new=1@500');
+    assert.equal(opened.store.cleaning.passes, 0);
+    assert.deepEqual(verifyLog(log), []);
+    assert.ok(filesOf().every((name) => !name.endsWith('.cleaned')));
+  });
+
+  it('goes on from what retention has left', async () => {
+    const { log, finish } = await midway();
+    log.advanceStartOffset(10);
+    await opened.store.retentionPass(opened.clock.ms);
+    await finish();
+    assert.deepEqual(verifyLog(log), []);
+    await clean();
+    assert.equal(withoutFiller(log), `a=29${'.'.repeat(898)}@29`);
+    assert.equal(log.startOffset, 10);
+  });
+
+  it('leaves no old files behind a clean stop', async () => {
+    const log = newLog(opened.store, { ...COMPACTED, fileDeleteDelayMs: 60_000 });
+    appendKeyed(log, [{ key: 'a', value: '1' }]);
+    appendKeyed(log, [{ key: 'a', value: '2' }]);
+    await closeSegment(log);
+    await clean();
+    assert.ok(filesOf().some((name) => name.endsWith('.deleted')));
+    await reopen();
+    assert.ok(filesOf().every((name) => !name.endsWith('.deleted')));
+  });
+
   it('lets those who read old segments go on', async () => {
     const log = newLog(opened.store, COMPACTED);
     appendKeyed(log, [{ key: 'a', value: '1' }]);
