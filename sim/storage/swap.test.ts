@@ -14,7 +14,7 @@ const KEYS = 5;
 /** What a loss of power takes is chance. */
 const RUNS_PER_OPERATION = { process: 1, power: 3 } as const;
 /** Of one cleaning of this log there are fewer: the last rounds are not struck at all. */
-const OPERATIONS_MAX = 100;
+const OPERATIONS_MAX = 125;
 
 const config = {
   ...COMPACTED_CONFIG,
