@@ -338,6 +338,7 @@ class DiskLogStore implements LogStore {
     if (this.#failed !== undefined) return;
     this.#failed = error;
     this.#commit?.stop();
+    this.#cleaner.stop();
     this.#context.logger.error({ error }, 'Storage failed: the broker must stop and recover');
     this.onFatal?.(error);
   }

@@ -91,10 +91,15 @@ export class LogCleaner {
     if (this.#present?.log === log) this.#present.run?.abort();
   }
 
-  /** Resolves when nothing touches the disk any more. */
-  async close(): Promise<void> {
+  /** Nothing is put in place any more. */
+  stop(): void {
     this.#stopped = true;
     this.#present?.run?.abort();
+  }
+
+  /** Resolves when nothing touches the disk any more. */
+  async close(): Promise<void> {
+    this.stop();
     await this.#pass;
     this.#runner.idle();
   }
@@ -152,7 +157,6 @@ export class LogCleaner {
   async #clean({ log, segments: count, dirtyFrom }: Dirtiness): Promise<Outcome> {
     const { logger, config, clock } = this.#context;
     const segments = log.segments.slice(0, count);
-    if (!this.#hasRoomFor(log, segments)) return 'later';
     const present: Present = {
       log,
       segments,
@@ -164,6 +168,7 @@ export class LogCleaner {
     this.#present = present;
     const startedMs = clock.monotonicMs();
     try {
+      if (!this.#hasRoomFor(log, segments)) return 'later';
       const limits = { bytesPerSecondMax: config.cleanerBytesPerSecondMax };
       present.run = this.#runner.start(this.#requestFor(log, segments, dirtyFrom), limits, (step) =>
         this.#step(present, step),
