@@ -19,6 +19,7 @@ export class Reader {
   readonly #addresses: ReadonlyMap<string, string>;
   readonly #environment: Record<string, string>;
   readonly #aliases: string[] = [];
+  readonly #tools: string[] = [path.dirname(process.execPath)];
 
   /** `addresses`: what stands in for the addresses of the page, which may be taken on this machine; `environment`: for those it leaves out. */
   constructor(addresses: ReadonlyMap<string, string> = new Map(), environment: Record<string, string> = {}) {
@@ -31,6 +32,11 @@ export class Reader {
 
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Has a folder of programs searched first. */
+  useTools(folder: string): void {
+    this.#tools.push(folder);
   }
 
   /** Saves a block under the name that the page gives it. */
@@ -57,7 +63,7 @@ export class Reader {
         cwd: this.folder,
         env: {
           ...this.#environment,
-          PATH: `${path.dirname(process.execPath)}${path.delimiter}${process.env['PATH']}`,
+          PATH: [...this.#tools, process.env['PATH']].join(path.delimiter),
         },
       });
       const printed = result.stdout.replaceAll(KAFKAJS_WARNING, '');

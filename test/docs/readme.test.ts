@@ -7,6 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
 
+import { writeKafkaScripts } from '../peers/kafka.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { freePorts } from '../peers/ports.ts';
 import { start } from '../peers/process.ts';
@@ -18,13 +19,15 @@ const LAST_LINE = 'Ctrl-C stops the broker.\n';
 
 const kcat = await requirePeer('kcat');
 const python = await requirePeer('python3-kafka');
-const skip = kcat.skip || python.skip;
+const java = await requirePeer('java', 'kafka-jars');
+const skip = kcat.skip || python.skip || java.skip;
 
 const blocks = blocksOf(readPage('README.md'));
 const shownAtStart = blocks.find(({ text }) => text.startsWith('Polylog is listening'))!;
 
 describe('README.md', { skip }, () => {
   const data = mkdtempSync(path.join(tmpdir(), 'polylog-readme-'));
+  const tools = mkdtempSync(path.join(tmpdir(), 'polylog-kafka-tools-'));
   let broker: ReturnType<typeof start>;
   let reader: Reader;
   let printed = '';
@@ -37,6 +40,8 @@ describe('README.md', { skip }, () => {
       ['127.0.0.1:8080', `127.0.0.1:${httpPort}`],
     ]);
     reader = new Reader(addresses, { POLYLOG_BOOTSTRAP: `127.0.0.1:${kafkaPort}` });
+    writeKafkaScripts(tools);
+    reader.useTools(tools);
     const [kafka, http] = addresses.values();
     const args = ['scripts/run.mjs', 'start', '--data', data, '--kafka', kafka!, '--http', http!];
     broker = start(process.execPath, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -48,7 +53,7 @@ describe('README.md', { skip }, () => {
     broker.kill('SIGTERM');
     const [code] = (await once(broker, 'exit')) as [number | null];
     reader.remove();
-    rmSync(data, { recursive: true, force: true });
+    for (const folder of [data, tools]) rmSync(folder, { recursive: true, force: true });
     assert.equal(code, 0);
   });
 

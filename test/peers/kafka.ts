@@ -71,6 +71,21 @@ export function startKafkaTool(
   return child;
 }
 
+/**
+ * The scripts of a distribution's `bin` folder, under their own names, for those who type commands.
+ * @param folder where they are written; it must stay as long as they are used
+ */
+export function writeKafkaScripts(folder: string): void {
+  const scripts = {
+    'kafka-console-producer.sh': 'consoleProducer',
+    'kafka-console-consumer.sh': 'consoleConsumer',
+  } as const;
+  for (const [name, tool] of Object.entries(scripts)) {
+    const command = ['java', ...javaArgs(folder), KAFKA_TOOLS[tool]].map((word) => `'${word}'`).join(' ');
+    writeFileSync(path.join(folder, name), `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
+  }
+}
+
 function javaArgs(folder: string): string[] {
   const log4j = path.join(folder, 'log4j2.yaml');
   writeFileSync(log4j, LOG4J_ERRORS_TO_STDERR);
