@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -208,5 +208,69 @@ describe('compaction of a large topic (the long run is npm run compaction:big)',
     assert.deepEqual(report.faults, []);
     assert.ok(report.extraMemoryMib <= 128, `${report.extraMemoryMib} MiB`);
     assert.ok(report.recordsLeft < report.records / 2);
+  });
+});
+
+describe('an idempotent producer whose records were all compacted away', () => {
+  const data = mkdtempSync(path.join(tmpdir(), 'polylog-compacted-'));
+  after(() => rmSync(data, { recursive: true, force: true }));
+
+  const start = (): Promise<Broker> =>
+    Broker.start({
+      data,
+      http: '127.0.0.1:0',
+      config: { 'log.cleaner.backoff.ms': 20, 'log.flush.offset.checkpoint.interval.ms': 100 },
+    });
+
+  function batchOf(baseSequence: number): Uint8Array {
+    const builder = new BatchBuilder({ producerId: 77, producerEpoch: 0, baseSequence });
+    builder.append({
+      key: Buffer.from('a'),
+      value: Buffer.from(String(baseSequence)),
+      timestamp: Date.now(),
+    });
+    return builder.build();
+  }
+
+  test('is answered as before, even when nothing but the log tells its sequence', async () => {
+    let broker = await start();
+    let client = await KafkaClient.open(portOf(broker.kafkaAddress));
+    const configs = {
+      'cleanup.policy': 'compact',
+      'segment.bytes': String(MIB),
+      'min.cleanable.dirty.ratio': '0.01',
+    };
+    await createTopics(client, [{ name: TOPIC, configs }]);
+    for (let sequence = 0; sequence < 5; sequence++) await produce(client, TOPIC, 0, batchOf(sequence));
+    for (let more = 0; more < 4; more++) {
+      const builder = new BatchBuilder();
+      builder.append({ key: Buffer.from('a'), value: Buffer.alloc(700_000), timestamp: Date.now() });
+      await produce(client, TOPIC, 0, builder.build());
+    }
+    const deadlineMs = performance.now() + CLEANED_DEADLINE_MS;
+    for (let left = Infinity; left > 2;) {
+      assert.ok(performance.now() < deadlineMs, 'nothing was cleaned in time');
+      await sleep(50);
+      left = 0;
+      await readAll(client, TOPIC, 0, () => left++);
+    }
+    client.close();
+    await broker.stop();
+    for (const name of globSync(`${TOPIC}-0/*.snapshot`, { cwd: data })) rmSync(path.join(data, name));
+    broker = await start();
+    client = await KafkaClient.open(portOf(broker.kafkaAddress));
+    assert.equal(
+      await produce(client, TOPIC, 0, batchOf(4)),
+      4,
+      'a repetition has the offset of its original',
+    );
+    await assert.rejects(
+      produce(client, TOPIC, 0, batchOf(6)),
+      /error 45/,
+      'a gap in its sequence is refused',
+    );
+    assert.equal(await produce(client, TOPIC, 0, batchOf(5)), 9);
+    client.close();
+    await broker.stop();
   });
 });

@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { buildEndTransactionBatch, isControl } from '@polylog/record';
+import { byUrgency, type Dirtiness } from '../../src/storage/cleaner/dirtiness.ts';
+import { Pace } from '../../src/storage/cleaner/pace.ts';
+import { noCounts } from '../../src/storage/cleaner/types.ts';
 import { verifyLog } from '../../src/storage/verify.ts';
 import type { Log, LogConfig } from '../../src/storage/types.ts';
-import { makeDurable, newLog, openStore, type Opened, temporaryFolder } from './helpers.ts';
+import { makeDurable, newLog, openStore, type Opened, readAll, temporaryFolder } from './helpers.ts';
 import {
   appendKeyed,
   COMPACTED,
@@ -309,7 +312,7 @@ describe('the log cleaner', () => {
     assert.equal(opened.store.cleaning.passes, 2);
   });
 
-  it('cleans only a log that is dirty enough, and the dirtiest first', async () => {
+  it('cleans only a log that is dirty enough', async () => {
     const log = newLog(opened.store, { ...COMPACTED, compaction: { ...COMPACTION, minDirtyRatio: 0.6 } });
     for (let more = 0; more < 4; more++) await closeSegment(log);
     await clean();
@@ -323,6 +326,49 @@ describe('the log cleaner', () => {
     await clean();
     assert.equal(opened.store.cleaning.passes, 2);
     assert.ok(opened.store.cleaning.dirtyRatioMax > 0 && opened.store.cleaning.dirtyRatioMax <= 0.6);
+  });
+
+  it('cleans what is late first, then what is dirtiest', () => {
+    const log = newLog(opened.store, COMPACTED);
+    const of = (ratio: number, lateMs: number): Dirtiness =>
+      ({ log, segments: 1, dirtyFrom: 0, ratio, lateMs }) as unknown as Dirtiness;
+    const sorted = [of(0.3, 0), of(0.9, 0), of(0.1, 5), of(0.2, 70)].sort(byUrgency);
+    assert.deepEqual(
+      sorted.map(({ ratio }) => ratio),
+      [0.2, 0.1, 0.9, 0.3],
+    );
+  });
+
+  it('keeps to the bytes per second that it may read and write', () => {
+    const pace = new Pace(1000);
+    const counts = { ...noCounts(), bytesRead: 300, bytesWritten: 200 };
+    assert.equal(pace.pauseMs({ kind: 'progress', counts }), 500);
+    assert.equal(pace.pauseMs({ kind: 'progress', counts: { ...counts, bytesRead: 400 } }), 100);
+    assert.equal(new Pace(Infinity).pauseMs({ kind: 'progress', counts }), 0);
+  });
+
+  it('can be fetched by a follower, who then has the same offsets, epochs and records', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    for (let epoch = 0; epoch < 4; epoch++) {
+      for (let more = 0; more < 3; more++)
+        appendKeyed(log, [{ key: `k${epoch % 2}`, value: 'x'.repeat(500) }], { leaderEpoch: epoch });
+    }
+    appendKeyed(log, [{ key: 'z', value: 'x'.repeat(1900) }], { leaderEpoch: 4 });
+    appendKeyed(log, [{ key: 'z', value: 'x'.repeat(1900) }], { leaderEpoch: 4 });
+    await sync(log);
+    await clean();
+    const follower = newLog(opened.store, COMPACTED, 'orders', 1);
+    follower.append(
+      readAll(log).map(({ bytes }) => bytes),
+      TIMESTAMP,
+    );
+    assert.equal(follower.endOffset, log.endOffset);
+    assert.equal(summaryOf(follower), summaryOf(log));
+    assert.deepEqual(follower.epochs.entries, log.epochs.entries);
+    assert.deepEqual(verifyLog(follower), []);
+    await sync(follower);
+    await clean();
+    assert.equal(summaryOf(follower), summaryOf(log));
   });
 
   it('needs several cleanings when the table is too small for all keys', async () => {
