@@ -168,7 +168,7 @@ describe('polylog produce and consume', () => {
       const startedMs = performance.now();
       await cli.ok(['produce', 'rate', '-v', 'm{i}', '-n', '40', '--rate', '40']);
       const seconds = (performance.now() - startedMs) / 1000;
-      assert.ok(seconds > 0.9 && seconds < 10, `${seconds} s for 40 messages at 40 per second`);
+      assert.ok(seconds > 0.9 && seconds < 30, `${seconds} s for 40 messages at 40 per second`);
       assert.match(await cli.ok(['consume', 'rate']), /^m0\nm1\n.*m39\n$/s);
     });
 

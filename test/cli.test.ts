@@ -1,13 +1,15 @@
 /** The command line against a broker: topics, settings, cluster, errors, completion. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import process from 'node:process';
 import { after, before, describe, it } from 'node:test';
 import { Broker } from 'polylog';
 import { PolylogCli } from './clients/polylog.ts';
 import { freePorts } from './peers/ports.ts';
-import { run } from './peers/process.ts';
+import { run, start } from './peers/process.ts';
 
 interface TopicList {
   topics: { name: string; id: string; internal: boolean; partitions: number; replicationFactor: number }[];
@@ -148,20 +150,31 @@ describe('polylog', () => {
       });
     });
 
-    it('asks on a terminal before it deletes', async (test) => {
+    it('asks on a terminal before it deletes', { timeout: 60_000 }, async (test) => {
       if ((await run('script', ['--version']).catch(() => ({ code: 1 }))).code !== 0)
         return test.skip('no script(1)');
       await cli.ok(['topic', 'create', 'asked']);
-      // script(1) gives it a terminal; the answers are typed once the question is there.
-      const answer = (keys: string): Promise<{ code: number | null; stdout: string }> =>
-        cli.shell(
-          `(sleep 1.5; printf '${keys}') | script -qec "stty cols 80; ${cli.shellCommand} topic delete asked" /dev/null`,
-        );
-      const no = await answer('y\\r');
+      // script(1) gives it a terminal; the answer is typed once the question is there.
+      const answer = async (keys: string): Promise<{ code: number | null; stdout: string }> => {
+        const command = `stty cols 80; ${cli.shellCommand} topic delete asked`;
+        const terminal = start('script', ['-qec', command, '/dev/null'], {
+          stdio: ['pipe', 'pipe', 'inherit'],
+          env: { ...process.env, ...cli.env },
+        });
+        let stdout = '';
+        terminal.stdout!.setEncoding('utf8').on('data', (text: string) => {
+          const isAsked = stdout.includes('Type yes');
+          stdout += text;
+          if (!isAsked && stdout.includes('Type yes')) terminal.stdin!.write(keys);
+        });
+        const [code] = (await once(terminal, 'close')) as [number | null];
+        return { code, stdout };
+      };
+      const no = await answer('y\r');
       assert.match(no.stdout, /Delete topic asked with all messages\?/);
       assert.match(no.stdout, /Nothing was deleted/);
       assert.equal(no.code, 1);
-      const yes = await answer('yes\\r');
+      const yes = await answer('yes\r');
       assert.match(yes.stdout, /Deleted topic asked\./);
       assert.equal(yes.code, 0);
     });
@@ -327,6 +340,25 @@ describe('polylog', () => {
       await http.stop();
       assert.equal(code, 4, stderr);
       assert.match(stderr, /^polylog: 127\.0\.0\.1:\d+ /);
+    });
+  });
+
+  describe('colours', () => {
+    const escape = '\u001B[';
+    it('are for terminals only, and not where NO_COLOR is set', async (test) => {
+      await cli.ok(['topic', 'create', 'colourful', '--if-not-exists']);
+      const list = `${cli.shellCommand} topic list`;
+      const piped = await cli.shell(`unset NO_COLOR; ${list} | cat`);
+      assert.ok(!piped.stdout.includes(escape), piped.stdout);
+      if ((await run('script', ['--version']).catch(() => ({ code: 1 }))).code !== 0)
+        return test.skip('no script(1)');
+      const terminal = await cli.shell(
+        `unset NO_COLOR; script -qec "stty cols 80; TERM=xterm ${list}" /dev/null`,
+      );
+      assert.ok(terminal.stdout.includes(escape), terminal.stdout);
+      const without = await cli.shell(`script -qec "stty cols 80; TERM=xterm NO_COLOR=1 ${list}" /dev/null`);
+      assert.ok(!without.stdout.includes(escape), without.stdout);
+      assert.match(without.stdout, /colourful/);
     });
   });
 

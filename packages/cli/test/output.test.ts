@@ -33,6 +33,25 @@ describe('output', () => {
     assert.equal(table, 'NAME      N  LAST\na         1  x\nlonger  100\n');
   });
 
+  it('tables count the columns that a character takes', () => {
+    const table = formatTable(
+      [{ title: 'name' }, { title: 'n' }],
+      [
+        ['注文', 1],
+        ['ab', 2],
+      ],
+    );
+    assert.equal(table, 'NAME  N\n注文  1\nab    2\n');
+  });
+
+  it('tables of a large cluster take no time', () => {
+    const rows = Array.from({ length: 200_000 }, (_, index) => [`topic-${index}`, index]);
+    const startedMs = performance.now();
+    const table = formatTable([{ title: 'topic' }, { title: 'n', align: 'right' }], rows);
+    assert.equal(table.split('\n').length, rows.length + 2);
+    assert.ok(performance.now() - startedMs < 5000);
+  });
+
   it('sizes and times are short', () => {
     assert.deepEqual([0, 1023, 1536, 5 * 1024 ** 3].map(formatBytes), [
       '0 B',

@@ -1,4 +1,4 @@
-import Table from 'cli-table3';
+import stringWidth from 'fast-string-width';
 
 export interface Column {
   readonly title: string;
@@ -6,39 +6,34 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
-const NO_BORDERS = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '  ',
-};
+const GAP = '  ';
 
-/** Columns without lines between them: legible on 80 columns, and easy for awk. Ends with a newline. */
+/**
+ * Columns without lines between them: legible on 80 columns, and easy for awk. Ends with a newline. Linear in the number of rows:
+ * a cluster may have 200,000 partitions, and cli-table3 takes 9 s for a tenth of that.
+ */
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly (string | number)[])[],
   style: (title: string) => string = (title) => title,
 ): string {
-  const table = new Table({
-    head: columns.map(({ title }) => style(title.toUpperCase())),
-    chars: NO_BORDERS,
-    colAligns: columns.map(({ align = 'left' }) => align),
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0, compact: true },
-  });
-  for (const row of rows) table.push(row.map(String));
-  const lines = table.toString().split('\n');
-  return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
+  const titles = columns.map(({ title }) => title.toUpperCase());
+  const widths = titles.map((title) => title.length);
+  for (const row of rows) {
+    for (const [index, cell] of row.entries()) {
+      widths[index] = Math.max(widths[index] ?? 0, stringWidth(String(cell)));
+    }
+  }
+  const line = (cells: readonly string[], styled: (cell: string) => string): string =>
+    cells
+      .map((cell, index) => {
+        const room = ' '.repeat(widths[index]! - stringWidth(cell));
+        return columns[index]?.align === 'right' ? room + styled(cell) : styled(cell) + room;
+      })
+      .join(GAP)
+      .trimEnd();
+  const plain = (cell: string): string => cell;
+  return `${[line(titles, style), ...rows.map((row) => line(row.map(String), plain))].join('\n')}\n`;
 }
 
 /** `Name   value` lines, values aligned. */
