@@ -8,8 +8,10 @@ import {
   DELETE_HORIZON_BIT,
   hasDeleteHorizon,
   isTransactional,
+  NO_PRODUCER_ID,
   NO_TIMESTAMP,
   patchCrc,
+  readBatchHeader,
   RECORDS_AT,
   timestampTypeOf,
   writeBatchHeader,
@@ -144,4 +146,17 @@ export function fillerBatch(options: {
 }): Uint8Array {
   const { baseOffset, lastOffset, leaderEpoch } = options;
   return new BatchBuilder({ baseOffset, leaderEpoch }).build(lastOffset - baseOffset);
+}
+
+/**
+ * Has a filler at the start of `bytes` begin at the offset, in place, if it begins before it: a follower that lags may be where a batch ended once
+ * which cleaning has made a part of a longer filler. Other batches stay as they are.
+ */
+export function beginFillerAt(bytes: Uint8Array, offset: number): void {
+  const { baseOffset, lastOffsetDelta, recordCount, producerId, partitionLeaderEpoch } =
+    readBatchHeader(bytes);
+  if (recordCount > 0 || producerId !== NO_PRODUCER_ID || baseOffset >= offset) return;
+  const lastOffset = baseOffset + lastOffsetDelta;
+  if (lastOffset < offset) return;
+  bytes.set(fillerBatch({ baseOffset: offset, lastOffset, leaderEpoch: partitionLeaderEpoch }));
 }

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import {
   BatchBuilder,
+  beginFillerAt,
   decodeBatch,
   emptiedBatch,
   fillerBatch,
@@ -136,5 +137,22 @@ describe('batches without records', () => {
     }
     assert.deepEqual([readBatchHeader(emptied).producerId, readBatchHeader(emptied).baseSequence], [5, 40]);
     assert.equal(readBatchHeader(filler).producerId, -1);
+  });
+
+  it('can begin later, for a follower that has their first offsets already', () => {
+    const filler = new Uint8Array(fillerBatch({ baseOffset: 1000, lastOffset: 1099, leaderEpoch: 7 }));
+    beginFillerAt(filler, 1000);
+    assert.equal(readBatchHeader(filler).baseOffset, 1000);
+    beginFillerAt(filler, 1040);
+    const { baseOffset, lastOffsetDelta, partitionLeaderEpoch } = readBatchHeader(filler);
+    assert.deepEqual([baseOffset, lastOffsetDelta, partitionLeaderEpoch], [1040, 59, 7]);
+    assert.ok(verifyCrc(filler));
+    const batch = new Uint8Array(build({ values: ['x', 'y'] }));
+    const before = batch.slice();
+    beginFillerAt(batch, 1001);
+    assert.deepEqual(batch, before);
+    const emptied = new Uint8Array(emptiedBatch(readBatchHeader(batch)));
+    beginFillerAt(emptied, 1001);
+    assert.equal(readBatchHeader(emptied).baseOffset, 1000, "a producer's batch is never divided");
   });
 });

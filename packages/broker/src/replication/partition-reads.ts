@@ -1,3 +1,4 @@
+import { beginFillerAt } from '@polylog/record';
 import type { ErrorName } from '../errors.ts';
 import { DiskError, type Logger } from '../platform/index.ts';
 import type { Log, LogSlice, ReadOutcome, TimestampedOffset } from '../storage/types.ts';
@@ -116,6 +117,7 @@ export class PartitionReads {
       if (slice.bytes === 0) return NO_BYTES;
       const bytes = new Uint8Array(slice.bytes);
       slice.readInto(bytes, 0);
+      beginFillerAt(bytes, offset);
       return bytes;
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
