@@ -18,6 +18,10 @@ const AMOUNTS: Readonly<Record<string, readonly (readonly [name: string, size: n
     ['minutes', 60_000],
     ['seconds', 1000],
   ],
+  minutes: [
+    ['days', 1440],
+    ['hours', 60],
+  ],
   bytes: [
     ['GiB', 1024 ** 3],
     ['MiB', 1024 ** 2],

@@ -45,6 +45,7 @@ describe('npm run docs', () => {
       [604_800_000, 'ms', '7 days'],
       [3_600_000, 'ms', '1 hour'],
       [1500, 'ms', undefined],
+      [10_080, 'minutes', '7 days'],
       [104_857_600, 'bytes', '100 MiB'],
       [1_048_588, 'bytes', undefined],
       [-1, 'bytes', undefined],
