@@ -1,132 +1,146 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
 
+import { BROKER_CORE, pinned } from './commands.ts';
+import { answers, produceFirst } from './generator/admin.ts';
 import type { Target } from './generator/job.ts';
-import { peakResidentBytesOf } from './generator/process-stats.ts';
+import type { Launch, LaunchOptions, Peer } from './peers/peer.ts';
 
-const START_MS_MAX = 20_000;
-const STOP_MS_MAX = 30_000;
+const START_MS_MAX = 60_000;
+const START_POLL_MS = 5;
+const STOP_MS_MAX = 60_000;
 const OUTPUT_CHARS_MAX = 20_000;
 
-export const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
-const MAIN = path.join(REPOSITORY, 'packages/broker/src/main.ts');
-export const SOURCE_CONDITION = '--conditions=@polylog/source';
-
-/** One core for the broker, one for the generator, so that a figure says which of them was the limit. */
-export const BROKER_CORE = 0;
-export const GENERATOR_CORE = 1;
-const TASKSET = '/usr/bin/taskset';
-
-export function canPin(): boolean {
-  return availableParallelism() > GENERATOR_CORE && existsSync(TASKSET);
-}
-
-/** The command that runs Node with these arguments, on one core if one is given. */
-export function nodeCommand(
-  args: readonly string[],
-  core: number | undefined,
-): { command: string; args: string[] } {
-  if (core === undefined) return { command: process.execPath, args: [...args] };
-  return { command: TASKSET, args: ['--cpu-list', String(core), process.execPath, ...args] };
-}
-
-export interface BrokerOptions {
-  readonly settings: readonly string[];
-  readonly pin: boolean;
-  /** Where the V8 profile goes; undefined: none is taken. */
-  readonly profileFolder: string | undefined;
-}
-
-/** A broker that is measured: one that this class started in a temporary folder, or one that runs already. */
+/** A broker that is measured: one that was started for it, or one that runs already. */
 export interface MeasuredBroker {
+  readonly peer: Peer;
   readonly target: Target;
   /** On the disk that the broker writes to, as far as that is known. */
   readonly folder: string;
-  peakResidentBytes(): number | undefined;
-  stop(): Promise<void>;
 }
 
-export function runningBroker(target: Target): MeasuredBroker {
-  return {
-    target,
-    folder: tmpdir(),
-    peakResidentBytes: () => (target.pid === undefined ? undefined : peakResidentBytesOf(target.pid)),
-    stop: () => Promise.resolve(),
-  };
+export interface BrokerOptions extends LaunchOptions {
+  readonly pin: boolean;
 }
 
-/** Starts Polylog from its sources, with its data in a temporary folder, on free ports of the loopback. */
-export async function startBroker({ settings, pin, profileFolder }: BrokerOptions): Promise<MeasuredBroker> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'polylog-bench-'));
-  const profile =
-    profileFolder === undefined
-      ? []
-      : ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${profileFolder}`];
-  const flags = ['--data', path.join(folder, 'data'), '--kafka', '127.0.0.1:0', '--http', '127.0.0.1:0'];
-  const { command, args } = nodeCommand(
-    [...profile, SOURCE_CONDITION, MAIN, ...flags, '--log-level', 'warn', ...settings],
-    pin ? BROKER_CORE : undefined,
-  );
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const removeAll = (): void => {
-    process.off('exit', abandon);
-    rmSync(folder, { recursive: true, force: true });
-  };
-  const abandon = (): void => {
-    child.kill('SIGKILL');
-    removeAll();
-  };
-  process.once('exit', abandon);
-  try {
-    const target = { ...(await listening(child)), pid: child.pid };
-    return {
-      target,
-      folder,
-      peakResidentBytes: () => (child.pid === undefined ? undefined : peakResidentBytesOf(child.pid)),
-      stop: () => stopped(child).finally(removeAll),
-    };
-  } catch (error) {
-    abandon();
-    throw error;
+/** A peer's process, its data in a temporary folder, on free ports of the loopback. It ends with this process at the latest. */
+export class BrokerProcess implements MeasuredBroker {
+  readonly peer: Peer;
+  readonly folder: string;
+  readonly #launch: Launch;
+  readonly #core: number | undefined;
+  #child: ChildProcess | undefined;
+  #output = '';
+
+  private constructor(peer: Peer, folder: string, launch: Launch, core: number | undefined) {
+    this.peer = peer;
+    this.folder = folder;
+    this.#launch = launch;
+    this.#core = core;
+    process.once('exit', this.#abandon);
   }
-}
 
-function listening(child: ChildProcess): Promise<{ host: string; port: number }> {
-  return new Promise((resolve, reject) => {
-    let output = '';
-    const timer = setTimeout(
-      () => reject(new Error(`the broker did not listen within ${START_MS_MAX} ms\n${output}`)),
-      START_MS_MAX,
-    );
-    const read = (text: string): void => {
-      output = (output + text).slice(-OUTPUT_CHARS_MAX);
-      const match = /listening for Kafka clients on (\S+):(\d+)/.exec(output);
-      if (match === null) return;
-      clearTimeout(timer);
-      resolve({ host: match[1]!, port: Number(match[2]) });
-    };
-    child.stdout?.setEncoding('utf8').on('data', read);
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      read(text);
-      process.stderr.write(text);
-    });
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the broker ended with ${code}\n${output}`)));
-  });
-}
+  /** Ready to be launched, with an empty folder. */
+  static async prepare(peer: Peer, options: BrokerOptions): Promise<BrokerProcess> {
+    const folder = mkdtempSync(path.join(tmpdir(), `polylog-bench-${peer.name}-`));
+    try {
+      const launch = await peer.prepare(folder, options);
+      return new BrokerProcess(peer, folder, launch, options.pin ? BROKER_CORE : undefined);
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
 
-/** Clean, because only then the profile is written; a broker that does not stop is killed, and that is an error. */
-async function stopped(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null) throw new Error(`the broker ended with ${child.exitCode} during the run`);
-  const ended = Promise.withResolvers<number | null>();
-  child.once('exit', ended.resolve);
-  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
-  child.kill('SIGTERM');
-  const code = await ended.promise;
-  clearTimeout(timer);
-  if (code !== 0) throw new Error(`the broker's stop was not clean: it ended with ${code ?? 'a signal'}`);
+  /** Launched, and answering. */
+  static async start(peer: Peer, options: BrokerOptions): Promise<BrokerProcess> {
+    const broker = await BrokerProcess.prepare(peer, options);
+    try {
+      broker.launch();
+      await broker.until(() => answers(broker.target), 'answer');
+    } catch (error) {
+      await broker.remove();
+      throw error;
+    }
+    return broker;
+  }
+
+  get target(): Target {
+    return { ...this.#launch.address, pid: this.#child?.pid };
+  }
+
+  launch(): void {
+    const { command, args } = pinned(this.#launch, this.#core);
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        this.#output = (this.#output + text).slice(-OUTPUT_CHARS_MAX);
+      });
+    child.once('error', (error) => (this.#output += error.message));
+    this.#child = child;
+  }
+
+  /** Time in ms from its launch, which is now, to the acknowledgement of the first message, the topic made on first use. */
+  async launchToFirstMessage(topic: string): Promise<number> {
+    const launchedMs = performance.now();
+    this.launch();
+    await this.until(() => produceFirst(this.target, topic), 'acknowledge a message');
+    return performance.now() - launchedMs;
+  }
+
+  async until(isSo: () => Promise<boolean>, what: string): Promise<void> {
+    const deadlineMs = performance.now() + START_MS_MAX;
+    while (!(await isSo())) {
+      if (this.#hasEnded()) throw new Error(`${this.peer.name} has ended\n${this.#output}`);
+      if (performance.now() > deadlineMs)
+        throw new Error(`${this.peer.name} did not ${what} within ${START_MS_MAX} ms\n${this.#output}`);
+      await sleep(START_POLL_MS);
+    }
+  }
+
+  /**
+   * With a SIGTERM, because only then a profile is written.
+   * @throws Error if it had ended before, or has to be killed
+   */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    if (this.#hasEnded()) throw new Error(`${this.peer.name} ended during the run\n${this.#output}`);
+    const ended = Promise.withResolvers<void>();
+    child.once('exit', () => ended.resolve());
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, STOP_MS_MAX);
+    child.kill('SIGTERM');
+    await ended.promise;
+    clearTimeout(timer);
+    if (late) throw new Error(`${this.peer.name} did not stop within ${STOP_MS_MAX} ms\n${this.#output}`);
+  }
+
+  /** Ends it if it runs, and its data. */
+  async remove(): Promise<void> {
+    try {
+      if (!this.#hasEnded()) await this.stop();
+    } finally {
+      process.off('exit', this.#abandon);
+      rmSync(this.folder, { recursive: true, force: true });
+    }
+  }
+
+  #hasEnded(): boolean {
+    const child = this.#child;
+    return child !== undefined && (child.exitCode !== null || child.signalCode !== null);
+  }
+
+  readonly #abandon = (): void => {
+    this.#child?.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  };
 }

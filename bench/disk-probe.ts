@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import {
   closeSync,
   fdatasyncSync,
@@ -10,6 +11,9 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { dirtyBytes } from './generator/process-stats.ts';
 
 const MIB = 1024 * 1024;
 const BLOCK_BYTES = 4096;
@@ -60,6 +64,20 @@ export function touchPageCache(folder: string, bytes: number): number {
     closeSync(descriptor);
     rmSync(file);
   }
+}
+
+/** What may stay in memory unwritten before a round; far below what makes writers wait. */
+const DIRTY_BYTES_MAX = 128 * MIB;
+const SETTLE_MS_MAX = 10_000;
+const SETTLE_POLL_MS = 20;
+
+/** Has the system write what earlier rounds left in the page cache, so that no round pays for another one's data. */
+export async function settleDisk(): Promise<void> {
+  if ((dirtyBytes() ?? 0) <= DIRTY_BYTES_MAX) return;
+  const sync = spawn('sync', { stdio: 'ignore' });
+  sync.once('error', () => undefined);
+  const deadlineMs = performance.now() + SETTLE_MS_MAX;
+  while ((dirtyBytes() ?? 0) > DIRTY_BYTES_MAX && performance.now() < deadlineMs) await sleep(SETTLE_POLL_MS);
 }
 
 const CACHE_BLOCK = Buffer.alloc(CACHE_WRITE_BYTES, 0x5a);

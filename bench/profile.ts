@@ -1,8 +1,14 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-import { REPOSITORY } from './broker-process.ts';
+import { BrokerProcess } from './broker-process.ts';
+import { REPOSITORY } from './commands.ts';
+import type { Turns } from './compare.ts';
 import type { Figures } from './generator/job.ts';
+import { Bench, type MeasureOptions, type Round } from './measure.ts';
+import { polylog } from './peers/polylog.ts';
+import type { Workload } from './workloads.ts';
 
 const LINES_MAX = 30;
 /** V8's names for time that is no function's; idle time is left out of all shares. */
@@ -22,8 +28,32 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
+/** Runs a workload against a Polylog of its own, and says where that spent its time. */
+export async function profileWorkload(
+  workload: Workload,
+  options: MeasureOptions & { readonly rounds: number },
+): Promise<{ readonly turns: Turns; readonly text: string }> {
+  const profileFolder = mkdtempSync(path.join(tmpdir(), 'polylog-profile-'));
+  try {
+    const settings = workload.settings?.polylog ?? {};
+    const broker = await BrokerProcess.start(polylog, { settings, pin: options.pin, profileFolder });
+    const rounds: Round[] = [];
+    try {
+      const bench = new Bench(workload, broker, options);
+      for (let round = 0; round < options.rounds; round++) rounds.push(await bench.turn());
+      await bench.end();
+    } finally {
+      await broker.remove();
+    }
+    const figures = rounds.flatMap((round) => (round.figures === undefined ? [] : [round.figures]));
+    return { turns: { peer: polylog, rounds }, text: describeProfile(profileFolder, figures) };
+  } finally {
+    rmSync(profileFolder, { recursive: true, force: true });
+  }
+}
+
 /** The profile that a broker has left in an otherwise empty folder, as text: its main thread while the rounds were measured. */
-export function describeProfile(folder: string, rounds: readonly Figures[]): string {
+function describeProfile(folder: string, rounds: readonly Figures[]): string {
   const files = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
   const profiles = files.map((name) => JSON.parse(readFileSync(path.join(folder, name), 'utf8')) as Profile);
   // Workers write profiles, too; the main thread's is the busiest.

@@ -1,132 +1,219 @@
-import type { Flush } from './generator/admin.ts';
-import type { FetchJob, LatencyJob, ProduceJob } from './generator/job.ts';
+import type {
+  FanOutJob,
+  FetchJob,
+  LatencyJob,
+  ProduceJob,
+  StockConsumeJob,
+  StockProduceJob,
+} from './generator/job.ts';
+import type { JavaWork } from './java-tools.ts';
+import type { Flush, PeerName } from './peers/peer.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-export type Metric = 'requestsPerSecond' | 'megabytesPerSecond' | 'p50Ms' | 'p99Ms';
+type Own<J, Left extends string = never> = Omit<J, 'target' | 'topic' | 'limits' | 'partitions' | Left>;
 
-/** What the design's throw-away prototype reached, and with it the least that is expected here. */
-export interface PrototypeFigure {
-  readonly metric: Metric;
-  readonly value: number;
-}
+/** One of the generator's jobs, without what the harness knows better. */
+export type RawWork =
+  | Own<ProduceJob>
+  | Own<FetchJob>
+  | Own<LatencyJob>
+  | Own<FanOutJob>
+  | Own<StockProduceJob>
+  | (Own<StockConsumeJob, 'recordCount'> & { readonly logBytes: number });
 
-type Own<J> = Omit<J, 'target' | 'topic' | 'limits'>;
+/** What concerns the process alone. */
+export type ProcessWork =
+  /** From the launch on an empty folder to the first acknowledged message. */
+  | { readonly kind: 'start' }
+  /** Memory of a fresh broker to which nothing has been said. */
+  | { readonly kind: 'idle'; readonly afterMs: number };
 
 export interface Workload {
   readonly name: string;
+  /** What is done, for the reader of a table. */
+  readonly says: string;
   readonly flush: Flush;
   readonly partitions: number;
-  readonly job: Own<ProduceJob> | Own<FetchJob> | Own<LatencyJob>;
-  /** Flags for a broker that is started for this workload. */
-  readonly brokerSettings?: readonly string[];
-  /** Several where the design gives several; of a range, the end that is easier to reach. */
-  readonly prototype: readonly PrototypeFigure[];
+  readonly work: RawWork | JavaWork | ProcessWork;
+  /** Flags for brokers that are started for this workload. */
+  readonly settings?: Readonly<Partial<Record<PeerName, Readonly<Record<string, string>>>>>;
+  /** Measures so many times as long as others: rare events need time to be seen. */
+  readonly times?: number;
 }
 
-const SMALL = { batchBytes: 0, recordBytes: 100 };
-/** Batches of larger sizes hold records of about 1 KiB. */
-const batchOf = (batchBytes: number) => ({ batchBytes, recordBytes: Math.min(KIB, batchBytes - 64) - 12 });
-
-/** One connection that keeps so many requests in flight. */
-function pipelined(
-  name: string,
-  { batch, window, partitions = 1 }: { batch: typeof SMALL; window: number; partitions?: number },
-  ...prototype: readonly PrototypeFigure[]
-): Workload {
-  const job = { kind: 'produce' as const, partitions, connections: 1, window, batch };
-  return { name, flush: 'os', partitions, job, prototype };
+interface ProduceShape {
+  readonly recordBytes: number;
+  readonly batchBytes: number;
+  readonly partitions: number;
+  readonly connections: number;
+  readonly window: number;
+  readonly flush: Flush;
+  readonly acks: -1 | 1;
+  readonly codec: 'none' | 'lz4';
 }
 
-/** Connections that each wait for one answer before they send the next message. */
-function waiting(
-  name: string,
-  { connections, partitions, flush }: { connections: number; partitions: number; flush: Flush },
-  ...prototype: readonly PrototypeFigure[]
-): Workload {
-  const job = { kind: 'produce' as const, partitions, connections, window: 1, batch: SMALL };
-  return { name, flush, partitions, job, prototype };
+/** The baseline: all other workloads that produce move one of its axes, or two that belong together. */
+const BASELINE: ProduceShape = {
+  recordBytes: KIB,
+  /** As the Java producer's `batch.size`; */
+  batchBytes: 16 * KIB,
+  partitions: 6,
+  connections: 8,
+  /** and its `max.in.flight.requests.per.connection`. */
+  window: 5,
+  flush: 'os',
+  acks: -1,
+  codec: 'none',
+};
+
+function produce(name: string, says: string, moved: Partial<ProduceShape> = {}): Workload {
+  const shape = { ...BASELINE, ...moved };
+  const { connections, window, acks, recordBytes, batchBytes, codec } = shape;
+  const batch = { batchBytes, recordBytes, codec };
+  const work = { kind: 'produce' as const, connections, window, acks, batch };
+  return { name, says, flush: shape.flush, partitions: shape.partitions, work };
 }
 
-/** In the page cache, and below the broker's `hot.bytes`: repeated reads of it are hot. */
-const FETCHED_LOG_BYTES = 128 * MIB;
-/** Nothing is hot: every read goes the way of old records, though the page cache has them. */
-const NOTHING_HOT = ['--hot-bytes', '0'];
+/** Each connection sends one message and waits for its answer. */
+const UNBATCHED = { batchBytes: 0, window: 1 };
 
 function fetching(
   name: string,
-  { responseBytes, connections, hot }: { responseBytes: number; connections: number; hot: boolean },
-  ...prototype: readonly PrototypeFigure[]
+  says: string,
+  shape: { batch: number; response: number; logBytes: number },
 ): Workload {
-  const batch = batchOf(16 * KIB);
-  const batchCount = FETCHED_LOG_BYTES / batch.batchBytes;
-  const job = { kind: 'fetch' as const, connections, responseBytes, batch, batchCount };
-  return {
-    name,
+  const batch = { batchBytes: shape.batch, recordBytes: shape.batch === 0 ? KIB : KIB - 12 };
+  const batchCount = Math.floor(shape.logBytes / Math.max(shape.batch, KIB));
+  const work = { kind: 'fetch' as const, connections: 8, responseBytes: shape.response, batch, batchCount };
+  return { name, says, flush: 'os', partitions: 1, work };
+}
+
+function latency(messagesPerSecond: number, name: string): Workload {
+  const work = { kind: 'latency' as const, messagesPerSecond, batch: { batchBytes: 0, recordBytes: KIB } };
+  const says = `end to end, ${messagesPerSecond.toLocaleString('en')} messages of 1 KiB a second, unbatched`;
+  return { name, says, flush: 'os', partitions: 1, work, times: 3 };
+}
+
+const STOCK_BATCH = { batchBytes: 16 * KIB, recordBytes: KIB };
+const STOCK_LOG_BYTES = 384 * MIB;
+
+function stockProduce(client: StockProduceJob['client'], says: string): Workload {
+  const work = {
+    kind: 'stock-produce' as const,
+    client,
+    batch: STOCK_BATCH,
+    messagesPerCall: 100,
+    callsInFlight: 5,
+  };
+  return { name: `${client}-produce`, says, flush: 'os', partitions: 6, work };
+}
+
+function stockConsume(client: StockConsumeJob['client'], says: string): Workload {
+  const work = { kind: 'stock-consume' as const, client, batch: STOCK_BATCH, logBytes: STOCK_LOG_BYTES };
+  return { name: `${client}-consume`, says, flush: 'os', partitions: 6, work };
+}
+
+function java(name: string, says: string, work: JavaWork, partitions = 6): Workload {
+  return { name, says, flush: 'os', partitions, work };
+}
+
+const RAW: readonly Workload[] = [
+  produce('produce-1k', 'the baseline: 1 KiB records in batches of 16 KiB, 6 partitions, acks=all'),
+  produce('produce-100b', 'records of 100 B, in batches of 16 KiB', { recordBytes: 100 }),
+  produce('produce-10k', 'records of 10 KiB, one per batch', { recordBytes: 10 * KIB }),
+  produce('produce-64k', 'batches of 64 KiB', { batchBytes: 64 * KIB }),
+  produce('produce-1m', 'batches of 1 MiB less 64 bytes', { batchBytes: MIB - 64, window: 2 }),
+  produce('produce-1p', '1 partition', { partitions: 1 }),
+  produce('produce-100p', '100 partitions', { partitions: 100 }),
+  produce('produce-1000p', '1,000 partitions', { partitions: 1000 }),
+  produce('produce-acks1', 'acks=1', { acks: 1 }),
+  produce('produce-lz4', 'batches compressed with lz4', { codec: 'lz4' }),
+  produce('unbatched-100c', 'one message of 1 KiB per request, 100 connections', {
+    ...UNBATCHED,
+    connections: 100,
+  }),
+  produce('unbatched-1000c', 'one message of 1 KiB per request, 1,000 connections', {
+    ...UNBATCHED,
+    connections: 1000,
+  }),
+  fetching('fetch-1k', 'single messages of 1 KiB', { batch: 0, response: KIB, logBytes: 16 * MIB }),
+  fetching('fetch-16k', 'one batch of 16 KiB', { batch: 16 * KIB, response: 16 * KIB, logBytes: 128 * MIB }),
+  fetching('fetch-64k', 'one batch of 64 KiB', { batch: 64 * KIB, response: 64 * KIB, logBytes: 128 * MIB }),
+  fetching('fetch-1m', 'catch-up from the start: 1 MiB of batches of 16 KiB', {
+    batch: 16 * KIB,
+    response: MIB,
+    logBytes: 128 * MIB,
+  }),
+  {
+    name: 'fan-out-5',
+    says: 'five readers of one partition follow its producer; what they receive together',
     flush: 'os',
     partitions: 1,
-    job,
-    prototype,
-    ...(hot ? {} : { brokerSettings: NOTHING_HOT }),
-  };
-}
-
-function latency(name: string, flush: Flush, ...prototype: readonly PrototypeFigure[]): Workload {
-  const job = { kind: 'latency' as const, messagesPerSecond: 1000, batch: SMALL };
-  return { name, flush, partitions: 1, job, prototype };
-}
-
-/** The figures of DESIGN.md, "The hot path", beside the workloads that they were measured with. */
-export const WORKLOADS: readonly Workload[] = [
-  pipelined('produce-100b', { batch: SMALL, window: 500 }, { metric: 'requestsPerSecond', value: 200_000 }),
-  pipelined('produce-100b-6p', { batch: SMALL, window: 500, partitions: 6 }),
-  pipelined('produce-100b-100p', { batch: SMALL, window: 500, partitions: 100 }),
-  pipelined('produce-1k', { batch: batchOf(KIB), window: 256 }),
-  pipelined(
-    'produce-16k',
-    { batch: batchOf(16 * KIB), window: 64 },
-    { metric: 'megabytesPerSecond', value: 800 },
-  ),
-  pipelined('produce-16k-6p', { batch: batchOf(16 * KIB), window: 66, partitions: 6 }),
-  pipelined('produce-16k-100p', { batch: batchOf(16 * KIB), window: 100, partitions: 100 }),
-  pipelined('produce-64k', { batch: batchOf(64 * KIB), window: 16 }),
-  pipelined('produce-1m', { batch: batchOf(MIB), window: 4 }, { metric: 'megabytesPerSecond', value: 1700 }),
-  waiting(
-    'produce-waiting',
-    { connections: 100, partitions: 1, flush: 'os' },
-    { metric: 'requestsPerSecond', value: 100_000 },
-  ),
-  waiting('produce-waiting-6p', { connections: 100, partitions: 6, flush: 'os' }),
-  waiting('produce-waiting-100p', { connections: 100, partitions: 100, flush: 'os' }),
-  fetching(
-    'fetch-1m',
-    { responseBytes: MIB, connections: 4, hot: true },
-    { metric: 'megabytesPerSecond', value: 2300 },
-  ),
-  fetching('fetch-1m-1c', { responseBytes: MIB, connections: 1, hot: true }),
-  fetching(
-    'fetch-16k',
-    { responseBytes: 16 * KIB, connections: 4, hot: true },
-    { metric: 'megabytesPerSecond', value: 1500 },
-  ),
-  fetching('fetch-1m-cold', { responseBytes: MIB, connections: 4, hot: false }),
-  fetching('fetch-16k-cold', { responseBytes: 16 * KIB, connections: 4, hot: false }),
-  latency('latency', 'os', { metric: 'p50Ms', value: 0.2 }, { metric: 'p99Ms', value: 1.6 }),
-  latency('latency-fsync', 'fsync'),
-  waiting('os-1p', { connections: 32, partitions: 1, flush: 'os' }),
-  waiting('os-4p', { connections: 32, partitions: 4, flush: 'os' }),
-  waiting('os-100p', { connections: 32, partitions: 100, flush: 'os' }),
-  waiting(
-    'fsync-1p',
-    { connections: 32, partitions: 1, flush: 'fsync' },
-    { metric: 'requestsPerSecond', value: 30_000 },
-    { metric: 'p50Ms', value: 1.3 },
-  ),
-  waiting(
-    'fsync-4p',
-    { connections: 32, partitions: 4, flush: 'fsync' },
-    { metric: 'requestsPerSecond', value: 17_000 },
-  ),
-  waiting('fsync-100p', { connections: 32, partitions: 100, flush: 'fsync' }),
+    work: { kind: 'fan-out', consumers: 5, batch: { batchBytes: 16 * KIB, recordBytes: KIB } },
+  },
+  latency(1000, 'latency-1k'),
+  latency(10_000, 'latency-10k'),
+  produce('defaults', 'each with its own default: Polylog syncs before it acknowledges, Kafka does not', {
+    flush: 'default',
+  }),
 ];
+
+const PROCESS: readonly Workload[] = [
+  {
+    name: 'start',
+    says: 'launch on an empty folder to the first acknowledged message',
+    flush: 'default',
+    partitions: 1,
+    work: { kind: 'start' },
+  },
+  {
+    name: 'idle',
+    says: 'resident memory of a fresh broker that nobody has talked to',
+    flush: 'default',
+    partitions: 0,
+    work: { kind: 'idle', afterMs: 3000 },
+  },
+];
+
+const STOCK: readonly Workload[] = [
+  java('java-produce', "Kafka's ProducerPerformance, 1 KiB records, as it comes", {
+    kind: 'java-produce',
+    recordBytes: KIB,
+    records: 400_000,
+    warmupRecords: 150_000,
+  }),
+  java('java-consume', "Kafka's ConsumerPerformance, as it comes", {
+    kind: 'java-consume',
+    batch: STOCK_BATCH,
+    logBytes: 512 * MIB,
+  }),
+  java(
+    'java-latency',
+    "Kafka's EndToEndLatency: one message at a time",
+    { kind: 'java-latency', recordBytes: KIB, records: 3000 },
+    1,
+  ),
+  stockProduce('platformatic', '@platformatic/kafka: 5 sends of 100 records of 1 KiB in flight'),
+  stockConsume('platformatic', '@platformatic/kafka: a stream of the whole topic'),
+  stockProduce('kafkajs', 'KafkaJS: 5 sends of 100 records of 1 KiB in flight'),
+  stockConsume('kafkajs', 'KafkaJS: eachBatch over the whole topic'),
+];
+
+const FSYNC: readonly Workload[] = [
+  produce('fsync-1p', 'fdatasync before each answer, one message per request, 32 connections, 1 partition', {
+    ...UNBATCHED,
+    connections: 32,
+    partitions: 1,
+    flush: 'fsync',
+  }),
+  produce('fsync-100p', 'the same over 100 partitions', {
+    ...UNBATCHED,
+    connections: 100,
+    partitions: 100,
+    flush: 'fsync',
+  }),
+];
+
+export const WORKLOADS: readonly Workload[] = [...PROCESS, ...RAW, ...FSYNC, ...STOCK];

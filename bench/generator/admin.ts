@@ -11,40 +11,78 @@ import {
   listOffsets,
   metadata,
   OFFSET_LATEST,
+  produce,
   type Api,
 } from '@polylog/kafka-protocol';
 
 import type { Address } from './connection.ts';
 import { errorNameOf } from './errors.ts';
+import { prepareBatch } from './requests.ts';
 
 const REQUEST_MS_MAX = 15_000;
 const LEADERS_MS_MAX = 15_000;
 const LEADERS_POLL_MS = 20;
-const INVALID_CONFIG = 40;
 
-/** What an acknowledgement promises: the disk, or the operating system. */
-export type Flush = 'fsync' | 'os';
+/** Of a topic, in the terms of Kafka's CreateTopics. */
+export type TopicConfig = Readonly<Record<string, string>>;
 
-/** Topics are named in Kafka's terms where a broker does not know Polylog's `flush`. */
-const FLUSH_CONFIGS: Readonly<Record<'polylog' | 'kafka', Readonly<Record<Flush, Record<string, string>>>>> =
-  {
-    polylog: { os: { flush: 'os' }, fsync: { flush: 'fsync' } },
-    kafka: { os: {}, fsync: { 'flush.messages': '1' } },
-  };
-
-/** Creates a topic and waits until all of its partitions have a leader. */
+/** Creates a topic and waits until the leaders of all of its partitions answer for them: Kafka does both in the background. */
 export async function createTopic(
   address: Address,
-  topic: { readonly name: string; readonly partitions: number; readonly flush: Flush },
+  topic: { readonly name: string; readonly partitions: number; readonly config: TopicConfig },
 ): Promise<void> {
-  let errorCode = await tryCreate(address, topic, FLUSH_CONFIGS.polylog[topic.flush]);
-  if (errorCode === INVALID_CONFIG)
-    errorCode = await tryCreate(address, topic, FLUSH_CONFIGS.kafka[topic.flush]);
-  check(errorCode, `creating ${topic.name}`);
+  const { name, partitions, config } = topic;
+  const { topics } = await ask(address, createTopics, 5, {
+    topics: [
+      {
+        name,
+        numPartitions: partitions,
+        replicationFactor: 1,
+        assignments: [],
+        configs: Object.entries(config).map(([key, value]) => ({ name: key, value })),
+      },
+    ],
+    timeoutMs: REQUEST_MS_MAX,
+  });
+  check(topics[0]!.errorCode, `creating ${name}`);
   const deadlineMs = performance.now() + LEADERS_MS_MAX;
-  while (!(await hasLeaders(address, topic))) {
-    if (performance.now() > deadlineMs) throw new Error(`${topic.name} has partitions without a leader`);
+  for (;;) {
+    const ends = await endOffsets(address, name, partitions);
+    if (ends.every(({ errorCode }) => errorCode === 0)) return;
+    if (performance.now() > deadlineMs) throw new Error(`${name} has partitions without a leader`);
     await sleep(LEADERS_POLL_MS);
+  }
+}
+
+/** Whether a broker answers at this address, and knows of itself. */
+export async function answers(address: Address): Promise<boolean> {
+  try {
+    const { brokers } = await ask(address, metadata, 9, { topics: [], allowAutoTopicCreation: false });
+    return brokers.length > 0;
+  } catch {
+    // Not yet: nothing listens, or it closes connections.
+    return false;
+  }
+}
+
+/** One attempt to write one record as a client with an unknown topic does it: the broker is to create it. */
+export async function produceFirst(address: Address, topic: string): Promise<boolean> {
+  try {
+    const { topics } = await ask(address, metadata, 9, {
+      topics: [{ name: topic }],
+      allowAutoTopicCreation: true,
+    });
+    if (topics[0]?.errorCode !== 0) return false;
+    const { bytes } = prepareBatch({ batchBytes: 0, recordBytes: 10 }, Date.now());
+    const { responses } = await ask(address, produce, 9, {
+      acks: -1,
+      timeoutMs: REQUEST_MS_MAX,
+      topicData: [{ name: topic, partitionData: [{ index: 0, records: bytes }] }],
+    });
+    return responses[0]?.partitionResponses[0]?.errorCode === 0;
+  } catch {
+    // Not yet, as above.
+    return false;
   }
 }
 
@@ -58,52 +96,23 @@ export async function deleteTopic(address: Address, name: string): Promise<void>
 
 /** The records that a topic holds, by the ends of its partitions; it must not have been cut at its start. */
 export async function countRecords(address: Address, name: string, partitions: number): Promise<number> {
-  const { topics } = await ask(address, listOffsets, 6, {
-    topics: [
-      {
-        name,
-        partitions: Array.from({ length: partitions }, (_, partitionIndex) => ({
-          partitionIndex,
-          timestamp: OFFSET_LATEST,
-        })),
-      },
-    ],
-  });
   let records = 0;
-  for (const { errorCode, offset } of topics.flatMap((topic) => topic.partitions)) {
+  for (const { errorCode, offset } of await endOffsets(address, name, partitions)) {
     check(errorCode, `listing the offsets of ${name}`);
     records += offset;
   }
   return records;
 }
 
-async function tryCreate(
+async function endOffsets(
   address: Address,
-  { name, partitions }: { readonly name: string; readonly partitions: number },
-  configs: Readonly<Record<string, string>>,
-): Promise<number> {
-  const { topics } = await ask(address, createTopics, 5, {
-    topics: [
-      {
-        name,
-        numPartitions: partitions,
-        replicationFactor: 1,
-        assignments: [],
-        configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
-      },
-    ],
-    timeoutMs: REQUEST_MS_MAX,
-  });
-  return topics[0]!.errorCode;
-}
-
-async function hasLeaders(
-  address: Address,
-  { name, partitions }: { readonly name: string; readonly partitions: number },
-): Promise<boolean> {
-  const { topics } = await ask(address, metadata, 9, { topics: [{ name }], allowAutoTopicCreation: false });
-  const found = topics[0]?.partitions ?? [];
-  return found.length === partitions && found.every(({ leaderId }) => leaderId >= 0);
+  name: string,
+  partitions: number,
+): Promise<{ readonly errorCode: number; readonly offset: number }[]> {
+  const indexes = Array.from({ length: partitions }, (_, partitionIndex) => partitionIndex);
+  const asked = indexes.map((partitionIndex) => ({ partitionIndex, timestamp: OFFSET_LATEST }));
+  const { topics } = await ask(address, listOffsets, 6, { topics: [{ name, partitions: asked }] });
+  return topics.flatMap((topic) => topic.partitions);
 }
 
 function check(errorCode: number, what: string): void {

@@ -19,13 +19,15 @@ export interface FetchSenderOptions {
   /** Reading begins anew at offset 0 from here; infinity for one who follows the end. */
   readonly endOffset: number;
   /** Whole batches arrived, the first one at `offset`. */
-  readonly received: (fetched: {
-    readonly offset: number;
-    readonly batches: number;
-    readonly recordBytes: number;
-    readonly latencyMs: number;
-    readonly nowMs: number;
-  }) => void;
+  readonly received: (fetched: Fetched) => void;
+}
+
+export interface Fetched {
+  readonly offset: number;
+  readonly batches: number;
+  readonly recordBytes: number;
+  readonly latencyMs: number;
+  readonly nowMs: number;
 }
 
 /** One connection with one fetch in flight. */

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 /** Linux reports times to programs in this unit on every architecture (USER_HZ). */
 const TICKS_PER_SECOND = 100;
@@ -30,10 +30,42 @@ export function busySecondsOfMachine(): number | undefined {
   return (user + nice + system + irq + softirq) / TICKS_PER_SECOND;
 }
 
-/** The most memory that a process has had resident, in bytes (VmHWM). */
-export function peakResidentBytesOf(pid: number): number | undefined {
-  const match = /^VmHWM:\s+(\d+) kB$/m.exec(readProc(`/proc/${pid}/status`) ?? '');
-  return match === null ? undefined : Number(match[1]) * 1024;
+/** Memory of a process in bytes. */
+export interface Resident {
+  readonly now: number;
+  /** The most that it has had since its start, or since {@link forgetPeak}. */
+  readonly peak: number;
+}
+
+/** Undefined where /proc does not tell. */
+export function residentBytesOf(pid: number): Resident | undefined {
+  const status = readProc(`/proc/${pid}/status`) ?? '';
+  const of = (field: string): number | undefined => {
+    const match = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status);
+    return match === null ? undefined : Number(match[1]) * 1024;
+  };
+  const now = of('VmRSS');
+  const peak = of('VmHWM');
+  return now === undefined || peak === undefined ? undefined : { now, peak };
+}
+
+/** The peak of a process counts from what it has now (proc_pid_clear_refs(5)); without the right to say so it stays. */
+export function forgetPeak(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'EACCES') throw error;
+  }
+}
+
+/** What the page cache has not yet written to the disk, in bytes; undefined where /proc does not tell. */
+export function dirtyBytes(): number | undefined {
+  const meminfo = readProc('/proc/meminfo');
+  if (meminfo === undefined) return undefined;
+  let kib = 0;
+  for (const [, value] of meminfo.matchAll(/^(?:Dirty|Writeback):\s+(\d+) kB$/gm)) kib += Number(value);
+  return kib * 1024;
 }
 
 function readProc(file: string): string | undefined {

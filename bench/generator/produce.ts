@@ -4,6 +4,7 @@ import {
   CORRELATION_ID_AT,
   produceFrame,
   producePositions,
+  type Acks,
   type PreparedBatch,
   type ProducePositions,
 } from './requests.ts';
@@ -11,25 +12,29 @@ import type { Run } from './run.ts';
 
 export interface ProduceSenderOptions {
   readonly topic: string;
-  readonly partitions: number;
-  /** The partition of the first request; the others follow in turn. */
-  readonly firstPartition: number;
+  /** The partitions that requests go to, in turn. */
+  readonly partitions: readonly number[];
   readonly batch: PreparedBatch;
+  readonly acks?: Acks;
   /** Requests in flight at most. */
   readonly window: number;
   /** Sends another request for each that was answered, and counts the answers; else the owner sends and counts. */
   readonly refill: boolean;
+  /** For an owner that sends: answers have arrived. */
+  readonly answered?: () => void;
 }
 
 /**
- * One connection with a ring of finished frames, one per request in flight. A frame whose request has been answered has left the
- * socket, so its place can be sent again with another correlation id: a train of requests is one write, without a copy.
+ * One connection with a ring of finished frames, one per request in flight and per partition at least. A frame whose request has
+ * been answered has left the socket, so its place can be sent again with another correlation id: a train of requests is one
+ * write, without a copy.
  */
 export class ProduceSender implements FrameListener {
   readonly #run: Run;
   readonly #options: ProduceSenderOptions;
   readonly #positions: ProducePositions;
   readonly #ring: Buffer;
+  readonly #slots: number;
   readonly #frameBytes: number;
   readonly #sentAtMs: Float64Array;
   #connection: RawConnection | undefined;
@@ -37,16 +42,17 @@ export class ProduceSender implements FrameListener {
   #answered = 0;
 
   private constructor(run: Run, options: ProduceSenderOptions) {
-    const { topic, partitions, firstPartition, batch, window } = options;
+    const { topic, partitions, batch, window, acks } = options;
     this.#run = run;
     this.#options = options;
     this.#positions = producePositions(topic);
-    const frames = Array.from({ length: window }, (_, slot) =>
-      produceFrame(topic, (firstPartition + slot) % partitions, batch.bytes),
+    this.#slots = partitions.length * Math.ceil(window / partitions.length);
+    const frames = Array.from({ length: this.#slots }, (_, slot) =>
+      produceFrame(topic, partitions[slot % partitions.length]!, batch.bytes, acks),
     );
     this.#ring = Buffer.concat(frames);
-    this.#frameBytes = this.#ring.length / window;
-    this.#sentAtMs = new Float64Array(window);
+    this.#frameBytes = this.#ring.length / this.#slots;
+    this.#sentAtMs = new Float64Array(this.#slots);
   }
 
   static async open(address: Address, run: Run, options: ProduceSenderOptions): Promise<ProduceSender> {
@@ -67,30 +73,30 @@ export class ProduceSender implements FrameListener {
 
   /** When the request with that number (from 0) was sent, if it is among the last `window` ones. */
   sentAtMs(sequence: number): number {
-    return this.#sentAtMs[sequence % this.#options.window]!;
+    return this.#sentAtMs[sequence % this.#slots]!;
   }
 
   /** At most {@link free}. */
   send(count: number): void {
     const connection = this.#connection;
     if (connection === undefined || count === 0) return;
-    const { window } = this.#options;
+    const slots = this.#slots;
     const nowMs = performance.now();
-    const first = this.#sent % window;
+    const first = this.#sent % slots;
     for (let index = 0; index < count; index++) {
-      const slot = this.#sent % window;
+      const slot = this.#sent % slots;
       this.#ring.writeInt32BE(correlationIdOf(this.#sent++), slot * this.#frameBytes + CORRELATION_ID_AT);
       this.#sentAtMs[slot] = nowMs;
     }
     this.#run.sent(count);
     const end = first + count;
-    if (end <= window) {
+    if (end <= slots) {
       connection.write(this.#ring.subarray(first * this.#frameBytes, end * this.#frameBytes));
       return;
     }
     connection.cork();
     connection.write(this.#ring.subarray(first * this.#frameBytes));
-    connection.write(this.#ring.subarray(0, (end - window) * this.#frameBytes));
+    connection.write(this.#ring.subarray(0, (end - slots) * this.#frameBytes));
     connection.uncork();
   }
 
@@ -112,12 +118,14 @@ export class ProduceSender implements FrameListener {
     }
     const latencyMs = performance.now() - this.sentAtMs(this.#answered);
     this.#answered++;
-    if (this.#options.refill) this.#run.count(this.#options.batch.bytes.length, latencyMs);
+    const { batch, refill } = this.#options;
+    if (refill) this.#run.count({ bytes: batch.bytes.length, messages: batch.recordCount, latencyMs });
     this.#run.answered();
   }
 
   turn(): void {
     if (this.#options.refill && this.#run.sending) this.send(this.free);
+    this.#options.answered?.();
   }
 
   closed(error: Error | undefined): void {

@@ -8,6 +8,9 @@ import {
 } from '@polylog/kafka-protocol';
 import { buildBatch } from '@polylog/record';
 
+/** What a producer waits for: all in-sync replicas, or the leader. */
+export type Acks = -1 | 1;
+
 /** The last versions that name topics by name: every broker since Kafka 2.8 serves them. */
 const PRODUCE_VERSION = 12;
 const FETCH_VERSION = 12;
@@ -19,10 +22,11 @@ export const CORRELATION_ID_AT = FRAME_LENGTH_BYTES + 4;
 
 /** A batch that stands for all others: opaque to a broker but for its header and its CRC. */
 export interface BatchShape {
-  /** Target size of the batch; it is the largest one that does not exceed it, or one record of `recordBytes`. */
+  /** Target size of the batch before compression; it is the largest one that does not exceed it, or one record. */
   readonly batchBytes: number;
   /** Size of each record's value. */
   readonly recordBytes: number;
+  readonly codec?: 'none' | 'lz4';
 }
 
 export interface PreparedBatch {
@@ -34,18 +38,26 @@ export interface PreparedBatch {
 const RECORD_OVERHEAD_BYTES_MAX = 12;
 const BATCH_HEADER_BYTES = 61;
 
-export function prepareBatch({ batchBytes, recordBytes }: BatchShape, timestampMs: number): PreparedBatch {
+export function prepareBatch(
+  { batchBytes, recordBytes, codec = 'none' }: BatchShape,
+  timestampMs: number,
+): PreparedBatch {
   const recordCount = Math.max(
     1,
     Math.floor((batchBytes - BATCH_HEADER_BYTES) / (recordBytes + RECORD_OVERHEAD_BYTES_MAX)),
   );
-  const value = incompressible(recordBytes);
-  const records = Array.from({ length: recordCount }, () => ({ key: null, value, timestamp: timestampMs }));
-  return { bytes: buildBatch({ records }), recordCount };
+  const values = incompressible(recordBytes * recordCount);
+  if (codec !== 'none') halfRepeated(values);
+  const records = Array.from({ length: recordCount }, (_, index) => ({
+    key: null,
+    value: values.subarray(index * recordBytes, (index + 1) * recordBytes),
+    timestamp: timestampMs,
+  }));
+  return { bytes: buildBatch({ records, codec }), recordCount };
 }
 
-/** The same bytes in each run, without structure that a file system could compress. */
-function incompressible(bytes: number): Uint8Array {
+/** The same bytes in each run, without structure that a codec or a file system could use. */
+function incompressible(bytes: number): Buffer {
   const filled = Buffer.alloc(bytes);
   let state = 0x9e3779b9;
   for (let at = 0; at < bytes; at++) {
@@ -57,10 +69,18 @@ function incompressible(bytes: number): Uint8Array {
   return filled;
 }
 
+/** Every other run of 32 bytes says again what stood before it: compresses to somewhat over a half, like structured text. */
+function halfRepeated(bytes: Buffer): void {
+  for (let at = REPEAT_BYTES; at < bytes.length; at += 2 * REPEAT_BYTES)
+    bytes.copyWithin(at, at - REPEAT_BYTES, at);
+}
+
+const REPEAT_BYTES = 32;
+
 /** A finished frame; its correlation id is at {@link CORRELATION_ID_AT}. */
-export function produceFrame(topic: string, partition: number, records: Uint8Array): Buffer {
+export function produceFrame(topic: string, partition: number, records: Uint8Array, acks: Acks = -1): Buffer {
   const request = {
-    acks: -1,
+    acks,
     timeoutMs: REQUEST_TIMEOUT_MS,
     topicData: [{ name: topic, partitionData: [{ index: partition, records }] }],
   };

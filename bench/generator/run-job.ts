@@ -1,35 +1,44 @@
-import { FetchSender } from './fetch.ts';
-import type { FetchJob, Figures, Job, JobResult, LatencyJob, ProduceJob } from './job.ts';
+import { FetchSender, type Fetched } from './fetch.ts';
+import type { FanOutJob, FetchJob, Figures, Job, JobResult, LatencyJob, ProduceJob } from './job.ts';
 import { ProduceSender } from './produce.ts';
 import { prepareBatch, type PreparedBatch } from './requests.ts';
 import { Run } from './run.ts';
+import { runStockConsume, runStockProduce } from './stock-clients.ts';
 
-/** The long poll of the latency job: longer than the gap between two messages. */
+/** The long poll of those who follow the end of a log: longer than the gap between two messages. */
 const POLL_MS = 500;
 const POLL_BYTES_MAX = 1024 * 1024;
 /** Messages without acknowledgement at most; a broker that falls so far behind its producer has failed the job. */
 const LATENCY_WINDOW = 10_000;
 /** Node's timers are no finer; a late tick sends what has become due. */
 const TICK_MS = 1;
+/** How far the slowest consumer of a fan-out may be behind the producer: it reads what is in the page cache for certain. */
+const FAN_OUT_LAG_BYTES_MAX = 8 * 1024 * 1024;
+const FAN_OUT_WINDOW = 16;
 
 /** Runs a job to its end. Rejects on any error code, lost connection or missing answer: there are no figures with errors. */
 export async function runJob(job: Job): Promise<JobResult> {
   const run = new Run(job.limits, job.target.pid);
   const batch = prepareBatch(job.batch, Date.now());
-  const senders: { close(): void }[] = [];
+  const senders: Closeable[] = [];
   try {
     const figures = await execute(job, { run, batch, senders });
-    return { figures, requestsTotal: run.answeredTotal, recordsPerRequest: batch.recordCount };
+    const recordsPerRequest = job.kind === 'stock-produce' ? job.messagesPerCall : batch.recordCount;
+    return { figures, requestsTotal: run.answeredTotal, recordsPerRequest };
   } finally {
-    for (const sender of senders) sender.close();
+    for (const sender of senders) await sender.close();
   }
 }
 
-interface Running {
+interface Closeable {
+  close(): void | Promise<void>;
+}
+
+export interface Running {
   readonly run: Run;
   readonly batch: PreparedBatch;
   /** To be closed at the end. */
-  readonly senders: { close(): void }[];
+  readonly senders: Closeable[];
 }
 
 async function execute(job: Job, running: Running): Promise<Figures> {
@@ -40,21 +49,41 @@ async function execute(job: Job, running: Running): Promise<Figures> {
       return runFetch(job, running);
     case 'latency':
       return runLatency(job, running);
+    case 'fan-out':
+      return runFanOut(job, running);
+    case 'stock-produce':
+      return runStockProduce(job, running);
+    case 'stock-consume':
+      return runStockConsume(job, running);
   }
 }
 
 async function runProduce(job: ProduceJob, { run, batch, senders }: Running): Promise<Figures> {
-  const { target, topic, partitions, window } = job;
+  const { target, topic, window, acks = -1 } = job;
   const opened: ProduceSender[] = [];
   for (let index = 0; index < job.connections; index++) {
-    const options = { topic, partitions, firstPartition: index, batch, window, refill: true };
-    const sender = await ProduceSender.open(target, run, options);
+    const partitions = partitionsOf(index, job);
+    const sender = await ProduceSender.open(target, run, {
+      topic,
+      partitions,
+      batch,
+      acks,
+      window,
+      refill: true,
+    });
     opened.push(sender);
     senders.push(sender);
   }
   const figures = run.start();
   for (const sender of opened) sender.send(window);
   return figures;
+}
+
+/** Each partition belongs to a connection where there are enough of them, else each connection writes all. */
+function partitionsOf(connection: number, { partitions, connections }: ProduceJob): number[] {
+  if (connections >= partitions) return [connection % partitions];
+  const count = Math.ceil((partitions - connection) / connections);
+  return Array.from({ length: count }, (_, index) => connection + index * connections);
 }
 
 async function runFetch(job: FetchJob, { run, batch, senders }: Running): Promise<Figures> {
@@ -68,7 +97,7 @@ async function runFetch(job: FetchJob, { run, batch, senders }: Running): Promis
       // Spread over the log, so that connections do not read the same bytes at the same time.
       startOffset: Math.floor((batchCount * index) / connections) * batch.recordCount,
       endOffset: batchCount * batch.recordCount,
-      received: ({ recordBytes, latencyMs }) => run.count(recordBytes, latencyMs),
+      received: (fetched) => countFetched(run, batch, fetched),
     });
     opened.push(sender);
     senders.push(sender);
@@ -78,31 +107,41 @@ async function runFetch(job: FetchJob, { run, batch, senders }: Running): Promis
   return figures;
 }
 
-async function runLatency(job: LatencyJob, { run, batch, senders }: Running): Promise<Figures> {
-  const { target, topic, messagesPerSecond } = job;
-  const producer = await ProduceSender.open(target, run, {
-    topic,
-    partitions: 1,
-    firstPartition: 0,
-    batch,
-    window: LATENCY_WINDOW,
-    refill: false,
-  });
-  senders.push(producer);
-  const fetcher = await FetchSender.open(target, run, {
+function countFetched(run: Run, { recordCount }: PreparedBatch, fetched: Fetched): void {
+  const { batches, recordBytes, latencyMs } = fetched;
+  run.count({ bytes: recordBytes, messages: batches * recordCount, latencyMs });
+}
+
+/** Reads partition 0 from its beginning and on, as it grows. */
+async function openFollower(
+  { target, topic }: LatencyJob | FanOutJob,
+  { run, batch, senders }: Running,
+  received: (fetched: Fetched) => void,
+): Promise<FetchSender> {
+  const follower = await FetchSender.open(target, run, {
     shape: { topic, partition: 0, bytesMax: POLL_BYTES_MAX, minBytes: 1, maxWaitMs: POLL_MS },
     batchBytes: batch.bytes.length,
-    recordsPerBatch: 1,
+    recordsPerBatch: batch.recordCount,
     startOffset: 0,
     endOffset: Infinity,
-    received({ offset, batches, nowMs }) {
-      for (let index = offset; index < offset + batches; index++)
-        run.count(batch.bytes.length, nowMs - producer.sentAtMs(index));
-    },
+    received,
   });
-  senders.push(fetcher);
+  senders.push(follower);
+  return follower;
+}
+
+async function runLatency(job: LatencyJob, running: Running): Promise<Figures> {
+  const { target, topic, messagesPerSecond } = job;
+  const { run, batch, senders } = running;
+  const one = { topic, partitions: [0], batch, window: LATENCY_WINDOW, refill: false };
+  const producer = await ProduceSender.open(target, run, one);
+  senders.push(producer);
+  const follower = await openFollower(job, running, ({ offset, batches, nowMs }) => {
+    for (let index = offset; index < offset + batches; index++)
+      run.count({ bytes: batch.bytes.length, messages: 1, latencyMs: nowMs - producer.sentAtMs(index) });
+  });
   const figures = run.start();
-  fetcher.send();
+  follower.send();
   const beganMs = performance.now();
   const ticks = setInterval(() => {
     const due = Math.floor(((performance.now() - beganMs) * messagesPerSecond) / 1000) - producer.sent;
@@ -110,4 +149,37 @@ async function runLatency(job: LatencyJob, { run, batch, senders }: Running): Pr
     else if (run.sending && due > 0) producer.send(due);
   }, TICK_MS);
   return figures.finally(() => clearInterval(ticks));
+}
+
+async function runFanOut(job: FanOutJob, running: Running): Promise<Figures> {
+  const { run, batch, senders } = running;
+  const received = new Float64Array(job.consumers);
+  const lagBatchesMax = Math.max(1, Math.floor(FAN_OUT_LAG_BYTES_MAX / batch.bytes.length));
+  const produce = (): void => {
+    const slowest = received.reduce((least, batches) => Math.min(least, batches), Infinity);
+    const allowed = slowest + lagBatchesMax - producer.sent;
+    if (run.sending) producer.send(Math.max(0, Math.min(producer.free, allowed)));
+  };
+  const producer = await ProduceSender.open(job.target, run, {
+    topic: job.topic,
+    partitions: [0],
+    batch,
+    window: FAN_OUT_WINDOW,
+    refill: false,
+    answered: produce,
+  });
+  senders.push(producer);
+  const followers: FetchSender[] = [];
+  for (let index = 0; index < job.consumers; index++) {
+    const follower = await openFollower(job, running, (fetched) => {
+      received[index]! += fetched.batches;
+      if (fetched.batches > 0) countFetched(run, batch, fetched);
+      produce();
+    });
+    followers.push(follower);
+  }
+  const figures = run.start();
+  for (const follower of followers) follower.send();
+  produce();
+  return figures;
 }

@@ -25,6 +25,7 @@ export class Run {
   #begin: Marks | undefined;
   #figures: Figures | undefined;
   #requests = 0;
+  #messages = 0;
   #bytes = 0;
   #open = 0;
   #answeredTotal = 0;
@@ -67,13 +68,21 @@ export class Run {
     if (this.#figures !== undefined && this.#open === 0) this.#finish();
   }
 
-  /** Counts one unit of the result, if the warm-up is over. */
-  count(bytes: number, latencyMs: number): void {
+  /** Counts one request, or what was received at once, if the warm-up is over. */
+  count({ bytes, messages, latencyMs }: { bytes: number; messages: number; latencyMs?: number }): void {
     if (this.#begin === undefined || this.#figures !== undefined) return;
     this.#requests++;
+    this.#messages += messages;
     this.#bytes += bytes;
-    this.#latency.add(latencyMs * 1000);
+    if (latencyMs !== undefined) this.#latency.add(latencyMs * 1000);
     if (this.#requests >= this.#limits.requestsMax || this.#bytes >= this.#limits.bytesMax) this.#end();
+  }
+
+  /** There is nothing more to measure; an error if the warm-up is not even over. */
+  end(): void {
+    if (this.#begin === undefined)
+      this.fail(new Error('there was no more to do before the warm-up was over'));
+    else this.#end();
   }
 
   fail(error: Error): void {
@@ -96,12 +105,13 @@ export class Run {
     const busySeconds = difference(begin.busySeconds, end.busySeconds);
     this.#figures = {
       requests: this.#requests,
+      messages: this.#messages,
       bytes: this.#bytes,
       seconds: (end.atUs - begin.atUs) / 1e6,
       beganAtUs: begin.atUs,
-      p50Ms: this.#latency.quantileUs(0.5) / 1000,
-      p99Ms: this.#latency.quantileUs(0.99) / 1000,
-      p999Ms: this.#latency.quantileUs(0.999) / 1000,
+      p50Ms: this.#quantileMs(0.5),
+      p99Ms: this.#quantileMs(0.99),
+      p999Ms: this.#quantileMs(0.999),
       brokerCpuSeconds,
       brokerSystemSeconds,
       generatorCpuSeconds,
@@ -111,6 +121,10 @@ export class Run {
           : Math.max(0, busySeconds - brokerCpuSeconds - generatorCpuSeconds),
     };
     if (this.#open === 0) this.#finish();
+  }
+
+  #quantileMs(part: number): number | undefined {
+    return this.#latency.total === 0 ? undefined : this.#latency.quantileUs(part) / 1000;
   }
 
   #finish(): void {
@@ -142,12 +156,13 @@ export class Run {
 
 const NO_FIGURES: Figures = {
   requests: 0,
+  messages: 0,
   bytes: 0,
   seconds: 0,
   beganAtUs: 0,
-  p50Ms: 0,
-  p99Ms: 0,
-  p999Ms: 0,
+  p50Ms: undefined,
+  p99Ms: undefined,
+  p999Ms: undefined,
   brokerCpuSeconds: undefined,
   brokerSystemSeconds: undefined,
   generatorCpuSeconds: 0,

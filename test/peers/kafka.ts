@@ -39,6 +39,8 @@ export const KAFKA_TOOLS = {
   logDirs: 'org.apache.kafka.tools.LogDirsCommand',
   verifiableProducer: 'org.apache.kafka.tools.VerifiableProducer',
   producerPerformance: 'org.apache.kafka.tools.ProducerPerformance',
+  consumerPerformance: 'org.apache.kafka.tools.ConsumerPerformance',
+  endToEndLatency: 'org.apache.kafka.tools.EndToEndLatency',
 } as const;
 
 /** Runs one of Kafka's tools to its end; warnings and errors of its log are on stderr. */
@@ -86,19 +88,69 @@ export function writeKafkaScripts(folder: string): void {
   }
 }
 
-function javaArgs(folder: string): string[] {
+/** Tools and tests live for seconds: the serial collector and the first compiler halve what they cost on two cores. */
+const QUICK_JVM = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto', HEAP];
+
+function javaArgs(folder: string, jvm: readonly string[] = QUICK_JVM): string[] {
   const log4j = path.join(folder, 'log4j2.yaml');
   writeFileSync(log4j, LOG4J_ERRORS_TO_STDERR);
-  // Tools live for seconds: the serial collector and the first compiler halve what they cost on two cores.
-  const quick = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
-  return [...quick, HEAP, `-Dlog4j2.configurationFile=${log4j}`, '-cp', path.join(KAFKA_LIBS, '*')];
+  return [...jvm, `-Dlog4j2.configurationFile=${log4j}`, '-cp', path.join(KAFKA_LIBS, '*')];
+}
+
+/** What kafka-run-class.sh gives to each JVM, for measurements. */
+const SERVER_JVM = [
+  '-server',
+  '-XX:+UseG1GC',
+  '-XX:MaxGCPauseMillis=20',
+  '-XX:InitiatingHeapOccupancyPercent=35',
+  '-XX:+ExplicitGCInvokesConcurrent',
+  '-Djava.awt.headless=true',
+];
+/** As kafka-server-start.sh has it, */
+const SERVER_HEAP = ['-Xms1g', HEAP];
+/** and kafka-producer-perf-test.sh and its like. */
+const PERFORMANCE_TOOL_HEAP = '-Xmx512m';
+
+/** Arguments of java to run one of Kafka's performance tools as its own script would. */
+export function performanceToolArgs(
+  tool: keyof typeof KAFKA_TOOLS,
+  args: readonly string[],
+  folder: string,
+): string[] {
+  return [...javaArgs(folder, [...SERVER_JVM, PERFORMANCE_TOOL_HEAP]), KAFKA_TOOLS[tool], ...args];
 }
 
 export interface ApacheKafkaOptions {
   /** Kafka's broker settings, added to what a single node needs. */
   readonly settings?: Readonly<Record<string, string>>;
-  /** For measurements: the collector and compilers of a server instead of those for a short test. */
-  readonly forSpeed?: boolean;
+}
+
+interface PreparedKafka {
+  readonly port: number;
+  /** Arguments of java that run the broker. */
+  readonly args: readonly string[];
+}
+
+/** Formats an empty folder as the data of a node on free ports. */
+export async function prepareKafka(
+  folder: string,
+  { settings = {}, forSpeed = false }: ApacheKafkaOptions & { readonly forSpeed?: boolean } = {},
+): Promise<PreparedKafka> {
+  const [port = 0, controllerPort = 0] = await freePorts(2);
+  const properties = path.join(folder, 'server.properties');
+  const all = { ...singleNode(folder, port, controllerPort), ...settings };
+  writeFileSync(
+    properties,
+    Object.entries(all)
+      .map(([key, value]) => `${key}=${value}\n`)
+      .join(''),
+  );
+  const java = javaArgs(folder);
+  const id = (await runOk('java', [...java, 'kafka.tools.StorageTool', 'random-uuid'])).stdout.trim();
+  const format = ['format', '--standalone', '-t', id, '-c', properties];
+  await runOk('java', [...java, 'kafka.tools.StorageTool', ...format]);
+  const jvm = forSpeed ? [...SERVER_JVM, ...SERVER_HEAP] : QUICK_JVM;
+  return { port, args: [...javaArgs(folder, jvm), 'kafka.Kafka', properties] };
 }
 
 /** One Kafka node (KRaft, broker and controller in one) on free ports and a temporary folder. */
@@ -118,24 +170,11 @@ export class ApacheKafka {
   }
 
   /** Resolves when the broker answers; throws with its log if it does not. */
-  static async start({ settings = {}, forSpeed = false }: ApacheKafkaOptions = {}): Promise<ApacheKafka> {
+  static async start(options: ApacheKafkaOptions = {}): Promise<ApacheKafka> {
     const folder = mkdtempSync(path.join(tmpdir(), 'polylog-apache-kafka-'));
-    const [brokerPort, controllerPort] = await freePorts(2);
-    const properties = path.join(folder, 'server.properties');
-    const all = { ...singleNode(folder, brokerPort ?? 0, controllerPort ?? 0), ...settings };
-    writeFileSync(
-      properties,
-      Object.entries(all)
-        .map(([key, value]) => `${key}=${value}\n`)
-        .join(''),
-    );
-    const java = javaArgs(folder);
-    const id = (await runOk('java', [...java, 'kafka.tools.StorageTool', 'random-uuid'])).stdout.trim();
-    const format = ['format', '--standalone', '-t', id, '-c', properties];
-    await runOk('java', [...java, 'kafka.tools.StorageTool', ...format]);
-    const flags = forSpeed ? java.filter((flag) => !flag.startsWith('-XX:')) : java;
-    const child = start('java', [...flags, 'kafka.Kafka', properties], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const kafka = new ApacheKafka(`127.0.0.1:${brokerPort}`, folder, child);
+    const { port, args } = await prepareKafka(folder, options);
+    const child = start('java', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const kafka = new ApacheKafka(`127.0.0.1:${port}`, folder, child);
     try {
       await kafka.#untilItAnswers();
     } catch (error) {
@@ -143,11 +182,6 @@ export class ApacheKafka {
       throw error;
     }
     return kafka;
-  }
-
-  /** For figures about the process. */
-  get pid(): number {
-    return this.#process.pid ?? 0;
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,56 @@
+import { BrokerProcess, type MeasuredBroker } from './broker-process.ts';
+import { breakIn } from './measure.ts';
+import type { Peer } from './peers/peer.ts';
+import type { Workload } from './workloads.ts';
+
+export interface FleetOptions {
+  readonly peers: readonly Peer[];
+  readonly pin: boolean;
+  readonly breakInMs: number;
+}
+
+interface Running {
+  readonly broker: BrokerProcess;
+  /** What it was started with, as text. */
+  readonly settings: string;
+}
+
+/** The brokers of a run, each started when it is first needed, and anew when a workload wants other settings. */
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #running = new Map<Peer, Running>();
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  async brokersFor({ settings }: Workload): Promise<MeasuredBroker[]> {
+    const { peers, pin, breakInMs } = this.#options;
+    const brokers: MeasuredBroker[] = [];
+    for (const peer of peers) {
+      const wanted = settings?.[peer.name] ?? {};
+      const text = JSON.stringify(wanted);
+      let running = this.#running.get(peer);
+      if (running?.settings !== text) {
+        await this.#remove(peer);
+        const broker = await BrokerProcess.start(peer, { settings: wanted, pin, profileFolder: undefined });
+        running = { broker, settings: text };
+        this.#running.set(peer, running);
+        await breakIn(broker, { forMs: breakInMs, pin });
+      }
+      brokers.push(running.broker);
+    }
+    return brokers;
+  }
+
+  /** Ends all of them. Rejects if one had ended before, or could not be ended. */
+  async removeAll(): Promise<void> {
+    for (const peer of this.#running.keys()) await this.#remove(peer);
+  }
+
+  async #remove(peer: Peer): Promise<void> {
+    const running = this.#running.get(peer);
+    this.#running.delete(peer);
+    await running?.broker.remove();
+  }
+}
