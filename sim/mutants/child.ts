@@ -5,10 +5,9 @@
  *     child.ts <mutant, or -> <scenario> <seeds>
  */
 import { AssertionError } from 'node:assert';
-import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
-import { fileURLToPath } from 'node:url';
-import { MUTANTS, type Mutant } from './mutants.ts';
+import { MUTANTS } from './mutants.ts';
+import { plant, targetOf } from './plant.ts';
 
 const HELD = 0;
 const CAUGHT = 1;
@@ -20,27 +19,17 @@ const mutant = name === '-' ? undefined : MUTANTS.find((one) => one.name === nam
 if (mutant === undefined && name !== '-') throw new Error(`there is no mutant ${name}`);
 let planted = false;
 
-function plant(source: string, { file, search, replace }: Mutant): string {
-  const pattern = search
-    .trim()
-    .split(/\s+/)
-    .map((word) => word.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`))
-    .join(String.raw`\s+`);
-  const found = source.match(new RegExp(pattern, 'g'))?.length ?? 0;
-  if (found !== 1) {
-    console.log(`the text to change was found ${found} times in ${file}`);
-    process.exit(UNPLANTED);
-  }
-  planted = true;
-  return source.replace(new RegExp(pattern), () => replace);
-}
-
 if (mutant !== undefined) {
-  const target = new URL(`../../packages/broker/src/${mutant.file}`, import.meta.url).href;
+  const target = targetOf(mutant).href;
   registerHooks({
     load(url, context, nextLoad) {
       if (url !== target) return nextLoad(url, context);
-      const source = plant(readFileSync(fileURLToPath(url), 'utf8'), mutant);
+      const { source, found } = plant(mutant);
+      if (found !== 1) {
+        console.log(`the text to change was found ${found} times in ${mutant.file}`);
+        process.exit(UNPLANTED);
+      }
+      planted = true;
       return { format: 'module-typescript', source, shortCircuit: true };
     },
   });

@@ -112,8 +112,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'forget-the-sync-of-a-cut',
     why: 'a loss of power brings back what a failed append had left behind, below the recovery point',
     file: 'storage/segment.ts',
-    search: 'this.#cutUnsynced = true;',
-    replace: '',
+    search: 'this.cuts++; this.#cutUnsynced = true;',
+    replace: 'this.cuts++;',
     scenario: 'single',
   },
   {
@@ -202,9 +202,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'lose-the-offsets-with-the-record-of-a-group',
     why: 'a group record says nothing of offsets',
     file: 'groups/groups.core.ts',
-    search:
-      'for (const [partition, committed] of partitions) group.offsets.set(topic, partition, committed);',
-    replace: 'void partitions;',
+    search: 'const group = this.#makeGroup(groupId, before?.offsets);',
+    replace: 'const group = this.#makeGroup(groupId);',
     scenario: 'groups',
   },
   {
@@ -247,9 +246,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'assign-before-it-is-durable',
     why: 'members work by assignments that a crash takes back, under a generation that comes again',
     file: 'groups/rebalance.core.ts',
-    search: 'this.#options.persist(group, now, assignments, (failure) => {',
-    replace:
-      'this.#assign(group, assignments); this.#options.persist(group, now, assignments, (failure) => {',
+    search: 'group.assigning = generation; this.#options.persist(',
+    replace: 'this.#assign(group, assignments, now); this.#options.persist(',
     scenario: 'groups',
   },
   {
@@ -272,7 +270,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'forget-to-cancel-syncs',
     why: 'a rebalance leaves members waiting for an assignment of a generation that is over',
     file: 'groups/rebalance.core.ts',
-    search: "if (group.state === 'CompletingRebalance') this.#cancelSyncs(group, 'REBALANCE_IN_PROGRESS');",
+    search: "if (group.state === 'CompletingRebalance') this.#cancelSyncs(group, now);",
     replace: '',
     scenario: 'groups',
   },

@@ -4,7 +4,8 @@ import { NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { codeOf } from './group-requests.ts';
 
-const CLASSIC = 'Classic';
+/** As Kafka writes it; its tools show it with a capital letter. */
+const CLASSIC = 'classic';
 
 /**
  * ListGroups v0-v5: the groups that this broker coordinates, filtered by state (v4, KIP-518) and type (v5, KIP-848); names of both in any case.
@@ -21,8 +22,7 @@ export function listGroupsHandler(services: KafkaServices): KafkaHandler {
       const listed = await services.groups.list();
       if (listed.error !== undefined) return { errorCode: codeOf(listed.error), groups: [] };
       const isWanted = ({ state }: { readonly state: string }): boolean =>
-        (states.size === 0 || states.has(state.toLowerCase())) &&
-        (types.size === 0 || types.has(CLASSIC.toLowerCase()));
+        (states.size === 0 || states.has(state.toLowerCase())) && (types.size === 0 || types.has(CLASSIC));
       return {
         errorCode: NONE,
         groups: listed.groups.filter(isWanted).map(({ groupId, protocolType, state }) => ({

@@ -1,0 +1,19 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { Mutant } from './mutants.ts';
+
+export function targetOf({ file }: Mutant): URL {
+  return new URL(`../../packages/broker/src/${file}`, import.meta.url);
+}
+
+/** The source of a mutant's file with the bug in it, and how often the place for it was found: it must be once. */
+export function plant(mutant: Mutant): { readonly source: string; readonly found: number } {
+  const original = readFileSync(fileURLToPath(targetOf(mutant)), 'utf8');
+  const pattern = mutant.search
+    .trim()
+    .split(/\s+/)
+    .map((word) => word.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`))
+    .join(String.raw`\s+`);
+  const found = original.match(new RegExp(pattern, 'g'))?.length ?? 0;
+  return { source: original.replace(new RegExp(pattern), () => mutant.replace), found };
+}
