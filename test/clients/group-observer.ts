@@ -1,15 +1,16 @@
-/** Looks at a consumer group from outside, over a connection of its own. */
+/** Looks at a consumer group from outside, over a connection of its own, which outlasts a restart of the broker. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { apis } from '@polylog/kafka-protocol';
-import { KafkaClient } from '../longrun/fuzz/client.ts';
+import type { KafkaClient } from '../longrun/fuzz/client.ts';
 import { decodeAssignment } from './consumer-protocol.ts';
+import { LastingClient } from './lasting-client.ts';
 
 const FIND_COORDINATOR_VERSION = 4;
 const OFFSET_FETCH_VERSION = 7;
 const DESCRIBE_GROUPS_VERSION = 5;
 const SAMPLE_EVERY_MS = 25;
 const POLL_MS = 50;
-const OPEN_DEADLINE_MS = 30_000;
+const ANSWER_DEADLINE_MS = 30_000;
 /** The coordinator is loading, moving or not there yet: ask again. */
 const RETRIABLE = new Set([14, 15, 16]);
 
@@ -79,28 +80,30 @@ export function isStableWith(
 
 export class GroupObserver {
   readonly groupId: string;
-  readonly #client: KafkaClient;
+  readonly #client: LastingClient;
   readonly #committed = new Map<number, number>();
   readonly #regressions: Regression[] = [];
   #samples = 0;
   #sampling: Promise<void> | undefined;
   #closing = false;
 
-  private constructor(groupId: string, client: KafkaClient) {
+  private constructor(groupId: string, client: LastingClient) {
     this.groupId = groupId;
     this.#client = client;
   }
 
   /** Resolves when the group has a coordinator. */
   static async open(address: string, groupId: string): Promise<GroupObserver> {
-    const client = await KafkaClient.open(Number(address.split(':')[1]));
-    const deadlineMs = performance.now() + OPEN_DEADLINE_MS;
+    const client = new LastingClient(address);
+    const deadlineMs = performance.now() + ANSWER_DEADLINE_MS;
     for (;;) {
-      const { coordinators } = await client.request(apis.findCoordinator, FIND_COORDINATOR_VERSION, {
-        keyType: 0,
-        coordinatorKeys: [groupId],
-      });
-      const errorCode = coordinators[0]?.errorCode;
+      const answer = await client.use((open) =>
+        open.request(apis.findCoordinator, FIND_COORDINATOR_VERSION, {
+          keyType: 0,
+          coordinatorKeys: [groupId],
+        }),
+      );
+      const errorCode = answer?.coordinators[0]?.errorCode;
       if (errorCode === 0) return new GroupObserver(groupId, client);
       if (performance.now() > deadlineMs)
         throw new Error(`${groupId} has no coordinator: error ${errorCode}`);
@@ -108,10 +111,13 @@ export class GroupObserver {
     }
   }
 
+  /** @throws Error if there is no answer for half a minute */
   async describe(): Promise<DescribedGroup> {
+    const deadlineMs = performance.now() + ANSWER_DEADLINE_MS;
     for (;;) {
-      const group = await describeGroup(this.#client, this.groupId);
+      const group = await this.#client.use((client) => describeGroup(client, this.groupId));
       if (group !== undefined) return group;
+      if (performance.now() > deadlineMs) throw new Error(`${this.groupId} was not described`);
       await sleep(POLL_MS);
     }
   }
@@ -141,11 +147,14 @@ export class GroupObserver {
   /** The committed offsets of a topic, -1 where there is none; undefined while the coordinator cannot say. */
   async committed(topic: string, partitions: number): Promise<number[] | undefined> {
     const partitionIndexes = Array.from({ length: partitions }, (_, index) => index);
-    const { errorCode, topics } = await this.#client.request(apis.offsetFetch, OFFSET_FETCH_VERSION, {
-      groupId: this.groupId,
-      topics: [{ name: topic, partitionIndexes }],
-    });
-    if (RETRIABLE.has(errorCode)) return undefined;
+    const answer = await this.#client.use((client) =>
+      client.request(apis.offsetFetch, OFFSET_FETCH_VERSION, {
+        groupId: this.groupId,
+        topics: [{ name: topic, partitionIndexes }],
+      }),
+    );
+    if (answer === undefined || RETRIABLE.has(answer.errorCode)) return undefined;
+    const { errorCode, topics } = answer;
     if (errorCode !== 0) throw new Error(`OffsetFetch of ${this.groupId}: error ${errorCode}`);
     const offsets: number[] = [];
     for (const { partitionIndex, committedOffset, errorCode: code } of topics[0]?.partitions ?? []) {
@@ -159,10 +168,13 @@ export class GroupObserver {
   startSampling(topic: string, partitions: number): void {
     this.#sampling = (async () => {
       while (!this.#closing) {
-        this.#compare((await this.committed(topic, partitions)) ?? []);
+        const offsets = await this.committed(topic, partitions);
+        if (offsets !== undefined) this.#compare(offsets);
         await sleep(SAMPLE_EVERY_MS);
       }
     })();
+    // Whoever stops the sampling learns of it.
+    this.#sampling.catch(() => undefined);
   }
 
   /** @throws what ended the sampling early */

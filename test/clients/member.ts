@@ -16,6 +16,7 @@ import { start } from '../peers/process.ts';
 
 const FOLDER = path.join(path.dirname(fileURLToPath(import.meta.url)), 'members');
 const LEAVE_DEADLINE_MS = 20_000;
+const END_DEADLINE_MS = 20_000;
 const NOTES_MAX = 100;
 
 export interface MemberOptions {
@@ -199,9 +200,11 @@ export class Member {
     await this.#closed;
   }
 
-  /** Waits until it ends by itself. */
+  /** Waits until it ends by itself. Throws with its output if it does not. */
   async ended(): Promise<void> {
-    await this.#closed;
+    const late = sleep(END_DEADLINE_MS, 'late' as const, { ref: false });
+    if ((await Promise.race([this.#closed, late])) !== 'late') return;
+    throw new Error(`${this.name} has not ended after ${END_DEADLINE_MS} ms\n${this.notes.join('\n')}`);
   }
 
   /** The process stands still, and its connections stay open. */

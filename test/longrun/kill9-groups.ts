@@ -12,12 +12,13 @@ import { parseArgs } from 'node:util';
 import { Admin } from '@platformatic/kafka';
 import { Consumption } from '../clients/consumption.ts';
 import { describeGroup, isStableWith, summaryOf, type DescribedGroup } from '../clients/group-observer.ts';
+import { LastingClient } from '../clients/lasting-client.ts';
 import { isMemberKind, Member, peersOf, type MemberKind } from '../clients/member.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
 import { CommitLedger, type CommitViolation } from './commit-ledger.ts';
 import { startKafkaJsLoad, type Load } from './load.ts';
-import { CommitLoad, LastingClient, observeCommitted } from './raw-commits.ts';
+import { CommitLoad, observeCommitted } from './raw-commits.ts';
 
 const GROUP = 'members';
 const TOPIC = 'consumed';
