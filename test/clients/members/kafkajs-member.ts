@@ -39,15 +39,25 @@ const consumer = client.consumer({
   retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 200, restartOnFailure: async () => true },
 });
 /**
- * What this member owns. KafkaJS goes on with a batch of an older generation after a rebalance, and would commit it in the new
- * one, although the partition is somebody else's by then: the broker cannot tell, and the committed offset would go back.
+ * What this member owns, and what it has committed. KafkaJS goes on with a batch of an older generation beside those of the new
+ * one, and would commit it then: for a partition that is somebody else's by now, or after a later batch of its own. The broker
+ * cannot tell, and the committed offset would go back.
  */
 const owned = new Set<number>();
+const committed = new Map<number, number>();
 consumer.on(consumer.events.REBALANCING, () => owned.clear());
 consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
   owned.clear();
   for (const partition of payload.memberAssignment[topic] ?? []) owned.add(partition);
 });
+
+async function commit(partition: number, offset: number): Promise<void> {
+  if (!owned.has(partition) || offset <= (committed.get(partition) ?? -1)) return;
+  committed.set(partition, offset);
+  await consumer.commitOffsets([{ topic, partition, offset: String(offset) }]);
+  process.stdout.write(`committed ${partition} ${offset}\n`);
+}
+
 process.once('SIGTERM', () => {
   void consumer.disconnect().then(() => process.exit(0));
 });
@@ -58,11 +68,7 @@ await consumer.run({
   eachBatch: async ({ batch, heartbeat }) => {
     const { partition, messages } = batch;
     for (const { offset } of messages) process.stdout.write(`record ${partition} ${offset}\n`);
-    const next = String(Number(batch.lastOffset()) + 1);
-    if (owned.has(partition)) {
-      await consumer.commitOffsets([{ topic, partition, offset: next }]);
-      process.stdout.write(`committed ${partition} ${next}\n`);
-    }
+    await commit(partition, Number(batch.lastOffset()) + 1);
     await heartbeat();
   },
 });

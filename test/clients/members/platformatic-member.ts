@@ -35,6 +35,8 @@ interface Consumed {
 
 /** What was printed and is not committed yet, by partition. */
 const consumed = new Map<number, Consumed>();
+/** The highest offset that this process has committed, by partition. */
+const committed = new Map<number, bigint>();
 
 /**
  * Commits what this generation has consumed of its own partitions. Records that were fetched before a rebalance are still
@@ -45,9 +47,11 @@ async function commit(): Promise<void> {
   const owned = new Set(assignments?.flatMap(({ partitions }) => partitions));
   const offsets = [...consumed]
     .filter(([partition, record]) => owned.has(partition) && record.generationId === generationId)
-    .map(([partition, { offset }]) => ({ topic, partition, offset: offset + 1n, leaderEpoch: -1 }));
+    .map(([partition, { offset }]) => ({ topic, partition, offset: offset + 1n, leaderEpoch: -1 }))
+    .filter(({ partition, offset }) => offset > (committed.get(partition) ?? -1n));
   consumed.clear();
   if (offsets.length === 0) return;
+  for (const { partition, offset } of offsets) committed.set(partition, offset);
   await consumer.commit({ offsets });
   for (const { partition, offset } of offsets) process.stdout.write(`committed ${partition} ${offset}\n`);
 }
