@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -101,6 +102,15 @@ export class BrokerProcess implements MeasuredBroker {
         throw new Error(`${this.peer.name} did not ${what} within ${START_MS_MAX} ms\n${this.#output}`);
       await sleep(START_POLL_MS);
     }
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || this.#hasEnded()) throw new Error(`${this.peer.name} does not run`);
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
   }
 
   /**

@@ -1,14 +1,14 @@
-import { BrokerProcess, type MeasuredBroker } from './broker-process.ts';
+import type { MeasuredBroker } from './broker-process.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
-import { Bench, measureIdle, measureStart, type MeasureOptions, type Round } from './measure.ts';
+import { Bench, type MeasureOptions, type Round } from './measure.ts';
 import type { Peer } from './peers/peer.ts';
-import type { ProcessWork, Workload } from './workloads.ts';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { measureProcess } from './processes.ts';
+import { processWork, type ProcessWork, type Workload } from './workloads.ts';
 
 /** Other processes' CPU time per second above which a turn counts as disturbed, */
 const DISTURBED_SHARE = 0.2;
-/** and is repeated while so many times the wanted rounds have not been tried. */
-const ATTEMPTS_PER_ROUND = 2;
+/** and is repeated, in so many rounds more at most. */
+const MORE_ROUNDS_MAX = 3;
 
 export interface CompareOptions extends MeasureOptions, FleetOptions {
   readonly rounds: number;
@@ -36,8 +36,8 @@ export class Comparison {
 
   /** Rejects if a single request went wrong, at whichever broker. */
   async run(workload: Workload): Promise<Turns[]> {
-    const { work } = workload;
-    if (work.kind === 'start' || work.kind === 'idle') return this.#ofProcesses(work);
+    const work = processWork(workload);
+    if (work !== undefined) return this.#ofProcesses(work);
     const { target } = this.#options;
     const brokers = target === undefined ? await this.#fleet.brokersFor(workload) : [target];
     return this.#inTurns(
@@ -59,7 +59,7 @@ export class Comparison {
       for (const { bench } of sides) await bench.turn(); // not counted
       for (let round = 0; ; round++) {
         const enough = attempts.every((side) => quiet(side.rounds) >= rounds);
-        if (round >= rounds && (enough || !patient || round >= rounds * ATTEMPTS_PER_ROUND)) break;
+        if (round >= rounds && (enough || !patient || round >= rounds + MORE_ROUNDS_MAX)) break;
         for (const index of shuffled(sides.length))
           attempts[index]!.rounds.push(await sides[index]!.bench.turn());
       }
@@ -69,24 +69,16 @@ export class Comparison {
     return attempts.map((side) => ({ peer: side.peer, rounds: quietest(side.rounds, rounds) }));
   }
 
-  /** Processes of their own, on empty folders; those whose memory is asked for wait side by side. */
   async #ofProcesses(work: ProcessWork): Promise<Turns[]> {
-    const { peers, rounds, pin } = this.#options;
-    if (this.#options.target !== undefined) throw new Error('needs brokers that the bench starts itself');
-    // What others do meanwhile would be measured, too.
+    const { peers, rounds, target } = this.#options;
+    if (target !== undefined) throw new Error('needs brokers that the bench starts itself');
+    // What they do meanwhile would be measured, too.
     await this.#fleet.removeAll();
     const results = peers.map((peer) => ({ peer, rounds: [] as Round[] }));
-    const launch = { settings: {}, pin, profileFolder: undefined };
-    for (let round = 0; round < rounds; round++) {
+    for (let round = 0; round < (work.kind === 'restart' ? 1 : rounds); round++) {
       for (const index of shuffled(peers.length)) {
-        const { peer, rounds: own } = results[index]!;
-        if (work.kind === 'start') {
-          own.push(await measureStart(await BrokerProcess.prepare(peer, launch)));
-        } else {
-          const broker = await BrokerProcess.start(peer, launch);
-          await sleep(work.afterMs);
-          own.push(await measureIdle(broker));
-        }
+        const result = results[index]!;
+        result.rounds.push(await measureProcess(work, result.peer, this.#options));
       }
     }
     return results;

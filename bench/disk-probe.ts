@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   fdatasyncSync,
@@ -7,6 +8,7 @@ import {
   mkdirSync,
   openSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -63,6 +65,19 @@ export function touchPageCache(folder: string, bytes: number): number {
   } finally {
     closeSync(descriptor);
     rmSync(file);
+  }
+}
+
+/**
+ * Has the system write everything and drop the page cache, so that what is read next comes from the disk.
+ * @throws Error without the right to do so, which is root's
+ */
+export async function forgetPageCache(): Promise<void> {
+  await once(spawn('sync', { stdio: 'ignore' }), 'exit');
+  try {
+    writeFileSync('/proc/sys/vm/drop_caches', '1');
+  } catch (error) {
+    throw new Error('only root can drop the page cache, for reads that come from the disk', { cause: error });
   }
 }
 

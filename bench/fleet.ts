@@ -6,7 +6,7 @@ import type { Workload } from './workloads.ts';
 export interface FleetOptions {
   readonly peers: readonly Peer[];
   readonly pin: boolean;
-  readonly breakInMs: number;
+  readonly breakInMsMax: number;
 }
 
 interface Running {
@@ -25,7 +25,7 @@ export class Fleet {
   }
 
   async brokersFor({ settings }: Workload): Promise<MeasuredBroker[]> {
-    const { peers, pin, breakInMs } = this.#options;
+    const { peers, pin, breakInMsMax } = this.#options;
     const brokers: MeasuredBroker[] = [];
     for (const peer of peers) {
       const wanted = settings?.[peer.name] ?? {};
@@ -36,7 +36,7 @@ export class Fleet {
         const broker = await BrokerProcess.start(peer, { settings: wanted, pin, profileFolder: undefined });
         running = { broker, settings: text };
         this.#running.set(peer, running);
-        await breakIn(broker, { forMs: breakInMs, pin });
+        await breakIn(broker, { forMsMax: breakInMsMax, pin });
       }
       brokers.push(running.broker);
     }

@@ -24,7 +24,7 @@ const PRODUCED: readonly Metric[] = [
 function shortened(...argv: string[]): Settings {
   const settings = settingsOf(['--quick', '--rounds', '1', ...argv]);
   assert.ok(typeof settings === 'object');
-  return { ...settings, limits: SHORT, breakInMs: 100 };
+  return { ...settings, limits: SHORT, breakInMsMax: 1 };
 }
 
 async function measured(settings: Settings): Promise<Summary[]> {

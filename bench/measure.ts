@@ -1,19 +1,19 @@
 import process from 'node:process';
 
-import { BrokerProcess, type MeasuredBroker } from './broker-process.ts';
-import { probeDisk, settleDisk, touchPageCache, type DiskRates } from './disk-probe.ts';
+import type { MeasuredBroker } from './broker-process.ts';
+import { forgetPageCache, probeDisk, settleDisk, touchPageCache, type DiskRates } from './disk-probe.ts';
 import { runInGenerator } from './generator-process.ts';
 import { countRecords, createTopic, deleteTopic } from './generator/admin.ts';
-import type { Figures, JobResult, RunLimits } from './generator/job.ts';
+import type { Figures, JobResult, RunLimits, Target } from './generator/job.ts';
 import { forgetPeak, residentBytesOf } from './generator/process-stats.ts';
 import { prepareBatch, type BatchShape } from './generator/requests.ts';
-import { runJavaTool } from './java-tools.ts';
-import type { RawWork, Workload } from './workloads.ts';
+import { runJavaTool, type JavaWork } from './java-tools.ts';
+import type { CatchUpWork, RawWork, Workload } from './workloads.ts';
 
 const DISK_PROBE_MS = 200;
-/** The prefill is paced by a window as any other; the limits are those of the job that fills. */
-const PREFILL_MS_MAX = 60_000;
-const PREFILL_WINDOW = 16;
+const FILL_MS_MAX = 300_000;
+const FILL_CONNECTIONS = 4;
+const FILL_WINDOW = 4;
 /** Of memory touched before a round: the bytes that it measures, and some for its warm-up. */
 const TOUCHED_PER_MEASURED = 1.5;
 /** To make topics of more partitions takes longer than a round: one serves all rounds. */
@@ -25,26 +25,32 @@ const UNLIMITED = Number.MAX_SAFE_INTEGER;
 export interface MeasureOptions {
   readonly limits: RunLimits;
   readonly pin: boolean;
+  /** Of data where a workload wants much of it. */
+  readonly bulkBytes: number;
 }
 
-/** One turn of a broker at a workload. */
+/** One turn of a broker at a workload: what there is to say of it. */
 export interface Round {
-  /** Undefined for a workload that concerns the process alone. */
-  readonly figures: Figures | undefined;
-  /** Taken right before; for flush=fsync only. */
-  readonly disk: DiskRates | undefined;
-  readonly residentPeakBytes: number | undefined;
-  readonly startMs: number | undefined;
-  readonly residentIdleBytes: number | undefined;
+  readonly figures?: Figures | undefined;
+  /** Taken right before, where a broker is to sync. */
+  readonly disk?: DiskRates | undefined;
+  readonly residentPeakBytes?: number | undefined;
+  /** What `figures` are without, and of the reader beside them. */
+  readonly alone?: Figures;
+  readonly beside?: Figures;
+  readonly startMs?: number;
+  readonly restartMs?: number;
+  readonly restartKilledMs?: number;
+  readonly residentIdleBytes?: number | undefined;
 }
 
-const NOTHING: Round = {
-  figures: undefined,
-  disk: undefined,
-  residentPeakBytes: undefined,
-  startMs: undefined,
-  residentIdleBytes: undefined,
-};
+type Measured = RawWork | JavaWork | CatchUpWork;
+
+function measured({ work }: Workload): Measured {
+  if (work.kind === 'start' || work.kind === 'idle' || work.kind === 'restart')
+    throw new Error(`${work.kind} is not measured at a broker that runs`);
+  return work;
+}
 
 interface Topic {
   readonly name: string;
@@ -52,6 +58,9 @@ interface Topic {
   /** Records that have been acknowledged. */
   appended: number;
 }
+
+/** Works whose records are not counted by the generator. */
+const UNCOUNTED: ReadonlySet<string> = new Set(['latency', 'java-latency', 'fan-out']);
 
 let topicsCreated = 0;
 
@@ -70,19 +79,23 @@ export class Bench {
 
   /** One turn. Rejects if a single request went wrong. */
   async turn(): Promise<Round> {
-    const { flush, work } = this.#workload;
+    const { flush } = this.#workload;
+    const work = measured(this.#workload);
     const { target, folder } = this.#broker;
     const limits = this.#limits();
     const topic = await this.#topic();
     await settleDisk();
     if (work.kind === 'produce') touchPageCache(folder, limits.bytesMax * TOUCHED_PER_MEASURED);
-    const disk = flush === 'fsync' ? probeDisk(folder, DISK_PROBE_MS) : undefined;
+    const disk = flush !== 'os' ? probeDisk(folder, DISK_PROBE_MS) : undefined;
     if (target.pid !== undefined) forgetPeak(target.pid);
-    const figures = await this.#run(topic, limits);
+    const figures =
+      work.kind === 'catch-up'
+        ? await this.#catchUp(work, topic, limits)
+        : { figures: await this.#run(work, topic, limits) };
     const residentPeakBytes = target.pid === undefined ? undefined : residentBytesOf(target.pid)?.peak;
     await this.#checkCount(topic);
     if (topic !== this.#kept) await deleteTopic(target, topic.name);
-    return { ...NOTHING, figures, disk, residentPeakBytes };
+    return { ...figures, disk, residentPeakBytes };
   }
 
   async end(): Promise<void> {
@@ -103,6 +116,12 @@ export class Bench {
     await createTopic(this.#broker.target, { name, partitions, config });
     const topic: Topic = { name, partitions, appended: 0 };
     if (work.kind === 'fetch') await this.#fill(topic, work.batch, work.batchCount);
+    if (work.kind === 'catch-up')
+      await this.#fill(
+        topic,
+        work.cold.batch,
+        Math.floor(this.#options.bulkBytes / work.cold.batch.batchBytes),
+      );
     if (work.kind === 'stock-consume' || work.kind === 'java-consume')
       await this.#fill(topic, work.batch, Math.floor(work.logBytes / work.batch.batchBytes));
     if (topic.appended > 0 || partitions > PARTITIONS_PER_ROUND_MAX) this.#kept = topic;
@@ -111,30 +130,29 @@ export class Bench {
 
   /** The log that a workload reads. */
   async #fill(topic: Topic, batch: BatchShape, batchCount: number): Promise<void> {
-    const { requestsTotal, recordsPerRequest } = await runInGenerator(
-      {
-        kind: 'produce',
-        target: this.#broker.target,
-        topic: topic.name,
-        partitions: topic.partitions,
-        connections: 1,
-        window: PREFILL_WINDOW,
-        batch,
-        limits: {
-          warmupMs: 0,
-          measureMs: PREFILL_MS_MAX,
-          requestsMax: batchCount,
-          bytesMax: UNLIMITED,
-        },
-      },
-      this.#options.pin,
-    );
-    if (requestsTotal < batchCount) throw new Error(`only ${requestsTotal} batches prefilled`);
-    topic.appended = requestsTotal * recordsPerRequest;
+    topic.appended = await fill(this.#broker.target, { topic, batch, batchCount, pin: this.#options.pin });
   }
 
-  async #run(topic: Topic, limits: RunLimits): Promise<Figures> {
-    const { work } = this.#workload;
+  /** The producer writes to a topic of its own; the workload's topic is the one that is read. */
+  async #catchUp(work: CatchUpWork, cold: Topic, limits: RunLimits): Promise<Round> {
+    const { target, peer } = this.#broker;
+    const { pin } = this.#options;
+    const name = `${cold.name}-hot`;
+    await createTopic(target, { name, partitions: 1, config: peer.topicConfig(this.#workload.flush) });
+    const hot = { ...work.hot, target, topic: name, limits };
+    const { figures: alone } = await runInGenerator(hot, pin);
+    await forgetPageCache();
+    const batchCount = Math.floor(this.#options.bulkBytes / work.cold.batch.batchBytes);
+    const reading = { ...work.cold, target, topic: cold.name, batchCount };
+    const [{ figures }, { figures: beside }] = await Promise.all([
+      runInGenerator(hot, pin),
+      runInGenerator({ ...reading, limits: { ...limits, bytesMax: UNLIMITED } }, pin),
+    ]);
+    await deleteTopic(target, name);
+    return { figures, alone, beside };
+  }
+
+  async #run(work: RawWork | JavaWork, topic: Topic, limits: RunLimits): Promise<Figures> {
     const { target } = this.#broker;
     const { pin } = this.#options;
     switch (work.kind) {
@@ -150,9 +168,6 @@ export class Bench {
         if (work.kind === 'java-produce') topic.appended += work.records + work.warmupRecords;
         return figures;
       }
-      case 'start':
-      case 'idle':
-        throw new Error(`${work.kind} is not measured at a broker that runs`);
       default: {
         const result = await this.#generate(work, topic, limits);
         if (work.kind === 'produce' || work.kind === 'stock-produce')
@@ -173,52 +188,79 @@ export class Bench {
   /** Figures count only if the log holds exactly what was acknowledged. */
   async #checkCount({ name, partitions, appended }: Topic): Promise<void> {
     const { kind } = this.#workload.work;
-    if (kind === 'latency' || kind === 'java-latency' || kind === 'fan-out') return;
+    if (UNCOUNTED.has(kind)) return;
     const found = await countRecords(this.#broker.target, name, partitions);
     if (found !== appended)
       throw new Error(`${appended} records were acknowledged, but the log holds ${found}`);
   }
 }
 
-/** Time to the first message, of a process with an empty folder, which it then removes. */
-export async function measureStart(broker: BrokerProcess): Promise<Round> {
-  try {
-    return { ...NOTHING, startMs: await broker.launchToFirstMessage('first') };
-  } finally {
-    await broker.remove();
-  }
-}
-
-/** Memory of a process that has started some time ago, which it then ends. */
-export async function measureIdle(broker: BrokerProcess): Promise<Round> {
-  try {
-    const { pid } = broker.target;
-    return { ...NOTHING, residentIdleBytes: pid === undefined ? undefined : residentBytesOf(pid)?.now };
-  } finally {
-    await broker.remove();
-  }
-}
-
-/** A load that is not measured: a broker that has just started meets each path once, and a JVM compiles it. */
-export async function breakIn(
-  broker: MeasuredBroker,
-  { forMs, pin }: { forMs: number; pin: boolean },
-): Promise<void> {
-  const name = `bench-${process.pid}-${++topicsCreated}`;
-  const { target } = broker;
-  const batch = { batchBytes: 0, recordBytes: 1024 };
-  await createTopic(target, { name, partitions: 1, config: {} });
-  const common = { target, topic: name, batch, partitions: 1 };
-  const limits = { warmupMs: 0, measureMs: forMs, requestsMax: UNLIMITED, bytesMax: UNLIMITED };
-  const { requestsTotal } = await runInGenerator(
-    { kind: 'produce', ...common, connections: 8, window: 1, limits },
+/** Fills partitions with batches that are all alike, so many or a few more, and returns the number of their records. */
+export async function fill(
+  target: Target,
+  options: {
+    readonly topic: { readonly name: string; readonly partitions: number };
+    readonly batch: BatchShape;
+    readonly batchCount: number;
+    readonly pin: boolean;
+  },
+): Promise<number> {
+  const { topic, batch, batchCount, pin } = options;
+  const limits = { warmupMs: 0, measureMs: FILL_MS_MAX, requestsMax: batchCount, bytesMax: UNLIMITED };
+  const { requestsTotal, recordsPerRequest } = await runInGenerator(
+    {
+      kind: 'produce',
+      target,
+      topic: topic.name,
+      partitions: topic.partitions,
+      connections: FILL_CONNECTIONS,
+      window: FILL_WINDOW,
+      batch,
+      limits,
+    },
     pin,
   );
-  const reading = {
-    batchCount: requestsTotal,
-    connections: 8,
-    responseBytes: prepareBatch(batch, 0).bytes.length,
-  };
-  await runInGenerator({ kind: 'fetch', ...common, ...reading, limits }, pin);
+  if (requestsTotal < batchCount)
+    throw new Error(`only ${requestsTotal} of ${batchCount} batches were written`);
+  return requestsTotal * recordsPerRequest;
+}
+
+/** How much faster than ever before a broker must still become for its breaking-in to go on, */
+const FASTER = 1.03;
+/** and in how many steps one after the other it may fail to. */
+const STEPS_WITHOUT_GAIN_MAX = 2;
+const BREAK_IN_JOB_MS = 700;
+
+/**
+ * A load that is not measured: a broker that has just started meets each path once, and a JVM compiles for tens of seconds on one
+ * core. Goes on until it becomes no faster, at most so long (and one step more).
+ */
+export async function breakIn(
+  broker: MeasuredBroker,
+  { forMsMax, pin }: { forMsMax: number; pin: boolean },
+): Promise<void> {
+  const deadlineMs = performance.now() + forMsMax;
+  let best = 0;
+  for (let without = 0; without < STEPS_WITHOUT_GAIN_MAX && performance.now() < deadlineMs;) {
+    const speed = await breakInStep(broker.target, pin);
+    without = speed > best * FASTER ? 0 : without + 1;
+    best = Math.max(best, speed);
+  }
+}
+
+/** Single messages, batches and fetches; the geometric mean of their rates. */
+async function breakInStep(target: Target, pin: boolean): Promise<number> {
+  const name = `bench-${process.pid}-${++topicsCreated}`;
+  await createTopic(target, { name, partitions: 1, config: {} });
+  const common = { target, topic: name, partitions: 1, connections: 8, window: 5 };
+  const limits = { warmupMs: 0, measureMs: BREAK_IN_JOB_MS, requestsMax: UNLIMITED, bytesMax: UNLIMITED };
+  const batch = { batchBytes: 0, recordBytes: 1024 };
+  const single = await runInGenerator({ kind: 'produce', ...common, batch, limits }, pin);
+  const reading = { batchCount: single.requestsTotal, responseBytes: prepareBatch(batch, 0).bytes.length };
+  const fetched = await runInGenerator({ kind: 'fetch', ...common, batch, ...reading, limits }, pin);
+  const batches = { batchBytes: 16 * 1024, recordBytes: 1024 };
+  const batched = await runInGenerator({ kind: 'produce', ...common, batch: batches, limits }, pin);
   await deleteTopic(target, name);
+  const rates = [single, fetched, batched].map(({ figures }) => figures.requests / figures.seconds);
+  return Math.cbrt(rates.reduce((product, rate) => product * rate, 1));
 }

@@ -7,7 +7,7 @@ import type { CompareOptions } from './compare.ts';
 import type { RunLimits, Target } from './generator/job.ts';
 import type { Peer } from './peers/peer.ts';
 import { PEERS } from './peers/peers.ts';
-import { WORKLOADS, type Workload } from './workloads.ts';
+import { processWork, WORKLOADS, type Workload } from './workloads.ts';
 
 export const USAGE = `Usage: npm run bench -- [options]
 
@@ -16,7 +16,7 @@ export const USAGE = `Usage: npm run bench -- [options]
     .map(({ name }) => name)
     .join(', ')})
   --rounds N          rounds per workload and broker (5; quick: 3)
-  --quick             short rounds: all workloads in about five minutes
+  --quick             short rounds, less data: all but the heaviest workloads in about five minutes
   --json FILE         keeps the figures
   --markdown FILE     writes the table for a page
   --profile           takes a CPU profile of Polylog and prints where its time goes (costs some speed); without peers
@@ -29,12 +29,13 @@ export const USAGE = `Usage: npm run bench -- [options]
 const MIB = 1024 ** 2;
 const ROUNDS_MAX = 100;
 const LIMITS = {
-  full: { warmupMs: 500, measureMs: 1500, requestsMax: 10_000_000, bytesMax: 1024 * MIB },
+  full: { warmupMs: 400, measureMs: 1000, requestsMax: 10_000_000, bytesMax: 1024 * MIB },
   quick: { warmupMs: 200, measureMs: 400, requestsMax: 1_000_000, bytesMax: 256 * MIB },
 } satisfies Record<string, RunLimits>;
+/** Of data in a folder that is large. */
+const BULK_BYTES = { full: 10 * 1024 * MIB, quick: 1024 * MIB };
 const ROUNDS = { full: 5, quick: 3 };
-/** A JVM has compiled what matters after some seconds of load. */
-const BREAK_IN_MS = { full: 6000, quick: 3000 };
+const BREAK_IN_MS_MAX = { full: 45_000, quick: 15_000 };
 
 export interface Settings extends CompareOptions {
   readonly workloads: readonly Workload[];
@@ -53,7 +54,7 @@ export function settingsOf(argv: readonly string[]): Settings | 'help' | 'list' 
     args: [...argv],
     allowNegative: true,
     options: {
-      workload: { type: 'string', multiple: true, default: ['*'] },
+      workload: { type: 'string', multiple: true },
       peer: { type: 'string', multiple: true },
       rounds: { type: 'string' },
       quick: { type: 'boolean', default: false },
@@ -75,11 +76,17 @@ export function settingsOf(argv: readonly string[]): Settings | 'help' | 'list' 
   const target =
     values.target === undefined ? undefined : runningBroker(values.target, values.pid, values.peer);
   return {
-    workloads: values.workload.flatMap(workloadsNamed),
+    workloads:
+      values.workload?.flatMap(workloadsNamed) ??
+      WORKLOADS.filter(
+        (workload) =>
+          !(values.quick && workload.heavy) && !(values.profile && processWork(workload) !== undefined),
+      ),
     peers: values.profile ? PEERS.slice(0, 1) : peersNamed(values.peer),
     rounds: integer('--rounds', values.rounds ?? String(ROUNDS[mode]), ROUNDS_MAX),
     limits: LIMITS[mode],
-    breakInMs: BREAK_IN_MS[mode],
+    breakInMsMax: BREAK_IN_MS_MAX[mode],
+    bulkBytes: BULK_BYTES[mode],
     patient: !values.quick,
     pin: values.pin && target === undefined && canPin(),
     profile: values.profile,

@@ -40,6 +40,7 @@ export async function profileWorkload(
     const rounds: Round[] = [];
     try {
       const bench = new Bench(workload, broker, options);
+      await bench.turn(); // not counted
       for (let round = 0; round < options.rounds; round++) rounds.push(await bench.turn());
       await bench.end();
     } finally {

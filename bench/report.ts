@@ -17,6 +17,11 @@ const COLUMNS: readonly Column[] = [
   { metric: 'p50Ms', title: 'p50 ms', width: 7, text: significant, ratio: true },
   { metric: 'p99Ms', title: 'p99 ms', width: 7, text: significant, spread: true, ratio: true },
   { metric: 'p999Ms', title: 'p99.9', width: 7, text: significant, ratio: true },
+  { metric: 'p99AloneMs', title: 'p99 alone', width: 9, text: significant, spread: true },
+  { metric: 'p99Times', title: 'times', width: 7, text: significant },
+  { metric: 'besideMegabytesPerSecond', title: 'read MB/s', width: 9, text: significant, ratio: true },
+  { metric: 'restartMs', title: 'restart ms', width: 10, text: whole, spread: true, ratio: true },
+  { metric: 'restartKilledMs', title: 'killed ms', width: 9, text: whole, spread: true, ratio: true },
   { metric: 'startMs', title: 'start ms', width: 8, text: whole, spread: true, ratio: true },
   { metric: 'residentIdleMib', title: 'idle MiB', width: 8, text: whole, spread: true, ratio: true },
   { metric: 'cpuSecondsPerGigabyte', title: 'CPU s/GB', width: 8, text: significant, ratio: true },
@@ -75,11 +80,18 @@ export function table(summary: Summary): string {
   ].join('\n');
 }
 
-/** The same for a page: one line per workload and broker, in the columns that any of the workloads has. */
+/** The same for a page: a table per set of columns, a line per workload and broker, and one per ratio. */
 export function markdown(summaries: readonly Summary[]): string {
-  const columns = COLUMNS.filter(({ metric }) =>
-    summaries.some(({ peers }) => peers.some(({ metrics }) => metrics[metric] !== undefined)),
+  const groups = Map.groupBy(summaries, (summary) =>
+    shown(summary)
+      .map(({ title }) => title)
+      .join(),
   );
+  return [...groups.values()].map(markdownTable).join('\n');
+}
+
+function markdownTable(summaries: readonly Summary[]): string {
+  const columns = shown(summaries[0]!);
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const lines = [
     row(['workload', 'broker', ...columns.map(({ title }) => title), 'limit']),
@@ -89,9 +101,7 @@ export function markdown(summaries: readonly Summary[]): string {
     for (const [index, peer] of peers.entries()) {
       const cells = columns.map(({ metric, text, spread }) => {
         const value = peer.metrics[metric];
-        return value === undefined
-          ? ''
-          : text(value.median) + (spread ? ` ${range(value, text).trim()}` : '');
+        return value === undefined ? '' : text(value.median) + (spread ? range(value, text) : '');
       });
       lines.push(row([index === 0 ? workload : '', peer.peer, ...cells, peer.saturated]));
     }

@@ -2,10 +2,12 @@ import type {
   FanOutJob,
   FetchJob,
   LatencyJob,
+  PacedProduceJob,
   ProduceJob,
   StockConsumeJob,
   StockProduceJob,
 } from './generator/job.ts';
+import type { BatchShape } from './generator/requests.ts';
 import type { JavaWork } from './java-tools.ts';
 import type { Flush, PeerName } from './peers/peer.ts';
 
@@ -23,8 +25,20 @@ export type RawWork =
   | Own<StockProduceJob>
   | (Own<StockConsumeJob, 'recordCount'> & { readonly logBytes: number });
 
+/**
+ * A steady producer, first alone, then beside a reader that catches up on a log of which the page cache holds nothing. The
+ * figures are those of the producer beside the reader.
+ */
+export interface CatchUpWork {
+  readonly kind: 'catch-up';
+  readonly hot: Own<PacedProduceJob>;
+  readonly cold: Own<FetchJob, 'batchCount'>;
+}
+
 /** What concerns the process alone. */
 export type ProcessWork =
+  /** From the launch on a folder full of data to the first acknowledged message: after a clean stop, and after kill -9. */
+  | { readonly kind: 'restart'; readonly batch: BatchShape }
   /** From the launch on an empty folder to the first acknowledged message. */
   | { readonly kind: 'start' }
   /** Memory of a fresh broker to which nothing has been said. */
@@ -36,11 +50,18 @@ export interface Workload {
   readonly says: string;
   readonly flush: Flush;
   readonly partitions: number;
-  readonly work: RawWork | JavaWork | ProcessWork;
+  readonly work: RawWork | JavaWork | CatchUpWork | ProcessWork;
   /** Flags for brokers that are started for this workload. */
   readonly settings?: Readonly<Partial<Record<PeerName, Readonly<Record<string, string>>>>>;
   /** Measures so many times as long as others: rare events need time to be seen. */
   readonly times?: number;
+  /** Takes minutes: a quick run of everything leaves it out. */
+  readonly heavy?: true;
+}
+
+/** Of a workload that concerns the process alone: not measured at a broker that runs. */
+export function processWork({ work }: Workload): ProcessWork | undefined {
+  return work.kind === 'start' || work.kind === 'idle' || work.kind === 'restart' ? work : undefined;
 }
 
 interface ProduceShape {
@@ -216,4 +237,42 @@ const FSYNC: readonly Workload[] = [
   }),
 ];
 
-export const WORKLOADS: readonly Workload[] = [...PROCESS, ...RAW, ...FSYNC, ...STOCK];
+const COLD_BATCH = { batchBytes: 256 * KIB, recordBytes: KIB };
+
+const SCALE: readonly Workload[] = [
+  produce('spread-10p', 'one message of 1 KiB per request, 8 connections with 50 in flight, 10 partitions', {
+    batchBytes: 0,
+    window: 50,
+    partitions: 10,
+  }),
+  {
+    ...produce('spread-10000p', 'the same over 10,000 partitions', {
+      batchBytes: 0,
+      window: 50,
+      partitions: 10_000,
+    }),
+    heavy: true,
+  },
+  {
+    name: 'catch-up-cold',
+    says: 'the acknowledgements of 2,000 messages of 1 KiB a second beside a reader of 10 GiB that are not in the page cache',
+    flush: 'os',
+    partitions: 1,
+    work: {
+      kind: 'catch-up',
+      hot: { kind: 'paced-produce', messagesPerSecond: 2000, batch: { batchBytes: 0, recordBytes: KIB } },
+      cold: { kind: 'fetch', connections: 1, responseBytes: MIB, batch: COLD_BATCH },
+    },
+    heavy: true,
+  },
+  {
+    name: 'restart',
+    says: 'launch on 10 GiB in 10 partitions to the first acknowledged message, after a clean stop and after kill -9',
+    flush: 'os',
+    partitions: 10,
+    work: { kind: 'restart', batch: COLD_BATCH },
+    heavy: true,
+  },
+];
+
+export const WORKLOADS: readonly Workload[] = [...PROCESS, ...RAW, ...FSYNC, ...STOCK, ...SCALE];

@@ -47,6 +47,12 @@ export interface LatencyJob extends CommonJob {
   readonly messagesPerSecond: number;
 }
 
+/** Sends messages at a steady rate to partition 0; the latency is that of their acknowledgement. */
+export interface PacedProduceJob extends CommonJob {
+  readonly kind: 'paced-produce';
+  readonly messagesPerSecond: number;
+}
+
 /**
  * Produces to partition 0 of an empty topic, and reads it with several consumers that each get everything. The producer waits
  * for the slowest of them; what counts is what they receive together.
@@ -77,7 +83,14 @@ export interface StockConsumeJob extends StockJob {
 
 export type StockClientName = 'platformatic' | 'kafkajs';
 
-export type Job = ProduceJob | FetchJob | LatencyJob | FanOutJob | StockProduceJob | StockConsumeJob;
+export type Job =
+  | ProduceJob
+  | FetchJob
+  | LatencyJob
+  | PacedProduceJob
+  | FanOutJob
+  | StockProduceJob
+  | StockConsumeJob;
 
 /** What was measured between warm-up and end. */
 export interface Figures {

@@ -18,8 +18,10 @@ export interface ProduceSenderOptions {
   readonly acks?: Acks;
   /** Requests in flight at most. */
   readonly window: number;
-  /** Sends another request for each that was answered, and counts the answers; else the owner sends and counts. */
+  /** Sends another request for each that was answered; else the owner sends. */
   readonly refill: boolean;
+  /** Counts the answers; else the owner counts what it wants. */
+  readonly counts: boolean;
   /** For an owner that sends: answers have arrived. */
   readonly answered?: () => void;
 }
@@ -118,8 +120,8 @@ export class ProduceSender implements FrameListener {
     }
     const latencyMs = performance.now() - this.sentAtMs(this.#answered);
     this.#answered++;
-    const { batch, refill } = this.#options;
-    if (refill) this.#run.count({ bytes: batch.bytes.length, messages: batch.recordCount, latencyMs });
+    const { batch, counts } = this.#options;
+    if (counts) this.#run.count({ bytes: batch.bytes.length, messages: batch.recordCount, latencyMs });
     this.#run.answered();
   }
 

@@ -1,5 +1,14 @@
 import { FetchSender, type Fetched } from './fetch.ts';
-import type { FanOutJob, FetchJob, Figures, Job, JobResult, LatencyJob, ProduceJob } from './job.ts';
+import type {
+  FanOutJob,
+  FetchJob,
+  Figures,
+  Job,
+  JobResult,
+  LatencyJob,
+  PacedProduceJob,
+  ProduceJob,
+} from './job.ts';
 import { ProduceSender } from './produce.ts';
 import { prepareBatch, type PreparedBatch } from './requests.ts';
 import { Run } from './run.ts';
@@ -9,7 +18,7 @@ import { runStockConsume, runStockProduce } from './stock-clients.ts';
 const POLL_MS = 500;
 const POLL_BYTES_MAX = 1024 * 1024;
 /** Messages without acknowledgement at most; a broker that falls so far behind its producer has failed the job. */
-const LATENCY_WINDOW = 10_000;
+const PACED_WINDOW = 10_000;
 /** Node's timers are no finer; a late tick sends what has become due. */
 const TICK_MS = 1;
 /** How far the slowest consumer of a fan-out may be behind the producer: it reads what is in the page cache for certain. */
@@ -49,6 +58,8 @@ async function execute(job: Job, running: Running): Promise<Figures> {
       return runFetch(job, running);
     case 'latency':
       return runLatency(job, running);
+    case 'paced-produce':
+      return runPacedProduce(job, running);
     case 'fan-out':
       return runFanOut(job, running);
     case 'stock-produce':
@@ -70,6 +81,7 @@ async function runProduce(job: ProduceJob, { run, batch, senders }: Running): Pr
       acks,
       window,
       refill: true,
+      counts: true,
     });
     opened.push(sender);
     senders.push(sender);
@@ -133,7 +145,7 @@ async function openFollower(
 async function runLatency(job: LatencyJob, running: Running): Promise<Figures> {
   const { target, topic, messagesPerSecond } = job;
   const { run, batch, senders } = running;
-  const one = { topic, partitions: [0], batch, window: LATENCY_WINDOW, refill: false };
+  const one = { topic, partitions: [0], batch, window: PACED_WINDOW, refill: false, counts: false };
   const producer = await ProduceSender.open(target, run, one);
   senders.push(producer);
   const follower = await openFollower(job, running, ({ offset, batches, nowMs }) => {
@@ -142,6 +154,22 @@ async function runLatency(job: LatencyJob, running: Running): Promise<Figures> {
   });
   const figures = run.start();
   follower.send();
+  return paced(figures, { run, producer, messagesPerSecond });
+}
+
+async function runPacedProduce(job: PacedProduceJob, { run, batch, senders }: Running): Promise<Figures> {
+  const { target, topic, messagesPerSecond } = job;
+  const one = { topic, partitions: [0], batch, window: PACED_WINDOW, refill: false, counts: true };
+  const producer = await ProduceSender.open(target, run, one);
+  senders.push(producer);
+  return paced(run.start(), { run, producer, messagesPerSecond });
+}
+
+/** Sends until the figures are there. */
+async function paced(
+  figures: Promise<Figures>,
+  { run, producer, messagesPerSecond }: { run: Run; producer: ProduceSender; messagesPerSecond: number },
+): Promise<Figures> {
   const beganMs = performance.now();
   const ticks = setInterval(() => {
     const due = Math.floor(((performance.now() - beganMs) * messagesPerSecond) / 1000) - producer.sent;
@@ -166,6 +194,7 @@ async function runFanOut(job: FanOutJob, running: Running): Promise<Figures> {
     batch,
     window: FAN_OUT_WINDOW,
     refill: false,
+    counts: false,
     answered: produce,
   });
   senders.push(producer);

@@ -346,12 +346,4 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
     scenario: 'single',
   },
-  {
-    name: 'leave-a-swap-half-done',
-    why: 'the old segments stay beside the one that was to replace them',
-    file: 'storage/cleaner/segment-swap.ts',
-    search: 'disk.remove(`${folder}/${name}`); } disk.syncDirectory(folder);',
-    replace: '; } disk.syncDirectory(folder);',
-    scenario: 'single',
-  },
 ];

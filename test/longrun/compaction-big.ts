@@ -1,6 +1,7 @@
 /**
  * Compacts a large topic in a broker of its own, and measures what that costs: memory of the process, and the latency of a steady producer
- * meanwhile. What is left is compared with all that was written. Usage: npm run compaction:big -- [--gib 10] [--keys 1000000] [--keep]
+ * meanwhile. What is left is compared with all that was written. Usage: npm run compaction:big -- [--gib 10] [--keys 1000000]
+ * [--rate BYTES_PER_SECOND] [--keep]
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os, { tmpdir } from 'node:os';
@@ -34,6 +35,8 @@ export interface CompactionBigOptions {
   readonly baselineMs: number;
   readonly segmentBytes: number;
   readonly seed: number;
+  /** `log.cleaner.io.max.bytes.per.second`; the broker's default if left out. */
+  readonly bytesPerSecondMax?: number;
   readonly data: string;
   readonly report?: (line: string) => void;
 }
@@ -81,6 +84,9 @@ export async function runCompactionBig(options: CompactionBigOptions): Promise<C
       'log-level': 'info',
       'log.cleaner.backoff.ms': '500',
       'log.flush.offset.checkpoint.interval.ms': '1000',
+      ...(options.bytesPerSecondMax === undefined
+        ? {}
+        : { 'log.cleaner.io.max.bytes.per.second': String(options.bytesPerSecondMax) }),
     },
   });
   const model = new Model(options.keys);
@@ -328,6 +334,7 @@ async function main(): Promise<void> {
       gib: { type: 'string', default: '10' },
       keys: { type: 'string', default: '1000000' },
       seed: { type: 'string', default: '1' },
+      rate: { type: 'string' },
       keep: { type: 'boolean', default: false },
     },
   });
@@ -340,6 +347,7 @@ async function main(): Promise<void> {
     baselineMs: 30_000,
     segmentBytes: Math.min(1024 * MIB, Math.ceil(bytes / SEGMENTS_MIN)),
     seed: Number(values.seed),
+    ...(values.rate === undefined ? {} : { bytesPerSecondMax: Number(values.rate) }),
     data,
     report: (line) => console.log(line),
   });
