@@ -12,7 +12,7 @@ const { Kafka, logLevel } = kafkajs;
 
 /** Large enough to roll segments of 1 MiB in a run of minutes. */
 const VALUE_BYTES = 1000;
-const RECORDS_PER_BATCH = 5;
+export const RECORDS_PER_BATCH = 5;
 const PAUSE_MS = 40;
 const LIBRDKAFKA_RECORDS_PER_SECOND = 2_000;
 
