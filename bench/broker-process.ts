@@ -13,7 +13,7 @@ import type { Launch, LaunchOptions, Peer } from './peers/peer.ts';
 
 const START_MS_MAX = 60_000;
 const START_POLL_MS = 5;
-const STOP_MS_MAX = 60_000;
+const STOP_MS_MAX = 120_000;
 const OUTPUT_CHARS_MAX = 20_000;
 
 /** A broker that is measured: one that was started for it, or one that runs already. */

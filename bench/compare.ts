@@ -1,6 +1,6 @@
 import type { MeasuredBroker } from './broker-process.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
-import { Bench, type MeasureOptions, type Round } from './measure.ts';
+import { Bench, PARTITIONS_DELETED_MAX, type MeasureOptions, type Round } from './measure.ts';
 import type { Peer } from './peers/peer.ts';
 import { measureProcess } from './processes.ts';
 import { processWork, type ProcessWork, type Workload } from './workloads.ts';
@@ -40,12 +40,16 @@ export class Comparison {
     if (work !== undefined) return this.#ofProcesses(work);
     const { target } = this.#options;
     const brokers = target === undefined ? await this.#fleet.brokersFor(workload) : [target];
-    return this.#inTurns(
-      brokers.map((broker) => ({
-        peer: broker.peer,
-        bench: new Bench(workload, broker, this.#options),
-      })),
-    );
+    try {
+      return await this.#inTurns(
+        brokers.map((broker) => ({
+          peer: broker.peer,
+          bench: new Bench(workload, broker, this.#options),
+        })),
+      );
+    } finally {
+      if (workload.partitions > PARTITIONS_DELETED_MAX) await this.#fleet.removeAll();
+    }
   }
 
   async end(): Promise<void> {

@@ -24,7 +24,7 @@ const PRODUCED: readonly Metric[] = [
 function shortened(...argv: string[]): Settings {
   const settings = settingsOf(['--quick', '--rounds', '1', ...argv]);
   assert.ok(typeof settings === 'object');
-  return { ...settings, limits: SHORT, breakInMsMax: 1 };
+  return { ...settings, limits: SHORT, breakInMsMax: 0 };
 }
 
 async function measured(settings: Settings): Promise<Summary[]> {

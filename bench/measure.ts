@@ -22,6 +22,9 @@ const PARTITIONS_PER_ROUND_MAX = 500;
 /** Jobs travel as JSON, which has no infinity. */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
+/** To remove more takes longer than to start another broker. */
+export const PARTITIONS_DELETED_MAX = 5000;
+
 export interface MeasureOptions {
   readonly limits: RunLimits;
   readonly pin: boolean;
@@ -98,8 +101,11 @@ export class Bench {
     return { ...figures, disk, residentPeakBytes };
   }
 
+  /** Removes the topic that served all rounds; of very many partitions it stays, and the broker is of no more use. */
   async end(): Promise<void> {
-    if (this.#kept !== undefined) await deleteTopic(this.#broker.target, this.#kept.name);
+    const { partitions = 0 } = this.#kept ?? {};
+    if (this.#kept !== undefined && partitions <= PARTITIONS_DELETED_MAX)
+      await deleteTopic(this.#broker.target, this.#kept.name);
   }
 
   #limits(): RunLimits {

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Reader } from '@polylog/bytes';
 import {
+  createPartitions,
   createTopics,
   decodeResponse,
   deleteTopics,
@@ -19,8 +20,11 @@ import type { Address } from './connection.ts';
 import { errorNameOf } from './errors.ts';
 import { prepareBatch } from './requests.ts';
 
-const REQUEST_MS_MAX = 15_000;
-const LEADERS_MS_MAX = 15_000;
+/** Kafka's controller changes at most 10,000 records at a time. */
+const PARTITIONS_PER_REQUEST_MAX = 5000;
+/** To make and remove a topic of thousands of partitions takes its time. */
+const REQUEST_MS_MAX = 90_000;
+const LEADERS_MS_MAX = 90_000;
 const LEADERS_POLL_MS = 20;
 
 /** Of a topic, in the terms of Kafka's CreateTopics. */
@@ -36,7 +40,7 @@ export async function createTopic(
     topics: [
       {
         name,
-        numPartitions: partitions,
+        numPartitions: Math.min(partitions, PARTITIONS_PER_REQUEST_MAX),
         replicationFactor: 1,
         assignments: [],
         configs: Object.entries(config).map(([key, value]) => ({ name: key, value })),
@@ -45,6 +49,15 @@ export async function createTopic(
     timeoutMs: REQUEST_MS_MAX,
   });
   check(topics[0]!.errorCode, `creating ${name}`);
+  for (let made = PARTITIONS_PER_REQUEST_MAX; made < partitions;) {
+    made = Math.min(partitions, made + PARTITIONS_PER_REQUEST_MAX);
+    const { results } = await ask(address, createPartitions, 2, {
+      topics: [{ name, count: made, assignments: null }],
+      timeoutMs: REQUEST_MS_MAX,
+      validateOnly: false,
+    });
+    check(results[0]!.errorCode, `adding partitions to ${name}`);
+  }
   const deadlineMs = performance.now() + LEADERS_MS_MAX;
   for (;;) {
     const ends = await endOffsets(address, name, partitions);
