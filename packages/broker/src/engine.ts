@@ -26,6 +26,8 @@ import { BrokerTopicAdmin } from './topics/topic-admin.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 const LISTENER = 'kafka';
+/** How long a start waits for the consumer groups: with very many of them clients are served before all are known. */
+const GROUPS_LOAD_WAIT_MS_MAX = 1000;
 const BYTES_PER_MIB = 1024 * 1024;
 
 /** What the engine is told of the machine, beside the platform. */
@@ -73,7 +75,10 @@ export class Engine {
     let logs: LogStore | undefined;
     try {
       logs = await openLogs(platform, config, machine);
-      return new Engine(await assemble(platform, config, machine, frontend, logs));
+      const engine = new Engine(await assemble(platform, config, machine, frontend, logs));
+      // As a rule it takes milliseconds, and spares the first clients an answer that not all of them repeat.
+      await engine.#parts.groups.loaded(GROUPS_LOAD_WAIT_MS_MAX);
+      return engine;
     } catch (error) {
       await frontend.close();
       await logs?.close();

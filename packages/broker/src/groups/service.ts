@@ -46,6 +46,8 @@ export interface GroupServiceOptions {
   };
 }
 
+const LOAD_POLL_MS = 5;
+
 type Shard = CoordinatorShard<GroupsCore>;
 
 /** Leads each request to the partition of `__consumer_offsets` that has its group, and to the core that runs over it. */
@@ -127,6 +129,15 @@ export class GroupService implements GroupCoordinator {
     let count = 0;
     for (const shard of this.#shards.values()) if (shard.isLoading) count++;
     return count;
+  }
+
+  /** Resolves when no group is being loaded any more, or when the time is up. */
+  async loaded(timeoutMs: number): Promise<void> {
+    const { clock, timers } = this.#options;
+    const deadlineMs = clock.monotonicMs() + timeoutMs;
+    while (this.loadingCount > 0 && clock.monotonicMs() < deadlineMs) {
+      await new Promise<void>((resolve) => void timers.after(LOAD_POLL_MS, resolve));
+    }
   }
 
   /** All groups of this broker at this moment, for metrics. */
