@@ -6,10 +6,9 @@
  */
 import { createTopics } from '@polylog/kafka-protocol';
 import { Client } from '../broker/clients.ts';
-import { BrokerMachine, brokerConfig, PORT } from '../broker/machine.ts';
+import { BrokerRun, brokerRunScenario, STEP_MS_MAX } from '../broker/run.ts';
 import { Violation } from '../invariants/history.ts';
 import type { SimWorld } from '../platform/world.ts';
-import type { Scenario } from '../report.ts';
 import type { GroupHost } from './group-client.ts';
 import { Loner } from './loner.ts';
 import { Member } from './member.ts';
@@ -20,9 +19,9 @@ const OPERATIONS_MIN = 2000;
 const CRASHES_MIN = 3;
 const TOPIC = 'input';
 const PARTITIONS = 5;
-const STEP_MS_MAX = 25;
 /** In virtual time, from the end of all faults to groups that are stable. */
 const SETTLE_MS_MAX = 60_000;
+const STABLE_MS_MIN = 2000;
 /** Groups with members: how many dynamic ones, how many static ones. */
 const MEMBERS: readonly (readonly [dynamic: number, fixed: number])[] = [
   [3, 0],
@@ -62,48 +61,19 @@ class Founder extends Client<GroupHost> {
   }
 }
 
-class GroupsRun {
-  readonly world: SimWorld;
-  readonly machine: BrokerMachine;
+class GroupsRun extends BrokerRun {
   readonly host: GroupHost;
   readonly members: readonly Member[];
   readonly mortal: Member;
   readonly loners: readonly Loner[];
-  operations = 0;
   #quitting = false;
-  #draining = false;
-  #stopped = false;
-  #failure: Error | undefined;
 
   constructor(world: SimWorld) {
-    this.world = world;
-    const random = world.random.fork('groups');
-    this.machine = new BrokerMachine(world, random, brokerConfig(SETTINGS), {
-      begun: () => this.operations > 0,
-      crashed: () => undefined,
-      powerLost: () => undefined,
-      advance: (durationMs) => this.#advance(durationMs),
-      check: () => this.#check(),
-      fail: (error) => this.host.fail(error),
-    });
+    super(world, 'groups', SETTINGS);
     const withMembers = Array.from({ length: MEMBERS.length + MORTALS }, (_, index) => `group-${index}`);
     const lonely = Array.from({ length: LONERS }, (_, index) => `lonely-${index}`);
     const model = new GroupsModel(TOPIC, PARTITIONS, [...withMembers, ...lonely]);
-    this.host = {
-      world,
-      model,
-      platform: world.node('clients').boot(),
-      address: { host: 'broker', port: PORT },
-      boot: () => this.machine.boots,
-      draining: () => this.#draining,
-      stopped: () => this.#stopped,
-      quitting: () => this.#quitting,
-      operation: () => this.operations++,
-      fail: (error) => {
-        this.#failure ??= error instanceof Error ? error : new Error(String(error));
-        this.#stopped = true;
-      },
-    };
+    this.host = { ...this.baseHost(), model, quitting: () => this.#quitting };
     this.members = MEMBERS.flatMap(([dynamic, fixed], group) => this.#membersOf(group, dynamic, fixed));
     const view = model.groups[MEMBERS.length]!;
     this.mortal = new Member(this.host, 'mortal', { view, instanceId: null, mortal: true });
@@ -126,60 +96,35 @@ class GroupsRun {
     await this.machine.start();
     const founder = new Founder(this.host, 'founder');
     founder.run();
-    while (!founder.done) await this.#advance(5);
+    while (!founder.done) await this.advance(5);
     for (const client of [...this.members, this.mortal, ...this.loners]) client.run();
-    while (this.operations < OPERATIONS || this.machine.crashes < CRASHES_MIN) {
-      if (!this.machine.node.isUp) await this.machine.afterDeath();
-      await this.#advance(this.machine.random.fraction() * STEP_MS_MAX);
-      await this.machine.disturb();
-    }
-    await this.#finish();
-  }
-
-  async #advance(durationMs: number): Promise<void> {
-    await this.world.advance(durationMs);
-    this.#check();
-  }
-
-  #check(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  /** All faults end; every group becomes stable, and does again after a loss of power; then all offsets are read. */
-  async #finish(): Promise<void> {
-    this.machine.calm();
-    if (!this.machine.node.isUp) await this.machine.afterDeath();
-    // A log that had to go offline comes back with a restart.
+    await this.disturb(OPERATIONS, CRASHES_MIN);
+    // All faults have ended; every group becomes stable, and does again after a loss of power; then all offsets are read.
     for (const kind of ['process', 'power'] as const) {
-      this.machine.crash(kind);
-      await this.machine.start();
-      this.#draining = true;
+      await this.restartAfter(kind);
+      this.draining = true;
       await this.#settle();
       await this.world.settle(this.loners[0]!.readAll());
-      this.#check();
+      this.check();
       // Between the two: its session has to end although the broker that it belonged to is gone.
       this.#quitting = true;
-      await this.#advance(2 * STEP_MS_MAX);
+      await this.advance(2 * STEP_MS_MAX);
     }
     const state = await this.world.settle(this.loners[0]!.stateOf(this.mortal.view));
     if (state !== 'Empty') throw new Violation('session', `the group of a member that died is ${state}`);
-    this.#stopped = true;
+    this.stopped = true;
   }
 
+  /** Long enough that what is stable now has outlived the members that nobody has heard of. */
   async #settle(): Promise<void> {
-    const deadlineMs = this.world.nowMs + SETTLE_MS_MAX;
-    // Long enough that what is stable now has outlived the members that nobody has heard of.
-    let stableSinceMs = this.world.nowMs;
-    while (this.world.nowMs - stableSinceMs < 2000) {
-      await this.#advance(STEP_MS_MAX);
-      const unstable = this.host.model.groups
-        .slice(0, MEMBERS.length)
-        .find(({ groupId }) => !this.#isStable(groupId));
-      if (unstable !== undefined) stableSinceMs = this.world.nowMs;
-      if (this.world.nowMs > deadlineMs) {
-        throw new Violation('unavailable', `${unstable?.groupId} does not become stable`);
-      }
-    }
+    const groups = this.host.model.groups.slice(0, MEMBERS.length);
+    const unstable = (): string | undefined =>
+      groups.find(({ groupId }) => !this.#isStable(groupId))?.groupId;
+    await this.until(() => unstable() === undefined, {
+      forMs: STABLE_MS_MIN,
+      withinMs: SETTLE_MS_MAX,
+      otherwise: () => `${unstable()} does not become stable`,
+    });
     this.world.count('settled');
   }
 
@@ -197,54 +142,48 @@ class GroupsRun {
   }
 }
 
-export const groupsScenario: Scenario = {
-  name: 'groups',
-  operationsMin: OPERATIONS_MIN,
-  crashesMin: CRASHES_MIN,
-  run: async (world) => {
-    const run = new GroupsRun(world);
-    try {
-      await run.run();
-    } finally {
-      world.count('operations', run.operations);
-      world.count('crashes', run.machine.crashes);
-    }
+export const groupsScenario = brokerRunScenario(
+  {
+    name: 'groups',
+    operationsMin: OPERATIONS_MIN,
+    crashesMin: CRASHES_MIN,
+    requiredPaths: [
+      'cleaner.passes',
+      'commit.COORDINATOR_LOAD_IN_PROGRESS',
+      'commit.ILLEGAL_GENERATION',
+      'commit.NOT_COORDINATOR',
+      'commit.UNKNOWN_MEMBER_ID',
+      'commit.done',
+      'delete-group.done',
+      'delete-group.GROUP_ID_NOT_FOUND',
+      'describe.CompletingRebalance',
+      'describe.Empty',
+      'describe.PreparingRebalance',
+      'describe.Stable',
+      'ghost.FENCED_INSTANCE_ID',
+      'heartbeat.REBALANCE_IN_PROGRESS',
+      'heartbeat.UNKNOWN_MEMBER_ID',
+      'heartbeat.ok',
+      'join.MEMBER_ID_REQUIRED',
+      'join.NOT_COORDINATOR',
+      'join.dynamic',
+      'join.skip-assignment',
+      'join.static',
+      'leave.done',
+      'list.done',
+      'member.died',
+      'member.stalled',
+      'offset-delete.done',
+      'offsets.fetched',
+      'recovery.power-loss',
+      'recovery.process-crash',
+      'restart.clean',
+      'settled',
+      'storage.fatal',
+      'sync.REBALANCE_IN_PROGRESS',
+      'sync.follower',
+      'sync.leader',
+    ],
   },
-  requiredPaths: [
-    'cleaner.passes',
-    'commit.COORDINATOR_LOAD_IN_PROGRESS',
-    'commit.ILLEGAL_GENERATION',
-    'commit.NOT_COORDINATOR',
-    'commit.UNKNOWN_MEMBER_ID',
-    'commit.done',
-    'delete-group.done',
-    'delete-group.GROUP_ID_NOT_FOUND',
-    'describe.CompletingRebalance',
-    'describe.Empty',
-    'describe.PreparingRebalance',
-    'describe.Stable',
-    'ghost.FENCED_INSTANCE_ID',
-    'heartbeat.REBALANCE_IN_PROGRESS',
-    'heartbeat.UNKNOWN_MEMBER_ID',
-    'heartbeat.ok',
-    'join.MEMBER_ID_REQUIRED',
-    'join.NOT_COORDINATOR',
-    'join.dynamic',
-    'join.skip-assignment',
-    'join.static',
-    'leave.done',
-    'list.done',
-    'member.died',
-    'member.stalled',
-    'offset-delete.done',
-    'offsets.fetched',
-    'recovery.power-loss',
-    'recovery.process-crash',
-    'restart.clean',
-    'settled',
-    'storage.fatal',
-    'sync.REBALANCE_IN_PROGRESS',
-    'sync.follower',
-    'sync.leader',
-  ],
-};
+  (world) => new GroupsRun(world),
+);
