@@ -21,13 +21,13 @@ async function main(argv: readonly string[]): Promise<number> {
   const versions: string[] = [];
   for (const peer of settings.target === undefined ? settings.peers : []) versions.push(await peer.install());
   say(introduction(settings, versions));
-  const { results, failures } = await runAll(settings);
-  const { rounds, limits, pin } = settings;
-  if (settings.json !== undefined) {
+  const { rounds, limits, pin, json } = settings;
+  // After each workload: a run that is broken off has not been in vain.
+  const failures = await runAll(settings, (results) => {
     const facts = { ...machine, loadAfter: loadNow(), versions, pin, rounds, limits };
-    writeFileSync(settings.json, `${JSON.stringify({ ...facts, results }, null, 2)}\n`);
-  }
-  if (settings.markdown !== undefined) writeFileSync(settings.markdown, markdown(results));
+    if (json !== undefined) writeFileSync(json, `${JSON.stringify({ ...facts, results }, null, 2)}\n`);
+    if (settings.markdown !== undefined) writeFileSync(settings.markdown, markdown(results));
+  });
   return failures === 0 ? 0 : 1;
 }
 
@@ -43,7 +43,8 @@ function introduction({ rounds, limits, pin, target }: Settings, versions: reado
   ].join('\n')}\n`;
 }
 
-async function runAll(settings: Settings): Promise<{ results: Summary[]; failures: number }> {
+/** Returns how many workloads have failed, which has been said then. */
+async function runAll(settings: Settings, keep: (results: readonly Summary[]) => void): Promise<number> {
   const comparison = new Comparison(settings);
   const results: Summary[] = [];
   let failures = 0;
@@ -51,6 +52,7 @@ async function runAll(settings: Settings): Promise<{ results: Summary[]; failure
     for (const workload of settings.workloads) {
       try {
         results.push(await runOne(workload, comparison, settings));
+        keep(results);
       } catch (error) {
         failures++;
         say(`${workload.name}: FAILED, ${error instanceof Error ? error.message : String(error)}\n\n`);
@@ -59,7 +61,7 @@ async function runAll(settings: Settings): Promise<{ results: Summary[]; failure
   } finally {
     await comparison.end();
   }
-  return { results, failures };
+  return failures;
 }
 
 async function runOne(workload: Workload, comparison: Comparison, settings: Settings): Promise<Summary> {

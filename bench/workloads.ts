@@ -231,7 +231,7 @@ const FSYNC: readonly Workload[] = [
   }),
   produce('fsync-100p', 'the same over 100 partitions', {
     ...UNBATCHED,
-    connections: 100,
+    connections: 32,
     partitions: 100,
     flush: 'fsync',
   }),
