@@ -24,7 +24,8 @@ export class Loner extends GroupClient {
     if (this.host.draining()) return;
     await this.findCoordinator(this.#own);
     const dice = this.random.fraction();
-    if (dice < 0.3) await this.#commitOwn();
+    if (dice < 0.2) await this.#commitOwn();
+    else if (dice < 0.4) await this.#commitAndLook();
     else if (dice < 0.75) await this.fetchOffsets(this.random.pick(this.host.model.groups));
     else if (dice < 0.83) await this.#deleteOffsets();
     else if (dice < 0.88) await this.#deleteGroup();
@@ -68,6 +69,12 @@ export class Loner extends GroupClient {
       memberId: '',
       groupInstanceId: null,
     });
+  }
+
+  /** Asks before the answer is there: what is told must not be taken back, whatever happens to the commit meanwhile. */
+  async #commitAndLook(): Promise<void> {
+    const outcomes = await Promise.allSettled([this.#commitOwn(), this.fetchOffsets(this.#own)]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   }
 
   async #deleteOffsets(): Promise<void> {
