@@ -151,6 +151,7 @@ export class BrokerProcess implements MeasuredBroker {
 
   readonly #abandon = (): void => {
     this.#child?.kill('SIGKILL');
-    rmSync(this.folder, { recursive: true, force: true });
+    // A process that has just been killed may still have made a file in a folder that was empty a moment ago.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   };
 }
