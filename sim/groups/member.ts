@@ -6,6 +6,7 @@ import type { GroupView } from './model.ts';
 const PAUSE_MS_MAX = 25;
 const SESSION_MS_CHOICES = [150, 300, 600];
 const REBALANCE_MS_CHOICES = [200, 500, 1000];
+const SYNC_DELAY_MS_MAX = 400;
 const STATIC_SINCE = 5;
 const KNOWN_ID_SINCE = 4;
 
@@ -109,6 +110,8 @@ export class Member extends GroupClient {
   }
 
   async #sync(join: JoinGroupResponse): Promise<void> {
+    // Long enough, now and then, for the generation to be over.
+    if (this.random.chance(0.1)) await this.sleep(this.random.fraction() * SYNC_DELAY_MS_MAX);
     const isLeader = join.leader === this.#memberId && !join.skipAssignment;
     if (join.skipAssignment) this.count('join.skip-assignment');
     const assignments = isLeader ? this.#assign(join) : [];

@@ -199,6 +199,17 @@ describe('a classic group', () => {
     assert.equal(groups.state, 'PreparingRebalance');
   });
 
+  it('takes no assignments of an older generation', () => {
+    const groups = new Groups();
+    const first = groups.single();
+    const second = groups.join();
+    const [again] = groups.join({ memberId: first.memberId });
+    assert.equal(groups.sync(first, { [first.memberId]: 'stale' })[0]?.error, 'ILLEGAL_GENERATION');
+    assert.equal(groups.state, 'CompletingRebalance');
+    groups.sync(again!, { [second[0]!.memberId]: 'b' });
+    assert.equal(Buffer.from(groups.sync(second[0]!)[0]!.assignment).toString(), 'b');
+  });
+
   it('rebalances when a member leaves', () => {
     const groups = new Groups();
     const first = groups.single();
