@@ -1,17 +1,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { BROKER_CORE, pinned } from './commands.ts';
-import { answers, produceFirst } from './generator/admin.ts';
+import { answers, listens, produceFirst } from './generator/admin.ts';
 import type { Target } from './generator/job.ts';
 import type { Launch, LaunchOptions, Peer } from './peers/peer.ts';
 
-const START_MS_MAX = 60_000;
+/** After kill -9 a broker may read all that it has. */
+const START_MS_MAX = 300_000;
 const START_POLL_MS = 5;
 const STOP_MS_MAX = 120_000;
 const OUTPUT_CHARS_MAX = 20_000;
@@ -104,6 +105,12 @@ export class BrokerProcess implements MeasuredBroker {
     }
   }
 
+  /** Launches it, and waits until it takes connections; says nothing to it. */
+  async launchSilently(): Promise<void> {
+    this.launch();
+    await this.until(() => listens(this.target), 'take a connection');
+  }
+
   /** kill -9. */
   async kill(): Promise<void> {
     const child = this.#child;
@@ -134,14 +141,40 @@ export class BrokerProcess implements MeasuredBroker {
     if (late) throw new Error(`${this.peer.name} did not stop within ${STOP_MS_MAX} ms\n${this.#output}`);
   }
 
+  /** Keeps what is in its folder before it was ever launched, for {@link renew}. */
+  keepFolder(): void {
+    cpSync(this.folder, this.#keptFolder, { recursive: true });
+  }
+
+  /** The folder is again what it was when it was kept. It must not run. */
+  renew(): void {
+    for (const name of readdirSync(this.folder)) this.#removeFiles(path.join(this.folder, name));
+    cpSync(this.#keptFolder, this.folder, { recursive: true });
+  }
+
   /** Ends it if it runs, and its data. */
   async remove(): Promise<void> {
     try {
       if (!this.#hasEnded()) await this.stop();
     } finally {
       process.off('exit', this.#abandon);
-      rmSync(this.folder, { recursive: true, force: true });
+      for (const folder of [this.folder, this.#keptFolder]) this.#removeFiles(folder);
     }
+  }
+
+  /** The same without waiting for it to end in order: its data are of no more use. */
+  async discard(): Promise<void> {
+    if (this.#child !== undefined && !this.#hasEnded()) await this.kill();
+    await this.remove();
+  }
+
+  get #keptFolder(): string {
+    return `${this.folder}-kept`;
+  }
+
+  #removeFiles(file: string): void {
+    // A process that has just been killed may still have made a file in a folder that was empty a moment ago.
+    rmSync(file, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   }
 
   #hasEnded(): boolean {
@@ -151,7 +184,6 @@ export class BrokerProcess implements MeasuredBroker {
 
   readonly #abandon = (): void => {
     this.#child?.kill('SIGKILL');
-    // A process that has just been killed may still have made a file in a folder that was empty a moment ago.
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+    for (const folder of [this.folder, this.#keptFolder]) this.#removeFiles(folder);
   };
 }

@@ -1,9 +1,13 @@
+import { tmpdir } from 'node:os';
+
 import type { MeasuredBroker } from './broker-process.ts';
+import { requireFreeBytes } from './disk-probe.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
-import { Bench, PARTITIONS_DELETED_MAX, type MeasureOptions, type Round } from './measure.ts';
+import { Bench, type MeasureOptions, type Round, type Side } from './measure.ts';
+import { requireOpenFiles } from './open-files.ts';
 import type { Peer } from './peers/peer.ts';
-import { measureProcess } from './processes.ts';
-import { processWork, type ProcessWork, type Workload } from './workloads.ts';
+import { fitTogether, processSide } from './processes.ts';
+import { isProcessWork, type ProcessWork, type Row, type Workload } from './workloads.ts';
 
 /** Other processes' CPU time per second above which a turn counts as disturbed, */
 const DISTURBED_SHARE = 0.2;
@@ -24,6 +28,15 @@ export interface Turns {
   readonly rounds: readonly Round[];
 }
 
+/** A row, and what came of it. */
+export interface RowTurns {
+  readonly row: Row;
+  readonly turns: readonly Turns[];
+}
+
+/** Of the disk, besides the data that a workload wants much of: what a round writes, twice. */
+const BYTES_BESIDE_PER_BROKER = 2 * 1024 ** 3;
+
 /** Runs workloads against all peers, in turns. */
 export class Comparison {
   readonly #options: CompareOptions;
@@ -34,58 +47,83 @@ export class Comparison {
     this.#fleet = new Fleet(options);
   }
 
-  /** Rejects if a single request went wrong, at whichever broker. */
-  async run(workload: Workload): Promise<Turns[]> {
-    const work = processWork(workload);
-    if (work !== undefined) return this.#ofProcesses(work);
-    const { target } = this.#options;
-    const brokers = target === undefined ? await this.#fleet.brokersFor(workload) : [target];
+  /** Row by row. Rejects if a single request went wrong, at whichever broker. */
+  async run({ rows, freshBrokers }: Workload): Promise<RowTurns[]> {
+    const results: RowTurns[] = [];
+    if (freshBrokers) await this.#fleet.removeAll();
     try {
-      return await this.#inTurns(
-        brokers.map((broker) => ({
-          peer: broker.peer,
-          bench: new Bench(workload, broker, this.#options),
-        })),
-      );
-    } finally {
-      if (workload.partitions > PARTITIONS_DELETED_MAX) await this.#fleet.removeAll();
+      for (const row of rows) {
+        const { work } = row;
+        const turns = isProcessWork(work) ? await this.#ofProcesses(work) : await this.#ofBrokers(row);
+        results.push({ row, turns });
+      }
+    } catch (error) {
+      // What went wrong with a broker may go on, and is not the next workload's.
+      await this.#fleet.discardAll();
+      throw error;
     }
+    if (freshBrokers) await this.#fleet.discardAll();
+    return results;
   }
 
   async end(): Promise<void> {
     await this.#fleet.removeAll();
   }
 
-  async #inTurns(sides: readonly { peer: Peer; bench: Bench }[]): Promise<Turns[]> {
-    const { rounds, patient } = this.#options;
-    const attempts = sides.map(({ peer }) => ({ peer, rounds: [] as Round[] }));
-    try {
-      for (const { bench } of sides) await bench.turn(); // not counted
-      for (let round = 0; ; round++) {
-        const enough = attempts.every((side) => quiet(side.rounds) >= rounds);
-        if (round >= rounds && (enough || !patient || round >= rounds + MORE_ROUNDS_MAX)) break;
-        for (const index of shuffled(sides.length))
-          attempts[index]!.rounds.push(await sides[index]!.bench.turn());
-      }
-    } finally {
-      for (const { bench } of sides) await bench.end();
-    }
-    return attempts.map((side) => ({ peer: side.peer, rounds: quietest(side.rounds, rounds) }));
+  async #ofBrokers(row: Row): Promise<Turns[]> {
+    const { target, peers, bulkBytes } = this.#options;
+    requireOpenFiles(row.partitions, row.name);
+    const bytes = BYTES_BESIDE_PER_BROKER + (row.work.kind === 'catch-up' ? bulkBytes : 0);
+    requireFreeBytes(tmpdir(), bytes * peers.length, row.name);
+    const brokers = target === undefined ? await this.#fleet.brokersFor(row) : [target];
+    const sides = brokers.map((broker) => new Bench(row, broker, this.#options));
+    return this.#inTurns(sides, { uncounted: 1 });
   }
 
   async #ofProcesses(work: ProcessWork): Promise<Turns[]> {
-    const { peers, rounds, target } = this.#options;
+    const { peers, target } = this.#options;
     if (target !== undefined) throw new Error('needs brokers that the bench starts itself');
+    const together = fitTogether(work, peers.length, this.#options);
     // What they do meanwhile would be measured, too.
     await this.#fleet.removeAll();
-    const results = peers.map((peer) => ({ peer, rounds: [] as Round[] }));
-    for (let round = 0; round < (work.kind === 'restart' ? 1 : rounds); round++) {
-      for (const index of shuffled(peers.length)) {
-        const result = results[index]!;
-        result.rounds.push(await measureProcess(work, result.peer, this.#options));
+    const sides = peers.map((peer) => processSide(work, peer, this.#options));
+    if (together) return this.#inTurns(sides, { uncounted: 0 });
+    const turns: Turns[] = [];
+    for (const side of sides) turns.push(...(await this.#inTurns([side], { uncounted: 0 })));
+    return turns;
+  }
+
+  async #inTurns(
+    sides: readonly Side[],
+    /** Rounds before those that count. */
+    { uncounted }: { readonly uncounted: number },
+  ): Promise<Turns[]> {
+    const { rounds, patient } = this.#options;
+    const attempts = sides.map(({ peer }) => ({ peer, rounds: [] as Round[] }));
+    try {
+      for (let round = 0; round < uncounted; round++) for (const side of sides) await turnOf(side);
+      for (let round = 0; ; round++) {
+        const enough = attempts.every((side) => quiet(side.rounds) >= rounds);
+        if (round >= rounds && (enough || !patient || round >= rounds + MORE_ROUNDS_MAX)) break;
+        for (const index of shuffled(sides.length)) attempts[index]!.rounds.push(await turnOf(sides[index]!));
       }
+    } catch (error) {
+      // The first thing that went wrong is what there is to say; a broker that failed may not even end in order.
+      await Promise.allSettled(sides.map((side) => side.end()));
+      throw error;
     }
-    return results;
+    for (const side of sides) await side.end();
+    return attempts.map((side) => ({ peer: side.peer, rounds: quietest(side.rounds, rounds) }));
+  }
+}
+
+/** Whose turn it was is the first thing to know of one that failed. */
+async function turnOf(side: Side): Promise<Round> {
+  try {
+    return await side.turn();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`${side.peer.name}: ${reason}`, { cause: error });
   }
 }
 

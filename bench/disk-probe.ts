@@ -7,8 +7,10 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  readdirSync,
   rmSync,
-  writeFileSync,
+  statfsSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -68,31 +70,63 @@ export function touchPageCache(folder: string, bytes: number): number {
   }
 }
 
+/** Of what may stand unwritten in memory before a round; far below what makes writers wait. */
+const DIRTY_BYTES_MAX = 16 * MIB;
+const SETTLE_MS_MAX = 30_000;
+
 /**
- * Has the system write everything and drop the page cache, so that what is read next comes from the disk.
- * @throws Error without the right to do so, which is root's
+ * Has the system write what earlier rounds left in the page cache, and waits until it has: no round is to pay for another one's data,
+ * and while the file system writes its own records, whoever appends to a file may wait for as long as a short round takes.
  */
-export async function forgetPageCache(): Promise<void> {
-  await once(spawn('sync', { stdio: 'ignore' }), 'exit');
-  try {
-    writeFileSync('/proc/sys/vm/drop_caches', '1');
-  } catch (error) {
-    throw new Error('only root can drop the page cache, for reads that come from the disk', { cause: error });
-  }
-}
-
-/** What may stay in memory unwritten before a round; far below what makes writers wait. */
-const DIRTY_BYTES_MAX = 128 * MIB;
-const SETTLE_MS_MAX = 10_000;
-const SETTLE_POLL_MS = 20;
-
-/** Has the system write what earlier rounds left in the page cache, so that no round pays for another one's data. */
 export async function settleDisk(): Promise<void> {
   if ((dirtyBytes() ?? 0) <= DIRTY_BYTES_MAX) return;
-  const sync = spawn('sync', { stdio: 'ignore' });
-  sync.once('error', () => undefined);
-  const deadlineMs = performance.now() + SETTLE_MS_MAX;
-  while ((dirtyBytes() ?? 0) > DIRTY_BYTES_MAX && performance.now() < deadlineMs) await sleep(SETTLE_POLL_MS);
+  await Promise.race([runToEnd('sync', []), sleep(SETTLE_MS_MAX, undefined, { ref: false })]);
+}
+
+/** Smaller files are no log: what is left of them in memory makes no difference. */
+const LOG_BYTES_MIN = MIB;
+
+/**
+ * Has the system write everything, and drop from the page cache what it has of a topic's log, so that what is read next comes from
+ * the disk. Nothing else is dropped: programs that had to be read anew would be measured, too.
+ * @param folder the broker's, in which some part of a file's path begins with the topic's name
+ * @throws Error if there are no such files, and without GNU's dd
+ */
+export async function forgetLog(folder: string, topic: string): Promise<void> {
+  await runToEnd('sync', []);
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.split(path.sep).some((part) => part.startsWith(`${topic}-`)))
+    .map((file) => path.join(folder, file))
+    .filter((file) => statSync(file).size >= LOG_BYTES_MIN);
+  if (files.length === 0)
+    throw new Error(`no files of ${topic} in ${folder}, to be dropped from the page cache`);
+  // dd(1): "Advise to drop cache for whole file".
+  for (const file of files) await runToEnd('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);
+}
+
+/** @throws Error if the program is not there, or fails */
+async function runToEnd(command: string, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code ?? 'a signal'}`);
+}
+
+const GIB = 1024 ** 3;
+
+/** Free bytes on the disk of a folder, for those who are not root. */
+export function freeBytesOf(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
+/** @throws Error that says how much is needed, and where */
+export function requireFreeBytes(folder: string, bytes: number, what: string): void {
+  const free = freeBytesOf(folder);
+  if (free >= bytes) return;
+  throw new Error(
+    `${what} needs ${(bytes / GIB).toFixed(1)} GiB free in ${folder}, where ${(free / GIB).toFixed(1)} GiB are: ` +
+      'make room, set TMPDIR to a folder on a larger disk, or take --quick, which writes a tenth of it',
+  );
 }
 
 const CACHE_BLOCK = Buffer.alloc(CACHE_WRITE_BYTES, 0x5a);

@@ -1,7 +1,7 @@
 import { BrokerProcess, type MeasuredBroker } from './broker-process.ts';
 import { breakIn } from './measure.ts';
 import type { Peer } from './peers/peer.ts';
-import type { Workload } from './workloads.ts';
+import type { Row } from './workloads.ts';
 
 export interface FleetOptions {
   readonly peers: readonly Peer[];
@@ -24,7 +24,7 @@ export class Fleet {
     this.#options = options;
   }
 
-  async brokersFor({ settings }: Workload): Promise<MeasuredBroker[]> {
+  async brokersFor({ settings }: Row): Promise<MeasuredBroker[]> {
     const { peers, pin, breakInMsMax } = this.#options;
     const brokers: MeasuredBroker[] = [];
     for (const peer of peers) {
@@ -46,6 +46,14 @@ export class Fleet {
   /** Ends all of them. Rejects if one had ended before, or could not be ended. */
   async removeAll(): Promise<void> {
     for (const peer of this.#running.keys()) await this.#remove(peer);
+  }
+
+  /** Ends all of them without giving them the time to leave their data in order: they go with them. */
+  async discardAll(): Promise<void> {
+    for (const [peer, { broker }] of this.#running) {
+      this.#running.delete(peer);
+      await broker.discard();
+    }
   }
 
   async #remove(peer: Peer): Promise<void> {

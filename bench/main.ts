@@ -2,33 +2,76 @@
  * `npm run bench`: Polylog beside other brokers. Starts them on free ports with fresh data, drives each in turn, and prints what
  * came out and the ratios.
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import process from 'node:process';
 
+import { REPOSITORY } from './commands.ts';
 import { Comparison } from './compare.ts';
 import { loadNow, machineNow } from './machine.ts';
 import { settingsOf, USAGE, UsageError, type Settings } from './options.ts';
+import { block, withBlock } from './page.ts';
 import { profileWorkload } from './profile.ts';
-import { EXPLANATION, markdown, table } from './report.ts';
+import { EXPLANATION, table } from './report.ts';
+import { mergeReports, readReport, type RunReport } from './run-report.ts';
 import { summarise, type Summary } from './summary.ts';
-import { WORKLOADS, type Workload } from './workloads.ts';
+import { GROUPS, isProcessWork, WORKLOADS, type Workload } from './workloads.ts';
+
+const PAGE = path.join(REPOSITORY, 'docs/performance.md');
 
 async function main(argv: readonly string[]): Promise<number> {
   const settings = settingsOf(argv);
   if (settings === 'help') return say(USAGE);
-  if (settings === 'list') return say(`${WORKLOADS.map(({ name }) => name).join('\n')}\n`);
+  if (settings === 'list') return say(listText());
+  const { reports, docs, markdown } = settings;
+  if (reports.length > 0) {
+    const read = reports.map(readReport);
+    writeOut(settings, read);
+    return docs || markdown !== undefined ? 0 : say(`${block(mergeReports(read))}\n`);
+  }
+  const beganMs = performance.now();
   const machine = machineNow();
   const versions: string[] = [];
   for (const peer of settings.target === undefined ? settings.peers : []) versions.push(await peer.install());
   say(introduction(settings, versions));
   const { rounds, limits, pin, json } = settings;
+  const secondsNow = (): number => (performance.now() - beganMs) / 1000;
   // After each workload: a run that is broken off has not been in vain.
   const failures = await runAll(settings, (results) => {
-    const facts = { ...machine, loadAfter: loadNow(), versions, pin, rounds, limits };
-    if (json !== undefined) writeFileSync(json, `${JSON.stringify({ ...facts, results }, null, 2)}\n`);
-    if (settings.markdown !== undefined) writeFileSync(settings.markdown, markdown(results));
+    const facts = { command: argv.join(' '), versions, pin, rounds, limits };
+    const report = { ...machine, loadAfter: loadNow(), ...facts, seconds: secondsNow(), results };
+    if (json !== undefined) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+    writeOut(settings, [report]);
   });
+  say(
+    `${settings.workloads.length - failures} workloads measured, ${failures} failed, in ${minutesText(secondsNow())}\n`,
+  );
   return failures === 0 ? 0 : 1;
+}
+
+function writeOut({ markdown, docs }: Settings, reports: readonly RunReport[]): void {
+  if (markdown === undefined && !docs) return;
+  const text = block(mergeReports(reports));
+  if (markdown !== undefined) writeFileSync(markdown, `${text}\n`);
+  if (docs) writeFileSync(PAGE, withBlock(readFileSync(PAGE, 'utf8'), text));
+}
+
+function minutesText(seconds: number): string {
+  return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
+}
+
+function listText(): string {
+  const groups = GROUPS.map(({ title, workloads }) => {
+    const lines = workloads.flatMap(({ name, rows, heavy }) => {
+      const heading = `  ${name}${heavy ? ' (heavy)' : ''}`;
+      const [first] = rows;
+      return rows.length === 1
+        ? [`${heading}: ${first!.says}`]
+        : [heading, ...rows.map((row) => `    ${row.name}: ${row.says}`)];
+    });
+    return `${title}\n${lines.join('\n')}\n`;
+  });
+  return `${groups.join('\n')}\n${WORKLOADS.length} workloads\n`;
 }
 
 function introduction({ rounds, limits, pin, target }: Settings, versions: readonly string[]): string {
@@ -50,13 +93,16 @@ async function runAll(settings: Settings, keep: (results: readonly Summary[]) =>
   let failures = 0;
   try {
     for (const workload of settings.workloads) {
+      const beganMs = performance.now();
       try {
-        results.push(await runOne(workload, comparison, settings));
-        keep(results);
+        results.push(...(await runOne(workload, comparison, settings)));
+        say(`(${workload.name}: ${minutesText((performance.now() - beganMs) / 1000)})\n\n`);
       } catch (error) {
         failures++;
         say(`${workload.name}: FAILED, ${error instanceof Error ? error.message : String(error)}\n\n`);
+        continue;
       }
+      keep(results);
     }
   } finally {
     await comparison.end();
@@ -64,16 +110,22 @@ async function runAll(settings: Settings, keep: (results: readonly Summary[]) =>
   return failures;
 }
 
-async function runOne(workload: Workload, comparison: Comparison, settings: Settings): Promise<Summary> {
-  if (settings.profile) {
-    const { turns, text } = await profileWorkload(workload, settings);
-    const summary = summarise(workload, [turns]);
-    say(`${table(summary)}\n${text}\n\n`);
-    return summary;
+async function runOne(workload: Workload, comparison: Comparison, settings: Settings): Promise<Summary[]> {
+  if (settings.profile) return profileRows(workload, settings);
+  const summaries = summarise(workload.name, await comparison.run(workload));
+  for (const summary of summaries) say(`${table(summary)}\n`);
+  return summaries;
+}
+
+async function profileRows({ name, rows }: Workload, settings: Settings): Promise<Summary[]> {
+  const summaries: Summary[] = [];
+  for (const row of rows.filter(({ work }) => !isProcessWork(work))) {
+    const { result, text } = await profileWorkload(row, settings);
+    const [summary] = summarise(name, [result]);
+    say(`${table(summary!)}\n${text}\n\n`);
+    summaries.push(summary!);
   }
-  const summary = summarise(workload, await comparison.run(workload));
-  say(`${table(summary)}\n\n`);
-  return summary;
+  return summaries;
 }
 
 function say(text: string): 0 {

@@ -1,14 +1,15 @@
 import process from 'node:process';
 
 import type { MeasuredBroker } from './broker-process.ts';
-import { forgetPageCache, probeDisk, settleDisk, touchPageCache, type DiskRates } from './disk-probe.ts';
+import { forgetLog, probeDisk, settleDisk, touchPageCache, type DiskRates } from './disk-probe.ts';
 import { runInGenerator } from './generator-process.ts';
 import { countRecords, createTopic, deleteTopic } from './generator/admin.ts';
 import type { Figures, JobResult, RunLimits, Target } from './generator/job.ts';
-import { forgetPeak, residentBytesOf } from './generator/process-stats.ts';
+import { diskReadBytesOf, forgetPeak, residentBytesOf } from './generator/process-stats.ts';
 import { prepareBatch, type BatchShape } from './generator/requests.ts';
 import { runJavaTool, type JavaWork } from './java-tools.ts';
-import type { CatchUpWork, RawWork, Workload } from './workloads.ts';
+import type { Peer } from './peers/peer.ts';
+import { isProcessWork, type CatchUpWork, type RawWork, type Row } from './workloads.ts';
 
 const DISK_PROBE_MS = 200;
 const FILL_MS_MAX = 300_000;
@@ -23,13 +24,21 @@ const PARTITIONS_PER_ROUND_MAX = 500;
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
 /** To remove more takes longer than to start another broker. */
-export const PARTITIONS_DELETED_MAX = 5000;
+const PARTITIONS_DELETED_MAX = 5000;
+/** A catch-up that comes from memory for so large a part is none: the page cache was not dropped, or there is no disk. */
+const FROM_DISK_PART_MIN = 0.5;
+/** A fast disk: a catch-up is measured for as long as this one would be read, so that a slower one is read all the time. */
+const COLD_BYTES_PER_SECOND = 1.6e9;
 
 export interface MeasureOptions {
   readonly limits: RunLimits;
   readonly pin: boolean;
   /** Of data where a workload wants much of it. */
   readonly bulkBytes: number;
+  /** Of the records that a workload with a count of its own sends or reads; 1 in a full run. */
+  readonly countPart: number;
+  /** The memory of a broker at rest is looked at in so many rounds: it hardly differs, and takes its time. */
+  readonly idleRoundsMax: number;
 }
 
 /** One turn of a broker at a workload: what there is to say of it. */
@@ -41,18 +50,20 @@ export interface Round {
   /** What `figures` are without, and of the reader beside them. */
   readonly alone?: Figures;
   readonly beside?: Figures;
+  /** Of what that reader received, the part that the broker has had read from the disk; a little above 1 with what was read ahead. */
+  readonly fromDiskPart?: number | undefined;
   readonly startMs?: number;
   readonly restartMs?: number;
   readonly restartKilledMs?: number;
   readonly residentIdleBytes?: number | undefined;
 }
 
-type Measured = RawWork | JavaWork | CatchUpWork;
-
-function measured({ work }: Workload): Measured {
-  if (work.kind === 'start' || work.kind === 'idle' || work.kind === 'restart')
-    throw new Error(`${work.kind} is not measured at a broker that runs`);
-  return work;
+/** A broker at a row: measured in turns with others. */
+export interface Side {
+  readonly peer: Peer;
+  /** Rejects if a single request went wrong. */
+  turn(): Promise<Round>;
+  end(): Promise<void>;
 }
 
 interface Topic {
@@ -67,28 +78,31 @@ const UNCOUNTED: ReadonlySet<string> = new Set(['latency', 'java-latency', 'fan-
 
 let topicsCreated = 0;
 
-/** A workload at a running broker: its topic, if one serves all rounds, and a turn as often as wanted. */
-export class Bench {
-  readonly #workload: Workload;
+/** A row at a running broker: its topic, if one serves all rounds, and a turn as often as wanted. */
+export class Bench implements Side {
+  readonly #row: Row;
   readonly #broker: MeasuredBroker;
   readonly #options: MeasureOptions;
   #kept: Topic | undefined;
 
-  constructor(workload: Workload, broker: MeasuredBroker, options: MeasureOptions) {
-    this.#workload = workload;
+  constructor(row: Row, broker: MeasuredBroker, options: MeasureOptions) {
+    this.#row = row;
     this.#broker = broker;
     this.#options = options;
   }
 
-  /** One turn. Rejects if a single request went wrong. */
+  get peer(): Peer {
+    return this.#broker.peer;
+  }
+
   async turn(): Promise<Round> {
-    const { flush } = this.#workload;
-    const work = measured(this.#workload);
+    const { flush, work } = this.#row;
+    if (isProcessWork(work)) throw new Error(`${work.kind} is not measured at a broker that runs`);
     const { target, folder } = this.#broker;
     const limits = this.#limits();
     const topic = await this.#topic();
-    await settleDisk();
     if (work.kind === 'produce') touchPageCache(folder, limits.bytesMax * TOUCHED_PER_MEASURED);
+    await settleDisk();
     const disk = flush !== 'os' ? probeDisk(folder, DISK_PROBE_MS) : undefined;
     if (target.pid !== undefined) forgetPeak(target.pid);
     const figures =
@@ -109,14 +123,16 @@ export class Bench {
   }
 
   #limits(): RunLimits {
-    const { times = 1 } = this.#workload;
-    const { limits } = this.#options;
-    return { ...limits, measureMs: limits.measureMs * times };
+    const { times = 1, work } = this.#row;
+    const { limits, bulkBytes } = this.#options;
+    if (work.kind !== 'catch-up') return { ...limits, measureMs: limits.measureMs * times };
+    const readMs = (bulkBytes / COLD_BYTES_PER_SECOND) * 1000;
+    return { ...limits, measureMs: Math.max(readMs - limits.warmupMs, limits.warmupMs) };
   }
 
   async #topic(): Promise<Topic> {
     if (this.#kept !== undefined) return this.#kept;
-    const { partitions, work, flush } = this.#workload;
+    const { partitions, work, flush } = this.#row;
     const name = `bench-${process.pid}-${++topicsCreated}`;
     const config = this.#broker.peer.topicConfig(flush);
     await createTopic(this.#broker.target, { name, partitions, config });
@@ -128,8 +144,10 @@ export class Bench {
         work.cold.batch,
         Math.floor(this.#options.bulkBytes / work.cold.batch.batchBytes),
       );
-    if (work.kind === 'stock-consume' || work.kind === 'java-consume')
-      await this.#fill(topic, work.batch, Math.floor(work.logBytes / work.batch.batchBytes));
+    if (work.kind === 'stock-consume' || work.kind === 'java-consume') {
+      const logBytes = work.logBytes * this.#options.countPart;
+      await this.#fill(topic, work.batch, Math.floor(logBytes / work.batch.batchBytes));
+    }
     if (topic.appended > 0 || partitions > PARTITIONS_PER_ROUND_MAX) this.#kept = topic;
     return topic;
   }
@@ -141,21 +159,28 @@ export class Bench {
 
   /** The producer writes to a topic of its own; the workload's topic is the one that is read. */
   async #catchUp(work: CatchUpWork, cold: Topic, limits: RunLimits): Promise<Round> {
-    const { target, peer } = this.#broker;
+    const { target, peer, folder } = this.#broker;
     const { pin } = this.#options;
     const name = `${cold.name}-hot`;
-    await createTopic(target, { name, partitions: 1, config: peer.topicConfig(this.#workload.flush) });
+    await createTopic(target, { name, partitions: 1, config: peer.topicConfig(this.#row.flush) });
     const hot = { ...work.hot, target, topic: name, limits };
     const { figures: alone } = await runInGenerator(hot, pin);
-    await forgetPageCache();
+    await forgetLog(folder, cold.name);
     const batchCount = Math.floor(this.#options.bulkBytes / work.cold.batch.batchBytes);
-    const reading = { ...work.cold, target, topic: cold.name, batchCount };
-    const [{ figures }, { figures: beside }] = await Promise.all([
+    const reading = { ...work.cold, target, topic: cold.name, batchCount, once: true };
+    const readBefore = diskBytesReadBy(target);
+    const [{ figures }, { figures: beside, bytesTotal }] = await Promise.all([
       runInGenerator(hot, pin),
       runInGenerator({ ...reading, limits: { ...limits, bytesMax: UNLIMITED } }, pin),
     ]);
+    const fromDiskPart = (diskBytesReadBy(target) - readBefore) / bytesTotal;
     await deleteTopic(target, name);
-    return { figures, alone, beside };
+    if (fromDiskPart < FROM_DISK_PART_MIN)
+      throw new Error(
+        `only ${Math.round(fromDiskPart * 100)} % of what was to be read from the disk came from there: ` +
+          `is ${folder} on a disk, and is there more data than is read in a round?`,
+      );
+    return { figures, alone, beside, fromDiskPart };
   }
 
   async #run(work: RawWork | JavaWork, topic: Topic, limits: RunLimits): Promise<Figures> {
@@ -165,13 +190,10 @@ export class Bench {
       case 'java-produce':
       case 'java-consume':
       case 'java-latency': {
-        const figures = await runJavaTool(work, {
-          target,
-          topic: topic.name,
-          pin,
-          recordCount: topic.appended,
-        });
-        if (work.kind === 'java-produce') topic.appended += work.records + work.warmupRecords;
+        const scaled = scaledTo(this.#options.countPart, work);
+        const { name, appended: recordCount } = topic;
+        const figures = await runJavaTool(scaled, { target, topic: name, pin, recordCount });
+        if (scaled.kind === 'java-produce') topic.appended += scaled.records + scaled.warmupRecords;
         return figures;
       }
       default: {
@@ -184,7 +206,7 @@ export class Bench {
   }
 
   async #generate(work: RawWork, { name, appended }: Topic, limits: RunLimits): Promise<JobResult> {
-    const { partitions } = this.#workload;
+    const { partitions } = this.#row;
     const common = { target: this.#broker.target, topic: name, limits, partitions };
     const job =
       work.kind === 'stock-consume' ? { ...common, ...work, recordCount: appended } : { ...common, ...work };
@@ -193,12 +215,27 @@ export class Bench {
 
   /** Figures count only if the log holds exactly what was acknowledged. */
   async #checkCount({ name, partitions, appended }: Topic): Promise<void> {
-    const { kind } = this.#workload.work;
+    const { kind } = this.#row.work;
     if (UNCOUNTED.has(kind)) return;
     const found = await countRecords(this.#broker.target, name, partitions);
     if (found !== appended)
       throw new Error(`${appended} records were acknowledged, but the log holds ${found}`);
   }
+}
+
+function scaledTo(part: number, work: JavaWork): JavaWork {
+  if (work.kind === 'java-consume') return work; // it reads what there is
+  const records = Math.ceil(work.records * part);
+  if (work.kind === 'java-latency') return { ...work, records };
+  return { ...work, records, warmupRecords: Math.ceil(work.warmupRecords * part) };
+}
+
+/** @throws Error where nobody tells */
+function diskBytesReadBy({ pid }: Target): number {
+  const bytes = pid === undefined ? undefined : diskReadBytesOf(pid);
+  if (bytes === undefined)
+    throw new Error('needs /proc/PID/io of the broker, to tell what came from the disk');
+  return bytes;
 }
 
 /** Fills partitions with batches that are all alike, so many or a few more, and returns the number of their records. */

@@ -7,23 +7,25 @@ import type { CompareOptions } from './compare.ts';
 import type { RunLimits, Target } from './generator/job.ts';
 import type { Peer } from './peers/peer.ts';
 import { PEERS } from './peers/peers.ts';
-import { processWork, WORKLOADS, type Workload } from './workloads.ts';
+import { WORKLOADS, type Workload } from './workloads.ts';
 
 export const USAGE = `Usage: npm run bench -- [options]
 
-  --workload NAME     only this workload; may be repeated, and end with * for all that begin so
+  --workload NAME     only this workload, or one of its rows; may be repeated, and end with * for all that begin so
   --peer NAME         compare with this broker; may be repeated; polylog: with none (${PEERS.slice(1)
     .map(({ name }) => name)
     .join(', ')})
   --rounds N          rounds per workload and broker (5; quick: 3)
-  --quick             short rounds, less data: all but the heaviest workloads in about five minutes
+  --quick             short rounds, less data: all but the heavy workloads in five minutes
   --json FILE         keeps the figures
-  --markdown FILE     writes the table for a page
+  --markdown FILE     writes what docs/performance.md needs: machine, runs, tables, targets
+  --report FILE       runs nothing: takes the figures of that --json file; may be repeated, the last one counts per row
+  --docs              writes the same into docs/performance.md, between its marks
   --profile           takes a CPU profile of Polylog and prints where its time goes (costs some speed); without peers
   --no-pin            leaves broker and generator to the scheduler instead of giving each a core
   --target HOST:PORT  a broker that runs already, of the kind that --peer says (polylog)
   --pid PID           the process of that broker, to tell what it costs
-  --list              the names of the workloads
+  --list              the workloads, their rows and what they are
 `;
 
 const MIB = 1024 ** 2;
@@ -35,6 +37,8 @@ const LIMITS = {
 /** Of data in a folder that is large. */
 const BULK_BYTES = { full: 10 * 1024 * MIB, quick: 1024 * MIB };
 const ROUNDS = { full: 5, quick: 3 };
+const COUNT_PART = { full: 1, quick: 0.3 };
+const IDLE_ROUNDS_MAX = { full: ROUNDS_MAX, quick: 1 };
 const BREAK_IN_MS_MAX = { full: 45_000, quick: 15_000 };
 
 export interface Settings extends CompareOptions {
@@ -42,6 +46,9 @@ export interface Settings extends CompareOptions {
   readonly profile: boolean;
   readonly json: string | undefined;
   readonly markdown: string | undefined;
+  readonly docs: boolean;
+  /** Files of earlier runs, to be reported on instead of running. */
+  readonly reports: readonly string[];
 }
 
 export class UsageError extends Error {
@@ -60,6 +67,8 @@ export function settingsOf(argv: readonly string[]): Settings | 'help' | 'list' 
       quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       markdown: { type: 'string' },
+      report: { type: 'string', multiple: true },
+      docs: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       pin: { type: 'boolean', default: true },
       target: { type: 'string' },
@@ -77,30 +86,34 @@ export function settingsOf(argv: readonly string[]): Settings | 'help' | 'list' 
     values.target === undefined ? undefined : runningBroker(values.target, values.pid, values.peer);
   return {
     workloads:
-      values.workload?.flatMap(workloadsNamed) ??
-      WORKLOADS.filter(
-        (workload) =>
-          !(values.quick && workload.heavy) && !(values.profile && processWork(workload) !== undefined),
-      ),
+      values.workload?.flatMap(workloadsNamed) ?? WORKLOADS.filter((one) => !(values.quick && one.heavy)),
     peers: values.profile ? PEERS.slice(0, 1) : peersNamed(values.peer),
     rounds: integer('--rounds', values.rounds ?? String(ROUNDS[mode]), ROUNDS_MAX),
     limits: LIMITS[mode],
     breakInMsMax: BREAK_IN_MS_MAX[mode],
     bulkBytes: BULK_BYTES[mode],
+    countPart: COUNT_PART[mode],
+    idleRoundsMax: IDLE_ROUNDS_MAX[mode],
     patient: !values.quick,
     pin: values.pin && target === undefined && canPin(),
     profile: values.profile,
     json: values.json,
     markdown: values.markdown,
+    docs: values.docs,
+    reports: values.report ?? [],
     target,
   };
 }
 
+/** Workloads of that name, or what is left of those that have rows of that name. */
 function workloadsNamed(pattern: string): readonly Workload[] {
   const prefix = pattern.endsWith('*') ? pattern.slice(0, -1) : undefined;
-  const found = WORKLOADS.filter(({ name }) =>
-    prefix === undefined ? name === pattern : name.startsWith(prefix),
-  );
+  const isNamed = ({ name }: { readonly name: string }): boolean =>
+    prefix === undefined ? name === pattern : name.startsWith(prefix);
+  const found = WORKLOADS.flatMap((workload) => {
+    const rows = isNamed(workload) ? workload.rows : workload.rows.filter(isNamed);
+    return rows.length === 0 ? [] : [{ ...workload, rows }];
+  });
   if (found.length === 0) throw new UsageError(`no workload is called ${pattern}; see --list`);
   return found;
 }

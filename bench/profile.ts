@@ -4,11 +4,11 @@ import path from 'node:path';
 
 import { BrokerProcess } from './broker-process.ts';
 import { REPOSITORY } from './commands.ts';
-import type { Turns } from './compare.ts';
+import type { RowTurns } from './compare.ts';
 import type { Figures } from './generator/job.ts';
 import { Bench, type MeasureOptions, type Round } from './measure.ts';
 import { polylog } from './peers/polylog.ts';
-import type { Workload } from './workloads.ts';
+import type { Row } from './workloads.ts';
 
 const LINES_MAX = 30;
 /** V8's names for time that is no function's; idle time is left out of all shares. */
@@ -28,18 +28,18 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Runs a workload against a Polylog of its own, and says where that spent its time. */
+/** Runs a row against a Polylog of its own, and says where that spent its time. */
 export async function profileWorkload(
-  workload: Workload,
+  row: Row,
   options: MeasureOptions & { readonly rounds: number },
-): Promise<{ readonly turns: Turns; readonly text: string }> {
+): Promise<{ readonly result: RowTurns; readonly text: string }> {
   const profileFolder = mkdtempSync(path.join(tmpdir(), 'polylog-profile-'));
   try {
-    const settings = workload.settings?.polylog ?? {};
+    const settings = row.settings?.polylog ?? {};
     const broker = await BrokerProcess.start(polylog, { settings, pin: options.pin, profileFolder });
     const rounds: Round[] = [];
     try {
-      const bench = new Bench(workload, broker, options);
+      const bench = new Bench(row, broker, options);
       await bench.turn(); // not counted
       for (let round = 0; round < options.rounds; round++) rounds.push(await bench.turn());
       await bench.end();
@@ -47,7 +47,10 @@ export async function profileWorkload(
       await broker.remove();
     }
     const figures = rounds.flatMap((round) => (round.figures === undefined ? [] : [round.figures]));
-    return { turns: { peer: polylog, rounds }, text: describeProfile(profileFolder, figures) };
+    return {
+      result: { row, turns: [{ peer: polylog, rounds }] },
+      text: describeProfile(profileFolder, figures),
+    };
   } finally {
     rmSync(profileFolder, { recursive: true, force: true });
   }

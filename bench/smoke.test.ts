@@ -3,12 +3,15 @@ import { createServer, type Server, type Socket } from 'node:net';
 import process from 'node:process';
 import { after, before, describe, test } from 'node:test';
 
+import { offsetFetch } from '@polylog/kafka-protocol';
+
 import { Broker } from '../packages/broker/src/index.ts';
 
 import { countRecords, createTopic } from './generator/admin.ts';
+import { askOnce } from './generator/exchange.ts';
 import { Histogram } from './generator/histogram.ts';
 import type { Job, RunLimits, Target } from './generator/job.ts';
-import { runJob } from './generator/run-job.ts';
+import { fanOutGroup, runJob } from './generator/run-job.ts';
 import { fetchFrame, prepareBatch, produceFrame } from './generator/requests.ts';
 
 const MEASURE_MS_MAX = 10_000;
@@ -76,6 +79,28 @@ describe('the generator against a broker', () => {
     const { p50Ms = NaN, p99Ms = NaN, p999Ms = NaN } = figures;
     assert.ok(p50Ms > 0 && p50Ms <= p99Ms && p99Ms <= p999Ms);
   });
+
+  test('readers of a fan-out are members of groups, which commit what they have received and leave', async () => {
+    const topic = await topicOf('fanned');
+    const batch = { batchBytes: 4096, recordBytes: 500 };
+    const job: Job = { kind: 'fan-out', target, topic, batch, consumers: 3, limits: limits(REQUESTS) };
+    const { figures, bytesTotal } = await runJob(job);
+    assert.equal(figures.requests, REQUESTS);
+    const { bytes, recordCount } = prepareBatch(batch, Date.now());
+    let committed = 0;
+    for (let index = 0; index < 3; index++)
+      committed += await committedOffset(fanOutGroup(topic, index), topic);
+    assert.equal((committed / recordCount) * bytes.length, bytesTotal);
+    assert.ok(committed > 0);
+  });
+
+  async function committedOffset(groupId: string, topic: string): Promise<number> {
+    const groups = [{ groupId, topics: [{ name: topic, partitionIndexes: [0] }] }];
+    const { groups: answered } = await askOnce(target, offsetFetch, 8, { groups, requireStable: false });
+    const [group] = answered;
+    assert.equal(group!.errorCode, 0);
+    return group!.topics[0]!.partitions[0]!.committedOffset;
+  }
 
   test('a run with an error has no figures', async () => {
     const topic = await topicOf('narrow', 1);

@@ -1,7 +1,6 @@
-import type { Turns } from './compare.ts';
+import type { RowTurns } from './compare.ts';
 import type { Round } from './measure.ts';
 import type { PeerName } from './peers/peer.ts';
-import type { Workload } from './workloads.ts';
 
 /** A side that uses so much of one core is taken for the limit. */
 const SATURATED_SHARE = 0.9;
@@ -17,6 +16,7 @@ export const METRICS = [
   'p99AloneMs',
   'p99Times',
   'besideMegabytesPerSecond',
+  'fromDiskShare',
   'startMs',
   'restartMs',
   'restartKilledMs',
@@ -44,39 +44,68 @@ export interface Spread {
 export interface PeerSummary {
   readonly peer: PeerName;
   readonly rounds: number;
+  /** Of these, rounds in which nothing was answered while it was measured: their throughput is 0, and there is nothing else to say. */
+  readonly silentRounds: number;
+  /** Over the rounds that have a value. */
   readonly metrics: Readonly<Partial<Record<Metric, Spread>>>;
   /** Whose core was busy. */
   readonly saturated: 'broker' | 'client' | 'both' | 'neither' | 'unknown';
 }
 
+/** Quotients of medians. */
+export type Ratios = Readonly<Partial<Record<Metric, number>>>;
+
+/** What there is to say of a row. */
 export interface Summary {
   readonly workload: string;
+  readonly row: string;
   readonly says: string;
   readonly peers: readonly PeerSummary[];
-  /** Of the first peer's medians to those of each other. */
-  readonly ratios: readonly {
-    readonly to: PeerName;
-    readonly metrics: Readonly<Partial<Record<Metric, number>>>;
-  }[];
+  /** Of the first peer to each other. */
+  readonly ratios: readonly { readonly to: PeerName; readonly metrics: Ratios }[];
+  /** Of each peer's to the same peer's at another row of the workload, in the same run. */
+  readonly against?: Against;
 }
 
-export function summarise({ name, says }: Workload, turns: readonly Turns[]): Summary {
-  const peers = turns.map(({ peer, rounds }) => summarisePeer(peer.name, rounds));
-  const [first, ...others] = peers;
-  const ratios = others.map((other) => ({ to: other.peer, metrics: ratiosOf(first!, other) }));
-  return { workload: name, says, peers, ratios };
+interface Against {
+  readonly row: string;
+  readonly peers: readonly { readonly peer: PeerName; readonly metrics: Ratios }[];
+}
+
+/** A summary per row. */
+export function summarise(workload: string, results: readonly RowTurns[]): Summary[] {
+  const peersByRow = new Map(
+    results.map(({ row, turns }) => [
+      row.name,
+      turns.map(({ peer, rounds }) => summarisePeer(peer.name, rounds)),
+    ]),
+  );
+  return results.map(({ row }) => {
+    const peers = peersByRow.get(row.name)!;
+    const [first, ...others] = peers;
+    const ratios = others.map((other) => ({ to: other.peer, metrics: ratiosOf(first!, other) }));
+    const summary = { workload, row: row.name, says: row.says, peers, ratios };
+    const base = row.against === undefined ? undefined : peersByRow.get(row.against);
+    if (row.against === undefined || base === undefined) return summary;
+    return { ...summary, against: { row: row.against, peers: compared(peers, base) } };
+  });
+}
+
+function compared(peers: readonly PeerSummary[], base: readonly PeerSummary[]): Against['peers'] {
+  return peers.map((own, index) => ({ peer: own.peer, metrics: ratiosOf(own, base[index]!) }));
 }
 
 function summarisePeer(peer: PeerName, rounds: readonly Round[]): PeerSummary {
   const metrics: Partial<Record<Metric, Spread>> = {};
   for (const metric of METRICS) {
-    const values = rounds.map((round) => VALUES[metric](round));
-    if (values.length > 0 && values.every((value) => value !== undefined)) metrics[metric] = spreadOf(values);
+    const values = rounds.map((round) => VALUES[metric](round)).filter((value) => value !== undefined);
+    if (values.length > 0) metrics[metric] = spreadOf(values);
   }
   const { brokerCpuShare, generatorCpuShare } = metrics;
   return {
     peer,
     rounds: rounds.length,
+    silentRounds: rounds.filter(({ figures }) => figures?.requests === 0).length,
     metrics,
     saturated: saturatedSide(brokerCpuShare?.median, generatorCpuShare?.median),
   };
@@ -91,6 +120,7 @@ const VALUES: Readonly<Record<Metric, (round: Round) => number | undefined>> = {
   p99AloneMs: ({ alone }) => alone?.p99Ms,
   p99Times: ({ figures, alone }) => per(figures?.p99Ms, alone?.p99Ms),
   besideMegabytesPerSecond: ({ beside }) => beside && beside.bytes / beside.seconds / 1e6,
+  fromDiskShare: ({ fromDiskPart }) => fromDiskPart,
   startMs: ({ startMs }) => startMs,
   restartMs: ({ restartMs }) => restartMs,
   restartKilledMs: ({ restartKilledMs }) => restartKilledMs,
@@ -111,7 +141,7 @@ function per(value: number | undefined, unit: number | undefined): number | unde
   return value === undefined || unit === undefined || unit === 0 ? undefined : value / unit;
 }
 
-function ratiosOf(own: PeerSummary, other: PeerSummary): Partial<Record<Metric, number>> {
+function ratiosOf(own: PeerSummary, other: PeerSummary): Ratios {
   const ratios: Partial<Record<Metric, number>> = {};
   for (const metric of METRICS) {
     const a = own.metrics[metric]?.median;

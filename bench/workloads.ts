@@ -39,12 +39,14 @@ export interface CatchUpWork {
 export type ProcessWork =
   /** From the launch on a folder full of data to the first acknowledged message: after a clean stop, and after kill -9. */
   | { readonly kind: 'restart'; readonly batch: BatchShape }
-  /** From the launch on an empty folder to the first acknowledged message. */
-  | { readonly kind: 'start' }
-  /** Memory of a fresh broker to which nothing has been said. */
-  | { readonly kind: 'idle'; readonly afterMs: number };
+  /**
+   * From the launch on an empty folder to the first acknowledged message; and the memory of a broker to which nothing has been said so
+   * long after another such launch.
+   */
+  | { readonly kind: 'start'; readonly idleMs: number };
 
-export interface Workload {
+/** What is measured in turns, and has a line per broker in the tables. */
+export interface Row {
   readonly name: string;
   /** What is done, for the reader of a table. */
   readonly says: string;
@@ -55,13 +57,30 @@ export interface Workload {
   readonly settings?: Readonly<Partial<Record<PeerName, Readonly<Record<string, string>>>>>;
   /** Measures so many times as long as others: rare events need time to be seen. */
   readonly times?: number;
-  /** Takes minutes: a quick run of everything leaves it out. */
-  readonly heavy?: true;
+  /** The row of the same workload whose figures this one's are compared with, broker by broker. */
+  readonly against?: string;
 }
 
-/** Of a workload that concerns the process alone: not measured at a broker that runs. */
-export function processWork({ work }: Workload): ProcessWork | undefined {
-  return work.kind === 'start' || work.kind === 'idle' || work.kind === 'restart' ? work : undefined;
+/** What a run can be asked for by name. */
+export interface Workload {
+  /** That of its row, if it has but one. */
+  readonly name: string;
+  readonly rows: readonly Row[];
+  /** Takes minutes: a quick run of everything leaves it out. */
+  readonly heavy?: true;
+  /** On brokers that are started for it alone, and thrown away with their data. */
+  readonly freshBrokers?: true;
+}
+
+/** Workloads that belong together, for the reader of the tables. */
+export interface Group {
+  readonly title: string;
+  readonly workloads: readonly Workload[];
+}
+
+/** What concerns the process alone is not measured at a broker that runs. */
+export function isProcessWork(work: Row['work']): work is ProcessWork {
+  return work.kind === 'start' || work.kind === 'restart';
 }
 
 interface ProduceShape {
@@ -89,7 +108,7 @@ const BASELINE: ProduceShape = {
   codec: 'none',
 };
 
-function produce(name: string, says: string, moved: Partial<ProduceShape> = {}): Workload {
+function produce(name: string, says: string, moved: Partial<ProduceShape> = {}): Row {
   const shape = { ...BASELINE, ...moved };
   const { connections, window, acks, recordBytes, batchBytes, codec } = shape;
   const batch = { batchBytes, recordBytes, codec };
@@ -104,23 +123,25 @@ function fetching(
   name: string,
   says: string,
   shape: { batch: number; response: number; logBytes: number },
-): Workload {
+): Row {
   const batch = { batchBytes: shape.batch, recordBytes: shape.batch === 0 ? KIB : KIB - 12 };
   const batchCount = Math.floor(shape.logBytes / Math.max(shape.batch, KIB));
   const work = { kind: 'fetch' as const, connections: 8, responseBytes: shape.response, batch, batchCount };
   return { name, says, flush: 'os', partitions: 1, work };
 }
 
-function latency(messagesPerSecond: number, name: string): Workload {
+function latency(messagesPerSecond: number, name: string): Row {
   const work = { kind: 'latency' as const, messagesPerSecond, batch: { batchBytes: 0, recordBytes: KIB } };
   const says = `end to end, ${messagesPerSecond.toLocaleString('en')} messages of 1 KiB a second, unbatched`;
   return { name, says, flush: 'os', partitions: 1, work, times: 3 };
 }
 
+const COLD_BATCH = { batchBytes: 256 * KIB, recordBytes: KIB };
+
 const STOCK_BATCH = { batchBytes: 16 * KIB, recordBytes: KIB };
 const STOCK_LOG_BYTES = 384 * MIB;
 
-function stockProduce(client: StockProduceJob['client'], says: string): Workload {
+function stockProduce(client: StockProduceJob['client'], says: string): Row {
   const work = {
     kind: 'stock-produce' as const,
     client,
@@ -131,21 +152,51 @@ function stockProduce(client: StockProduceJob['client'], says: string): Workload
   return { name: `${client}-produce`, says, flush: 'os', partitions: 6, work };
 }
 
-function stockConsume(client: StockConsumeJob['client'], says: string): Workload {
+function stockConsume(client: StockConsumeJob['client'], says: string): Row {
   const work = { kind: 'stock-consume' as const, client, batch: STOCK_BATCH, logBytes: STOCK_LOG_BYTES };
   return { name: `${client}-consume`, says, flush: 'os', partitions: 6, work };
 }
 
-function java(name: string, says: string, work: JavaWork, partitions = 6): Workload {
+function java(name: string, says: string, work: JavaWork, partitions = 6): Row {
   return { name, says, flush: 'os', partitions, work };
 }
 
-const RAW: readonly Workload[] = [
+function alone(row: Row): Workload {
+  return { name: row.name, rows: [row] };
+}
+
+const PROCESS: readonly Workload[] = [
+  alone({
+    name: 'start',
+    says: 'launch on an empty folder to the first acknowledged message; memory 3 s after another such launch, when nobody has said a word',
+    flush: 'default',
+    partitions: 1,
+    work: { kind: 'start', idleMs: 3000 },
+  }),
+  {
+    ...alone({
+      name: 'restart',
+      says: 'launch on 10 GiB in 10 partitions (quick: 1 GiB) to the first acknowledged message: after a clean stop, and after kill -9 when a fortieth more had been written',
+      flush: 'os',
+      partitions: 10,
+      work: { kind: 'restart', batch: COLD_BATCH },
+    }),
+    heavy: true,
+  },
+];
+
+/** A short round of batches so large that a pause of the disk may take up most of it, measures longer. */
+const LARGE = { times: 2 };
+
+const PRODUCE: readonly Workload[] = [
   produce('produce-1k', 'the baseline: 1 KiB records in batches of 16 KiB, 6 partitions, acks=all'),
   produce('produce-100b', 'records of 100 B, in batches of 16 KiB', { recordBytes: 100 }),
   produce('produce-10k', 'records of 10 KiB, one per batch', { recordBytes: 10 * KIB }),
-  produce('produce-64k', 'batches of 64 KiB', { batchBytes: 64 * KIB }),
-  produce('produce-1m', 'batches of 1 MiB less 64 bytes', { batchBytes: MIB - 64, window: 2 }),
+  { ...produce('produce-64k', 'batches of 64 KiB', { batchBytes: 64 * KIB }), ...LARGE },
+  {
+    ...produce('produce-1m', 'batches of 1 MiB less 64 bytes', { batchBytes: MIB - 64, window: 2 }),
+    ...LARGE,
+  },
   produce('produce-1p', '1 partition', { partitions: 1 }),
   produce('produce-100p', '100 partitions', { partitions: 100 }),
   produce('produce-1000p', '1,000 partitions', { partitions: 1000 }),
@@ -159,8 +210,10 @@ const RAW: readonly Workload[] = [
     ...UNBATCHED,
     connections: 1000,
   }),
+].map(alone);
+
+const FETCH: readonly Workload[] = [
   fetching('fetch-1k', 'single messages of 1 KiB', { batch: 0, response: KIB, logBytes: 16 * MIB }),
-  fetching('fetch-16k', 'one batch of 16 KiB', { batch: 16 * KIB, response: 16 * KIB, logBytes: 128 * MIB }),
   fetching('fetch-64k', 'one batch of 64 KiB', { batch: 64 * KIB, response: 64 * KIB, logBytes: 128 * MIB }),
   fetching('fetch-1m', 'catch-up from the start: 1 MiB of batches of 16 KiB', {
     batch: 16 * KIB,
@@ -169,110 +222,133 @@ const RAW: readonly Workload[] = [
   }),
   {
     name: 'fan-out-5',
-    says: 'five readers of one partition follow its producer; what they receive together',
-    flush: 'os',
+    says: 'five groups of one member each follow the producer of a partition and commit four times a second; what they receive together',
+    flush: 'os' as const,
     partitions: 1,
-    work: { kind: 'fan-out', consumers: 5, batch: { batchBytes: 16 * KIB, recordBytes: KIB } },
+    work: { kind: 'fan-out' as const, consumers: 5, batch: { batchBytes: 16 * KIB, recordBytes: KIB } },
   },
   latency(1000, 'latency-1k'),
   latency(10_000, 'latency-10k'),
-  produce('defaults', 'each with its own default: Polylog syncs before it acknowledges, Kafka does not', {
-    flush: 'default',
-  }),
-];
-
-const PROCESS: readonly Workload[] = [
-  {
-    name: 'start',
-    says: 'launch on an empty folder to the first acknowledged message',
-    flush: 'default',
-    partitions: 1,
-    work: { kind: 'start' },
-  },
-  {
-    name: 'idle',
-    says: 'resident memory of a fresh broker that nobody has talked to',
-    flush: 'default',
-    partitions: 0,
-    work: { kind: 'idle', afterMs: 3000 },
-  },
-];
-
-const STOCK: readonly Workload[] = [
-  java('java-produce', "Kafka's ProducerPerformance, 1 KiB records, as it comes", {
-    kind: 'java-produce',
-    recordBytes: KIB,
-    records: 400_000,
-    warmupRecords: 150_000,
-  }),
-  java('java-consume', "Kafka's ConsumerPerformance, as it comes", {
-    kind: 'java-consume',
-    batch: STOCK_BATCH,
-    logBytes: 512 * MIB,
-  }),
-  java(
-    'java-latency',
-    "Kafka's EndToEndLatency: one message at a time",
-    { kind: 'java-latency', recordBytes: KIB, records: 3000 },
-    1,
-  ),
-  stockProduce('platformatic', '@platformatic/kafka: 5 sends of 100 records of 1 KiB in flight'),
-  stockConsume('platformatic', '@platformatic/kafka: a stream of the whole topic'),
-  stockProduce('kafkajs', 'KafkaJS: 5 sends of 100 records of 1 KiB in flight'),
-  stockConsume('kafkajs', 'KafkaJS: eachBatch over the whole topic'),
-];
+].map(alone);
 
 const FSYNC: readonly Workload[] = [
-  produce('fsync-1p', 'fdatasync before each answer, one message per request, 32 connections, 1 partition', {
-    ...UNBATCHED,
-    connections: 32,
-    partitions: 1,
-    flush: 'fsync',
-  }),
-  produce('fsync-100p', 'the same over 100 partitions', {
-    ...UNBATCHED,
-    connections: 32,
-    partitions: 100,
-    flush: 'fsync',
-  }),
+  {
+    name: 'fsync',
+    rows: [
+      produce(
+        'fsync-1p',
+        'fdatasync before each answer, one message per request, 32 connections, 1 partition',
+        {
+          ...UNBATCHED,
+          connections: 32,
+          partitions: 1,
+          flush: 'fsync',
+        },
+      ),
+      {
+        ...produce('fsync-100p', 'the same over 100 partitions', {
+          ...UNBATCHED,
+          connections: 32,
+          partitions: 100,
+          flush: 'fsync',
+        }),
+        against: 'fsync-1p',
+      },
+    ],
+  },
+  alone(
+    produce('defaults', 'each with its own default: Polylog syncs before it acknowledges, Kafka does not', {
+      flush: 'default',
+    }),
+  ),
 ];
 
-const COLD_BATCH = { batchBytes: 256 * KIB, recordBytes: KIB };
+/** The baseline with other generators: what users run. */
+const STOCK: readonly Workload[] = [
+  {
+    name: 'java',
+    rows: [
+      java('java-produce', "Kafka's ProducerPerformance, 1 KiB records, as it comes", {
+        kind: 'java-produce',
+        recordBytes: KIB,
+        records: 400_000,
+        warmupRecords: 150_000,
+      }),
+      java('java-consume', "Kafka's ConsumerPerformance, as it comes", {
+        kind: 'java-consume',
+        batch: STOCK_BATCH,
+        logBytes: 512 * MIB,
+      }),
+      java(
+        'java-latency',
+        "Kafka's EndToEndLatency: one message at a time",
+        { kind: 'java-latency', recordBytes: KIB, records: 3000 },
+        1,
+      ),
+    ],
+  },
+  {
+    name: 'platformatic',
+    rows: [
+      stockProduce('platformatic', '@platformatic/kafka: 5 sends of 100 records of 1 KiB in flight'),
+      stockConsume('platformatic', '@platformatic/kafka: a stream of the whole topic'),
+    ],
+  },
+  {
+    name: 'kafkajs',
+    rows: [
+      stockProduce('kafkajs', 'KafkaJS: 5 sends of 100 records of 1 KiB in flight'),
+      stockConsume('kafkajs', 'KafkaJS: eachBatch over the whole topic'),
+    ],
+  },
+];
+
+const SPREAD = { batchBytes: 0, window: 50 };
 
 const SCALE: readonly Workload[] = [
-  produce('spread-10p', 'one message of 1 KiB per request, 8 connections with 50 in flight, 10 partitions', {
-    batchBytes: 0,
-    window: 50,
-    partitions: 10,
-  }),
   {
-    ...produce('spread-10000p', 'the same over 10,000 partitions', {
-      batchBytes: 0,
-      window: 50,
-      partitions: 10_000,
+    name: 'spread',
+    rows: [
+      produce(
+        'spread-10p',
+        'one message of 1 KiB per request, 8 connections with 50 in flight, 10 partitions',
+        {
+          ...SPREAD,
+          partitions: 10,
+        },
+      ),
+      {
+        ...produce('spread-10000p', 'the same over 10,000 partitions', { ...SPREAD, partitions: 10_000 }),
+        against: 'spread-10p',
+      },
+    ],
+    heavy: true,
+    freshBrokers: true,
+  },
+  {
+    ...alone({
+      name: 'catch-up-cold',
+      says: 'the acknowledgements of 2,000 messages of 1 KiB a second beside a reader of 10 GiB (quick: 1) that are not in the page cache',
+      flush: 'os',
+      partitions: 1,
+      work: {
+        kind: 'catch-up',
+        hot: { kind: 'paced-produce', messagesPerSecond: 2000, batch: { batchBytes: 0, recordBytes: KIB } },
+        cold: { kind: 'fetch', connections: 1, responseBytes: MIB, batch: COLD_BATCH },
+      },
     }),
     heavy: true,
-  },
-  {
-    name: 'catch-up-cold',
-    says: 'the acknowledgements of 2,000 messages of 1 KiB a second beside a reader of 10 GiB that are not in the page cache',
-    flush: 'os',
-    partitions: 1,
-    work: {
-      kind: 'catch-up',
-      hot: { kind: 'paced-produce', messagesPerSecond: 2000, batch: { batchBytes: 0, recordBytes: KIB } },
-      cold: { kind: 'fetch', connections: 1, responseBytes: MIB, batch: COLD_BATCH },
-    },
-    heavy: true,
-  },
-  {
-    name: 'restart',
-    says: 'launch on 10 GiB in 10 partitions to the first acknowledged message, after a clean stop and after kill -9',
-    flush: 'os',
-    partitions: 10,
-    work: { kind: 'restart', batch: COLD_BATCH },
-    heavy: true,
+    freshBrokers: true,
   },
 ];
 
-export const WORKLOADS: readonly Workload[] = [...PROCESS, ...RAW, ...FSYNC, ...STOCK, ...SCALE];
+export const GROUPS: readonly Group[] = [
+  { title: 'The process', workloads: PROCESS },
+  { title: 'Produce: the baseline, and one axis moved at a time', workloads: PRODUCE },
+  { title: 'Fetch, and from end to end', workloads: FETCH },
+  { title: 'With a sync before each answer', workloads: FSYNC },
+  { title: 'Stock clients: the baseline as users run it', workloads: STOCK },
+  { title: 'Many partitions, and more data than memory', workloads: SCALE },
+];
+
+export const WORKLOADS: readonly Workload[] = GROUPS.flatMap(({ workloads }) => workloads);

@@ -32,13 +32,15 @@ export interface ProduceJob extends CommonJob {
   readonly acks?: Acks;
 }
 
-/** Reads partition 0 from its start, again and again; one request in flight per connection. */
+/** Reads partition 0 from its start, again and again or once; one request in flight per connection. */
 export interface FetchJob extends CommonJob {
   readonly kind: 'fetch';
   readonly connections: number;
   readonly responseBytes: number;
   /** Batches in the log, all alike. */
   readonly batchCount: number;
+  /** Whether the run ends where the log does: what has been read is in the page cache. */
+  readonly once?: boolean;
 }
 
 /** Sends messages at a steady rate to partition 0 of an empty topic, and fetches them with a long poll. */
@@ -54,8 +56,9 @@ export interface PacedProduceJob extends CommonJob {
 }
 
 /**
- * Produces to partition 0 of an empty topic, and reads it with several consumers that each get everything. The producer waits
- * for the slowest of them; what counts is what they receive together.
+ * Produces to partition 0 of an empty topic, and reads it with several consumers, each in a group of its own, so that it gets
+ * everything. They are members as stock clients are: they join, send heartbeats, commit offsets and leave. The producer waits for the
+ * slowest of them; what counts is what they receive together.
  */
 export interface FanOutJob extends CommonJob {
   readonly kind: 'fan-out';
@@ -122,4 +125,6 @@ export interface JobResult {
   readonly requestsTotal: number;
   /** Of those that produced: times the requests, what the log must hold. */
   readonly recordsPerRequest: number;
+  /** Of record batches, from beginning to end. */
+  readonly bytesTotal: number;
 }

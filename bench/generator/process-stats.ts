@@ -59,6 +59,12 @@ export function forgetPeak(pid: number): void {
   }
 }
 
+/** Bytes that a process has had read from disks since its start (proc_pid_io(5)); undefined where /proc does not tell. */
+export function diskReadBytesOf(pid: number): number | undefined {
+  const match = /^read_bytes: (\d+)$/m.exec(readProc(`/proc/${pid}/io`) ?? '');
+  return match === null ? undefined : Number(match[1]);
+}
+
 /** What the page cache has not yet written to the disk, in bytes; undefined where /proc does not tell. */
 export function dirtyBytes(): number | undefined {
   const meminfo = readProc('/proc/meminfo');

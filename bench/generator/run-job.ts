@@ -1,4 +1,5 @@
 import { FetchSender, type Fetched } from './fetch.ts';
+import { GroupMember } from './group-member.ts';
 import type {
   FanOutJob,
   FetchJob,
@@ -30,13 +31,18 @@ export async function runJob(job: Job): Promise<JobResult> {
   const run = new Run(job.limits, job.target.pid);
   const batch = prepareBatch(job.batch, Date.now());
   const senders: Closeable[] = [];
+  let figures: Figures;
   try {
-    const figures = await execute(job, { run, batch, senders });
-    const recordsPerRequest = job.kind === 'stock-produce' ? job.messagesPerCall : batch.recordCount;
-    return { figures, requestsTotal: run.answeredTotal, recordsPerRequest };
-  } finally {
-    for (const sender of senders) await sender.close();
+    figures = await execute(job, { run, batch, senders });
+  } catch (error) {
+    // What went wrong first is what there is to say: a broken connection cannot be closed in order.
+    await Promise.allSettled(senders.map(async (sender) => sender.close()));
+    throw error;
   }
+  for (const sender of senders) await sender.close();
+  const recordsPerRequest = job.kind === 'stock-produce' ? job.messagesPerCall : batch.recordCount;
+  const { answeredTotal: requestsTotal, bytesTotal } = run;
+  return { figures, requestsTotal, recordsPerRequest, bytesTotal };
 }
 
 interface Closeable {
@@ -100,6 +106,7 @@ function partitionsOf(connection: number, { partitions, connections }: ProduceJo
 
 async function runFetch(job: FetchJob, { run, batch, senders }: Running): Promise<Figures> {
   const { target, topic, connections, responseBytes, batchCount } = job;
+  const endOffset = batchCount * batch.recordCount;
   const opened: FetchSender[] = [];
   for (let index = 0; index < connections; index++) {
     const sender = await FetchSender.open(target, run, {
@@ -108,8 +115,11 @@ async function runFetch(job: FetchJob, { run, batch, senders }: Running): Promis
       recordsPerBatch: batch.recordCount,
       // Spread over the log, so that connections do not read the same bytes at the same time.
       startOffset: Math.floor((batchCount * index) / connections) * batch.recordCount,
-      endOffset: batchCount * batch.recordCount,
-      received: (fetched) => countFetched(run, batch, fetched),
+      endOffset,
+      received: (fetched) => {
+        countFetched(run, batch, fetched);
+        if (job.once === true && fetched.offset + fetched.batches * batch.recordCount >= endOffset) run.end();
+      },
     });
     opened.push(sender);
     senders.push(sender);
@@ -199,6 +209,7 @@ async function runFanOut(job: FanOutJob, running: Running): Promise<Figures> {
   });
   senders.push(producer);
   const followers: FetchSender[] = [];
+  const members: GroupMember[] = [];
   for (let index = 0; index < job.consumers; index++) {
     const follower = await openFollower(job, running, (fetched) => {
       received[index]! += fetched.batches;
@@ -206,9 +217,23 @@ async function runFanOut(job: FanOutJob, running: Running): Promise<Figures> {
       produce();
     });
     followers.push(follower);
+    const member = await GroupMember.join(job.target, {
+      groupId: fanOutGroup(job.topic, index),
+      topic: job.topic,
+      position: () => received[index]! * batch.recordCount,
+      failed: (error) => run.fail(error),
+    });
+    members.push(member);
+    senders.push(member);
   }
   const figures = run.start();
+  for (const member of members) member.start();
   for (const follower of followers) follower.send();
   produce();
   return figures;
+}
+
+/** The group of a fan-out's reader with that index. */
+export function fanOutGroup(topic: string, index: number): string {
+  return `${topic}-reader-${index}`;
 }

@@ -29,6 +29,7 @@ export class Run {
   #bytes = 0;
   #open = 0;
   #answeredTotal = 0;
+  #bytesTotal = 0;
   #answeredAtWatch = -1;
   #silentMs = 0;
 
@@ -45,6 +46,11 @@ export class Run {
   /** Requests answered without error, warm-up included. */
   get answeredTotal(): number {
     return this.#answeredTotal;
+  }
+
+  /** Of record batches that were counted, before and after the measured time, too. */
+  get bytesTotal(): number {
+    return this.#bytesTotal;
   }
 
   /** Begins the warm-up; resolves once the run is over and every request has been answered. */
@@ -70,6 +76,7 @@ export class Run {
 
   /** Counts one request, or what was received at once, if the warm-up is over. */
   count({ bytes, messages, latencyMs }: { bytes: number; messages: number; latencyMs?: number }): void {
+    this.#bytesTotal += bytes;
     if (this.#begin === undefined || this.#figures !== undefined) return;
     this.#requests++;
     this.#messages += messages;
