@@ -126,7 +126,7 @@ describe('the command line of the bench', () => {
     assert.equal(new Set(names).size, names.length);
     for (const { rows } of WORKLOADS)
       for (const { against } of rows)
-        assert.ok(against === undefined || rows.some(({ name }) => name === against), against);
+        assert.ok(against === undefined || rows.some(({ name }) => name === against), `${against}`);
   });
 
   test('a workload is taken with all of its rows, a row without the others', () => {

@@ -13,7 +13,6 @@ import type {
 import { ProduceSender } from './produce.ts';
 import { prepareBatch, type PreparedBatch } from './requests.ts';
 import { Run } from './run.ts';
-import { runStockConsume, runStockProduce } from './stock-clients.ts';
 
 /** The long poll of those who follow the end of a log: longer than the gap between two messages. */
 const POLL_MS = 500;
@@ -69,10 +68,15 @@ async function execute(job: Job, running: Running): Promise<Figures> {
     case 'fan-out':
       return runFanOut(job, running);
     case 'stock-produce':
-      return runStockProduce(job, running);
+      return (await stockClients()).runStockProduce(job, running);
     case 'stock-consume':
-      return runStockConsume(job, running);
+      return (await stockClients()).runStockConsume(job, running);
   }
+}
+
+/** Loaded by those who need them: to load them takes longer than a short round. */
+function stockClients(): Promise<typeof import('./stock-clients.ts')> {
+  return import('./stock-clients.ts');
 }
 
 async function runProduce(job: ProduceJob, { run, batch, senders }: Running): Promise<Figures> {
