@@ -16,6 +16,10 @@ const MORE_ROUNDS_MAX = 3;
 
 export interface CompareOptions extends MeasureOptions, FleetOptions {
   readonly rounds: number;
+  /** Of rows of which a turn is slow. */
+  readonly slowRounds: number;
+  /** Before those that count, where brokers serve several rounds. */
+  readonly uncountedRounds: number;
   /** Whether disturbed rounds are repeated. */
   readonly patient: boolean;
   /** A broker that runs already, instead of those that are started. */
@@ -77,28 +81,29 @@ export class Comparison {
     requireFreeBytes(tmpdir(), bytes * peers.length, row.name);
     const brokers = target === undefined ? await this.#fleet.brokersFor(row) : [target];
     const sides = brokers.map((broker) => new Bench(row, broker, this.#options));
-    return this.#inTurns(sides, { uncounted: 1 });
+    const { rounds, slowRounds, uncountedRounds } = this.#options;
+    return this.#inTurns(sides, { rounds: row.slow ? slowRounds : rounds, uncounted: uncountedRounds });
   }
 
   async #ofProcesses(work: ProcessWork): Promise<Turns[]> {
-    const { peers, target } = this.#options;
+    const { peers, target, rounds } = this.#options;
+    const counts = { rounds, uncounted: 0 };
     if (target !== undefined) throw new Error('needs brokers that the bench starts itself');
     const together = fitTogether(work, peers.length, this.#options);
     // What they do meanwhile would be measured, too.
     await this.#fleet.removeAll();
     const sides = peers.map((peer) => processSide(work, peer, this.#options));
-    if (together) return this.#inTurns(sides, { uncounted: 0 });
+    if (together) return this.#inTurns(sides, counts);
     const turns: Turns[] = [];
-    for (const side of sides) turns.push(...(await this.#inTurns([side], { uncounted: 0 })));
+    for (const side of sides) turns.push(...(await this.#inTurns([side], counts)));
     return turns;
   }
 
   async #inTurns(
     sides: readonly Side[],
-    /** Rounds before those that count. */
-    { uncounted }: { readonly uncounted: number },
+    { rounds, uncounted }: { readonly rounds: number; readonly uncounted: number },
   ): Promise<Turns[]> {
-    const { rounds, patient } = this.#options;
+    const { patient } = this.#options;
     const attempts = sides.map(({ peer }) => ({ peer, rounds: [] as Round[] }));
     try {
       for (let round = 0; round < uncounted; round++) for (const side of sides) await turnOf(side);

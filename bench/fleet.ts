@@ -1,5 +1,5 @@
+import { breakIn } from './break-in.ts';
 import { BrokerProcess, type MeasuredBroker } from './broker-process.ts';
-import { breakIn } from './measure.ts';
 import type { Peer } from './peers/peer.ts';
 import type { Row } from './workloads.ts';
 

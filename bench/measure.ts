@@ -6,7 +6,7 @@ import { runInGenerator } from './generator-process.ts';
 import { countRecords, createTopic, deleteTopic } from './generator/admin.ts';
 import type { Figures, JobResult, RunLimits, Target } from './generator/job.ts';
 import { diskReadBytesOf, forgetPeak, residentBytesOf } from './generator/process-stats.ts';
-import { prepareBatch, type BatchShape } from './generator/requests.ts';
+import type { BatchShape } from './generator/requests.ts';
 import { runJavaTool, type JavaWork } from './java-tools.ts';
 import type { Peer } from './peers/peer.ts';
 import { isProcessWork, type CatchUpWork, type RawWork, type Row } from './workloads.ts';
@@ -35,7 +35,7 @@ export interface MeasureOptions {
   readonly pin: boolean;
   /** Of data where a workload wants much of it. */
   readonly bulkBytes: number;
-  /** Of the records that a workload with a count of its own sends or reads; 1 in a full run. */
+  /** Of the records that Kafka's own tools send or read, which end by a count and not by a time; 1 in a full run. */
   readonly countPart: number;
   /** The memory of a broker at rest is looked at in so many rounds: it hardly differs, and takes its time. */
   readonly idleRoundsMax: number;
@@ -77,6 +77,11 @@ interface Topic {
 const UNCOUNTED: ReadonlySet<string> = new Set(['latency', 'java-latency', 'fan-out']);
 
 let topicsCreated = 0;
+
+/** One that no topic of a run has. */
+export function newTopicName(): string {
+  return `bench-${process.pid}-${++topicsCreated}`;
+}
 
 /** A row at a running broker: its topic, if one serves all rounds, and a turn as often as wanted. */
 export class Bench implements Side {
@@ -133,7 +138,7 @@ export class Bench implements Side {
   async #topic(): Promise<Topic> {
     if (this.#kept !== undefined) return this.#kept;
     const { partitions, work, flush } = this.#row;
-    const name = `bench-${process.pid}-${++topicsCreated}`;
+    const name = newTopicName();
     const config = this.#broker.peer.topicConfig(flush);
     await createTopic(this.#broker.target, { name, partitions, config });
     const topic: Topic = { name, partitions, appended: 0 };
@@ -145,7 +150,7 @@ export class Bench implements Side {
         Math.floor(this.#options.bulkBytes / work.cold.batch.batchBytes),
       );
     if (work.kind === 'stock-consume' || work.kind === 'java-consume') {
-      const logBytes = work.logBytes * this.#options.countPart;
+      const logBytes = work.kind === 'java-consume' ? work.logBytes * this.#options.countPart : work.logBytes;
       await this.#fill(topic, work.batch, Math.floor(logBytes / work.batch.batchBytes));
     }
     if (topic.appended > 0 || partitions > PARTITIONS_PER_ROUND_MAX) this.#kept = topic;
@@ -266,44 +271,4 @@ export async function fill(
   if (requestsTotal < batchCount)
     throw new Error(`only ${requestsTotal} of ${batchCount} batches were written`);
   return requestsTotal * recordsPerRequest;
-}
-
-/** How much faster than ever before a broker must still become for its breaking-in to go on, */
-const FASTER = 1.03;
-/** and in how many steps one after the other it may fail to. */
-const STEPS_WITHOUT_GAIN_MAX = 2;
-const BREAK_IN_JOB_MS = 700;
-
-/**
- * A load that is not measured: a broker that has just started meets each path once, and a JVM compiles for tens of seconds on one
- * core. Goes on until it becomes no faster, at most so long (and one step more).
- */
-export async function breakIn(
-  broker: MeasuredBroker,
-  { forMsMax, pin }: { forMsMax: number; pin: boolean },
-): Promise<void> {
-  const deadlineMs = performance.now() + forMsMax;
-  let best = 0;
-  for (let without = 0; without < STEPS_WITHOUT_GAIN_MAX && performance.now() < deadlineMs;) {
-    const speed = await breakInStep(broker.target, pin);
-    without = speed > best * FASTER ? 0 : without + 1;
-    best = Math.max(best, speed);
-  }
-}
-
-/** Single messages, batches and fetches; the geometric mean of their rates. */
-async function breakInStep(target: Target, pin: boolean): Promise<number> {
-  const name = `bench-${process.pid}-${++topicsCreated}`;
-  await createTopic(target, { name, partitions: 1, config: {} });
-  const common = { target, topic: name, partitions: 1, connections: 8, window: 5 };
-  const limits = { warmupMs: 0, measureMs: BREAK_IN_JOB_MS, requestsMax: UNLIMITED, bytesMax: UNLIMITED };
-  const batch = { batchBytes: 0, recordBytes: 1024 };
-  const single = await runInGenerator({ kind: 'produce', ...common, batch, limits }, pin);
-  const reading = { batchCount: single.requestsTotal, responseBytes: prepareBatch(batch, 0).bytes.length };
-  const fetched = await runInGenerator({ kind: 'fetch', ...common, batch, ...reading, limits }, pin);
-  const batches = { batchBytes: 16 * 1024, recordBytes: 1024 };
-  const batched = await runInGenerator({ kind: 'produce', ...common, batch: batches, limits }, pin);
-  await deleteTopic(target, name);
-  const rates = [single, fetched, batched].map(({ figures }) => figures.requests / figures.seconds);
-  return Math.cbrt(rates.reduce((product, rate) => product * rate, 1));
 }

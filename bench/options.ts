@@ -32,14 +32,16 @@ const MIB = 1024 ** 2;
 const ROUNDS_MAX = 100;
 const LIMITS = {
   full: { warmupMs: 400, measureMs: 1000, requestsMax: 10_000_000, bytesMax: 1024 * MIB },
-  quick: { warmupMs: 200, measureMs: 400, requestsMax: 1_000_000, bytesMax: 192 * MIB },
+  quick: { warmupMs: 200, measureMs: 350, requestsMax: 1_000_000, bytesMax: 192 * MIB },
 } satisfies Record<string, RunLimits>;
 /** Of data in a folder that is large. */
 const BULK_BYTES = { full: 10 * 1024 * MIB, quick: 1024 * MIB };
 const ROUNDS = { full: 5, quick: 3 };
+const SLOW_ROUNDS_MAX = { full: ROUNDS_MAX, quick: 1 };
+const UNCOUNTED_ROUNDS = { full: 1, quick: 0 };
 const COUNT_PART = { full: 1, quick: 0.25 };
 const IDLE_ROUNDS_MAX = { full: ROUNDS_MAX, quick: 1 };
-const BREAK_IN_MS_MAX = { full: 45_000, quick: 10_000 };
+const BREAK_IN_MS_MAX = { full: 45_000, quick: 8_000 };
 
 export interface Settings extends CompareOptions {
   readonly workloads: readonly Workload[];
@@ -82,18 +84,21 @@ export function settingsOf(argv: readonly string[]): Settings | 'help' | 'list' 
   if (values.profile && (values.target !== undefined || values.peer !== undefined))
     throw new UsageError('--profile is for Polylog alone, which the bench starts itself');
   const mode = values.quick ? 'quick' : 'full';
+  const rounds = integer('--rounds', values.rounds ?? String(ROUNDS[mode]), ROUNDS_MAX);
   const target =
     values.target === undefined ? undefined : runningBroker(values.target, values.pid, values.peer);
   return {
     workloads:
       values.workload?.flatMap(workloadsNamed) ?? WORKLOADS.filter((one) => !(values.quick && one.heavy)),
     peers: values.profile ? PEERS.slice(0, 1) : peersNamed(values.peer),
-    rounds: integer('--rounds', values.rounds ?? String(ROUNDS[mode]), ROUNDS_MAX),
+    rounds,
     limits: LIMITS[mode],
     breakInMsMax: BREAK_IN_MS_MAX[mode],
     bulkBytes: BULK_BYTES[mode],
     countPart: COUNT_PART[mode],
     idleRoundsMax: IDLE_ROUNDS_MAX[mode],
+    slowRounds: Math.min(rounds, SLOW_ROUNDS_MAX[mode]),
+    uncountedRounds: UNCOUNTED_ROUNDS[mode],
     patient: !values.quick,
     pin: values.pin && target === undefined && canPin(),
     profile: values.profile,

@@ -57,6 +57,8 @@ export interface Row {
   readonly settings?: Readonly<Partial<Record<PeerName, Readonly<Record<string, string>>>>>;
   /** Measures so many times as long as others: rare events need time to be seen. */
   readonly times?: number;
+  /** A turn takes seconds however little it measures: a quick run has one round of it. */
+  readonly slow?: true;
   /** The row of the same workload whose figures this one's are compared with, broker by broker. */
   readonly against?: string;
 }
@@ -158,7 +160,7 @@ function stockConsume(client: StockConsumeJob['client'], says: string): Row {
 }
 
 function java(name: string, says: string, work: JavaWork, partitions = 6): Row {
-  return { name, says, flush: 'os', partitions, work };
+  return { name, says, flush: 'os', partitions, work, slow: true };
 }
 
 function alone(row: Row): Workload {

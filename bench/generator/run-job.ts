@@ -213,7 +213,6 @@ async function runFanOut(job: FanOutJob, running: Running): Promise<Figures> {
   });
   senders.push(producer);
   const followers: FetchSender[] = [];
-  const members: GroupMember[] = [];
   for (let index = 0; index < job.consumers; index++) {
     const follower = await openFollower(job, running, (fetched) => {
       received[index]! += fetched.batches;
@@ -221,15 +220,19 @@ async function runFanOut(job: FanOutJob, running: Running): Promise<Figures> {
       produce();
     });
     followers.push(follower);
-    const member = await GroupMember.join(job.target, {
-      groupId: fanOutGroup(job.topic, index),
-      topic: job.topic,
-      position: () => received[index]! * batch.recordCount,
-      failed: (error) => run.fail(error),
-    });
-    members.push(member);
-    senders.push(member);
   }
+  const members = await Promise.all(
+    followers.map(async (_, index) => {
+      const member = await GroupMember.join(job.target, {
+        groupId: fanOutGroup(job.topic, index),
+        topic: job.topic,
+        position: () => received[index]! * batch.recordCount,
+        failed: (error) => run.fail(error),
+      });
+      senders.push(member);
+      return member;
+    }),
+  );
   const figures = run.start();
   for (const member of members) member.start();
   for (const follower of followers) follower.send();
