@@ -156,7 +156,8 @@ function stockProduce(client: StockProduceJob['client'], says: string): Row {
 
 function stockConsume(client: StockConsumeJob['client'], says: string): Row {
   const work = { kind: 'stock-consume' as const, client, batch: STOCK_BATCH, logBytes: STOCK_LOG_BYTES };
-  return { name: `${client}-consume`, says, flush: 'os', partitions: 6, work };
+  // They hand on what they read in bursts of some hundred milliseconds.
+  return { name: `${client}-consume`, says, flush: 'os', partitions: 6, work, times: 2 };
 }
 
 function java(name: string, says: string, work: JavaWork, partitions = 6): Row {

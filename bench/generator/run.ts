@@ -22,6 +22,9 @@ export class Run {
   readonly #latency = new Histogram();
   readonly #done = Promise.withResolvers<Figures>();
   #timers: NodeJS.Timeout[] = [];
+  /** When the warm-up is over, and when the measured time is: a client that keeps the event loop from its timers learns of it, too. */
+  #beginDueMs = Infinity;
+  #endDueMs = Infinity;
   #begin: Marks | undefined;
   #figures: Figures | undefined;
   #requests = 0;
@@ -55,9 +58,10 @@ export class Run {
 
   /** Begins the warm-up; resolves once the run is over and every request has been answered. */
   start(): Promise<Figures> {
+    const { warmupMs } = this.#limits;
+    this.#beginDueMs = performance.now() + warmupMs;
     this.#timers = [
-      setTimeout(() => (this.#begin = this.#marks()), this.#limits.warmupMs),
-      setTimeout(() => this.#end(), this.#limits.warmupMs + this.#limits.measureMs),
+      setTimeout(() => this.#beginMeasuring(), warmupMs),
       setInterval(() => this.#watch(), WATCH_MS),
     ];
     return this.#done.promise;
@@ -77,6 +81,9 @@ export class Run {
   /** Counts one request, or what was received at once, if the warm-up is over. */
   count({ bytes, messages, latencyMs }: { bytes: number; messages: number; latencyMs?: number }): void {
     this.#bytesTotal += bytes;
+    const nowMs = performance.now();
+    if (nowMs >= this.#beginDueMs) this.#beginMeasuring();
+    else if (nowMs >= this.#endDueMs) this.#end();
     if (this.#begin === undefined || this.#figures !== undefined) return;
     this.#requests++;
     this.#messages += messages;
@@ -96,6 +103,15 @@ export class Run {
     this.#figures ??= NO_FIGURES;
     this.#clearTimers();
     this.#done.reject(error);
+  }
+
+  #beginMeasuring(): void {
+    if (this.#begin !== undefined || this.#figures !== undefined) return;
+    const { measureMs } = this.#limits;
+    this.#begin = this.#marks();
+    this.#beginDueMs = Infinity;
+    this.#endDueMs = performance.now() + measureMs;
+    this.#timers.push(setTimeout(() => this.#end(), measureMs));
   }
 
   #end(): void {

@@ -1,3 +1,5 @@
+import process from 'node:process';
+
 import { Consumer, MessagesStreamModes, ProduceAcks, Producer } from '@platformatic/kafka';
 import kafkajs from 'kafkajs';
 
@@ -6,7 +8,8 @@ import type { Figures, StockClientName, StockConsumeJob, StockProduceJob } from 
 import type { Running } from './run-job.ts';
 
 const ACKS_ALL = -1;
-const GROUP = 'bench';
+/** Another one in each process: a group that has read the topic before would go on where it was. */
+const GROUP = `bench-${process.pid}`;
 
 interface StockProducer {
   /** Resolves when the broker has acknowledged all of them. */
