@@ -133,12 +133,13 @@ function say(text: string): 0 {
   return 0;
 }
 
-// An interrupted run leaves no broker and no data behind: they go with the process's 'exit'.
+// An interrupted run leaves no broker and no data behind: they go with the process's 'exit'. A terminal signals the whole group, and npm
+// passes on what it gets: the second signal must not end what the first one has begun.
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)
-  process.once(signal, () => process.exit(code));
+  process.on(signal, () => process.exit(code));
 
 try {
   process.exitCode = await main(process.argv.slice(2));

@@ -341,7 +341,6 @@ const SCALE: readonly Workload[] = [
       },
     }),
     heavy: true,
-    freshBrokers: true,
   },
 ];
 
