@@ -1,4 +1,5 @@
 import { connect, createServer, Socket, type OnReadOpts, type BoundSocket } from 'node:net';
+import process from 'node:process';
 
 /**
  * Receiving into reusable buffers, without an allocation per read: Node's `onread` option, which 1 MiB messages owe more than
@@ -10,6 +11,12 @@ export const RECEIVE_BUFFER_BYTES = 64 * 1024;
 
 /** Free buffers kept for later; what is lent out comes on top. */
 const FREE_BUFFERS_MAX = 256;
+
+/**
+ * A socket whose last read brought less reads into the one buffer that all such sockets share, and what came is copied out: to copy a
+ * kibibyte costs less than a buffer per connection does, which is 64 MiB of cold memory with a thousand of them.
+ */
+export const OWN_BUFFER_READ_BYTES_MIN = 16 * 1024;
 const POISON = 0xdb;
 const SELF_TEST_TIMEOUT_MS = 1000;
 
@@ -18,28 +25,68 @@ export interface ReceivePoolOptions {
   readonly poison?: boolean;
 }
 
+/** Small chunks of many sockets, one after the other. */
+interface Slab {
+  readonly buffer: Buffer;
+  filledBytes: number;
+  lentChunks: number;
+}
+
 export class ReceivePool {
-  readonly #free: Uint8Array[] = [];
+  /** What sockets with little traffic read into: whoever has been told of a read copies it before the next one. */
+  readonly shared = Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES);
+  readonly #free: Buffer[] = [];
   readonly #poison: boolean;
   #lentBuffers = 0;
+  #slab: Slab | undefined;
 
   constructor(options: ReceivePoolOptions = {}) {
     this.#poison = options.poison ?? false;
   }
 
-  /** Buffers that sockets hold to read into, or that handlers hold. */
+  /** Buffers that sockets hold to read into, or of which handlers hold a chunk. */
   get lentBuffers(): number {
     return this.#lentBuffers;
   }
 
-  take(): Uint8Array {
+  take(): Buffer {
     this.#lentBuffers++;
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(RECEIVE_BUFFER_BYTES);
   }
 
-  give(buffer: Uint8Array): void {
+  give(buffer: Buffer): void {
     this.#lentBuffers--;
     if (this.#free.length < FREE_BUFFERS_MAX) this.#free.push(buffer);
+  }
+
+  /** Lends a copy of what has been read into the shared buffer. A chunk that is kept for long keeps no more than one buffer. */
+  lendShared(bytes: number, use: ChunkHandler): void {
+    const slab = this.#slabFor(bytes);
+    const start = slab.filledBytes;
+    slab.filledBytes += bytes;
+    slab.lentChunks++;
+    this.shared.copy(slab.buffer, start, 0, bytes);
+    const chunk = slab.buffer.subarray(start, slab.filledBytes);
+    use(
+      chunk,
+      this.releaser(chunk, () => this.#giveChunk(slab)),
+    );
+  }
+
+  #slabFor(bytes: number): Slab {
+    let slab = this.#slab;
+    if (slab === undefined || slab.filledBytes + bytes > RECEIVE_BUFFER_BYTES) {
+      // The former one is given back with its last chunk.
+      slab = { buffer: this.take(), filledBytes: 0, lentChunks: 0 };
+      this.#slab = slab;
+    }
+    return slab;
+  }
+
+  #giveChunk(slab: Slab): void {
+    if (--slab.lentChunks > 0) return;
+    this.give(slab.buffer);
+    if (slab === this.#slab) this.#slab = undefined;
   }
 
   /** A function that ends a loan. */
@@ -57,15 +104,17 @@ export class ReceivePool {
 export type ChunkHandler = (chunk: Uint8Array, release: () => void) => void;
 
 /**
- * The reads of one socket. The buffer that the socket reads into is used again once its chunk is released; while it is lent, the
- * next one comes from the pool.
+ * The reads of one socket. Where little comes it reads into the pool's shared buffer, and lends copies. Where much comes it has a
+ * buffer of its own, which is lent as it is, and used again once its chunk is released; while it is lent, the next one comes from the
+ * pool.
  */
 export class Receiver {
   onChunk: ChunkHandler | undefined;
   readonly #pool: ReceivePool;
-  /** The buffer that the system may write to at any time. */
-  #installed: Uint8Array | undefined;
+  /** A buffer of its own that the system may write to at any time. */
+  #installed: Buffer | undefined;
   #installedIsLent = false;
+  #lastReadBytes = 0;
   #disposed = false;
 
   constructor(pool: ReceivePool) {
@@ -73,6 +122,7 @@ export class Receiver {
   }
 
   readonly onread: OnReadOpts = {
+    // Asked for at first, and after each read.
     buffer: () => this.#nextBuffer(),
     callback: (bytes, buffer) => {
       this.#received(buffer, bytes);
@@ -80,7 +130,11 @@ export class Receiver {
     },
   };
 
-  #nextBuffer(): Uint8Array {
+  #nextBuffer(): Buffer {
+    if (this.#lastReadBytes < OWN_BUFFER_READ_BYTES_MIN) {
+      this.#leaveOwn();
+      return this.#pool.shared;
+    }
     if (this.#installed === undefined || this.#installedIsLent) {
       this.#installed = this.#pool.take();
       this.#installedIsLent = false;
@@ -88,12 +142,26 @@ export class Receiver {
     return this.#installed;
   }
 
+  /** A buffer that is lent is given back when it is released. */
+  #leaveOwn(): void {
+    if (this.#installed !== undefined && !this.#installedIsLent) this.#pool.give(this.#installed);
+    this.#installed = undefined;
+    this.#installedIsLent = false;
+  }
+
   #received(buffer: Uint8Array, bytes: number): void {
-    const chunk = buffer.subarray(0, bytes);
+    this.#lastReadBytes = bytes;
+    if (buffer === this.#pool.shared) {
+      if (this.onChunk !== undefined) this.#pool.lendShared(bytes, this.onChunk);
+      return;
+    }
+    const own = this.#installed;
+    if (buffer !== own) throw new Error('a read filled a buffer that the socket was not given');
+    const chunk = own.subarray(0, bytes);
     this.#installedIsLent = true;
     const release = this.#pool.releaser(chunk, () => {
-      if (buffer === this.#installed && !this.#disposed) this.#installedIsLent = false;
-      else this.#pool.give(buffer);
+      if (own === this.#installed && !this.#disposed) this.#installedIsLent = false;
+      else this.#pool.give(own);
     });
     this.#give(chunk, release);
   }
@@ -117,6 +185,7 @@ export class Receiver {
     this.#disposed = true;
     this.onChunk = undefined;
     if (this.#installed !== undefined && !this.#installedIsLent) this.#pool.give(this.#installed);
+    this.#installed = undefined;
   }
 }
 
@@ -143,6 +212,8 @@ let tested: Promise<boolean> | undefined;
 
 /** Whether {@link adopt} works with this Node: bytes go both ways over loopback, and they arrive in a buffer of the pool. */
 export function adoptionWorks(): Promise<boolean> {
+  // Windows fills buffers while JavaScript runs: they cannot be shared.
+  if (process.platform === 'win32') return Promise.resolve(false);
   tested ??= selfTest();
   return tested;
 }
