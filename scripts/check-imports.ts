@@ -14,7 +14,7 @@ interface Layer {
   readonly packages?: readonly string[];
 }
 
-const GROUND = ['errors', 'platform', 'metrics'];
+const GROUND = ['errors', 'bag', 'platform', 'metrics'];
 const CLUSTER = [...GROUND, 'config', 'storage', 'metadata', 'cluster', 'peer'];
 const DOMAIN = ['topics', 'groups', 'queues', 'transactions', 'security', 'quotas'];
 const FRONTENDS = ['kafka', 'amqp', 'rocketmq', 'stomp', 'mqtt', 'amqp10'].map((name) => `frontends/${name}`);
@@ -27,6 +27,7 @@ const EDGE = [...GROUND, 'config', 'cluster', 'peer', ...DOMAIN];
  */
 export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   errors: { layers: [] },
+  bag: { layers: [] },
   platform: { layers: ['errors'] },
   'platform/node': { layers: ['errors', 'platform'], packages: ['pino'] },
   metrics: { layers: ['errors', 'platform'], packages: ['@prometheus-io/client'] },

@@ -1,28 +1,38 @@
+import { Bag, type BagEntry } from '../bag.ts';
+
+class Subscription implements BagEntry {
+  bagIndex = -1;
+  readonly wake: () => void;
+
+  constructor(wake: () => void) {
+    this.wake = wake;
+  }
+}
+
 /** Who wants to be woken at the end of a turn in which something moved. */
 export class Subscribers {
-  readonly #entries = new Set<() => void>();
-  readonly #waking: (() => void)[] = [];
+  readonly #subscriptions = new Bag<Subscription>();
+  readonly #waking: Subscription[] = [];
 
   get size(): number {
-    return this.#entries.size;
+    return this.#subscriptions.size;
   }
 
   /** Subscribes until the returned function is called. Each subscription is its own, even if the same function subscribes twice. */
   add(wake: () => void): () => void {
-    const entry = (): void => wake();
-    this.#entries.add(entry);
+    const subscription = new Subscription(wake);
+    this.#subscriptions.add(subscription);
     return () => {
-      this.#entries.delete(entry);
+      this.#subscriptions.delete(subscription);
     };
   }
 
   /** Those that subscribe while others are woken wait for the next turn. */
   wakeAll(): void {
-    const entries = this.#entries;
-    if (entries.size === 0) return;
+    if (this.#subscriptions.size === 0) return;
     const waking = this.#waking;
-    for (const wake of entries) waking.push(wake);
-    for (const wake of waking) if (entries.has(wake)) wake();
+    for (const subscription of this.#subscriptions.entries) waking.push(subscription);
+    for (const subscription of waking) if (subscription.bagIndex >= 0) subscription.wake();
     waking.length = 0;
   }
 }

@@ -20,6 +20,8 @@ const RECENT_ENDS_MAX = 64;
 const PREPARE_BYTES = 256 * 1024;
 
 interface RecentEnd {
+  /** Of the record that follows. */
+  readonly offset: number;
   readonly segment: Segment;
   readonly position: number;
 }
@@ -64,8 +66,9 @@ function isStillFound({ options, found, sizeBytes, damagedRanges }: LastFound, w
 
 export class LogReader {
   readonly #log: PartitionLog;
-  /** By the offset that follows; the oldest first. */
-  #recent: Map<number, RecentEnd> | undefined;
+  /** A ring: the next one takes the place of the oldest. */
+  #recent: RecentEnd[] = [];
+  #nextRecent = 0;
   /** The last range found: `prepare` and `read` come in pairs. */
   #last: LastFound | undefined;
 
@@ -75,7 +78,8 @@ export class LogReader {
 
   /** After a cut nothing that was found holds any more. */
   forget(): void {
-    this.#recent = undefined;
+    this.#recent = [];
+    this.#nextRecent = 0;
     this.#last = undefined;
   }
 
@@ -108,7 +112,7 @@ export class LogReader {
     const last = this.#last;
     if (last !== undefined && isStillFound(last, options)) return last.found;
     const { offset } = options;
-    const recent = this.#recent?.get(offset);
+    const recent = this.#recentAt(offset);
     const isUsable =
       recent !== undefined &&
       recent.position < recent.segment.sizeBytes &&
@@ -193,11 +197,16 @@ export class LogReader {
     if (segment.cuts === cuts && !this.#log.closed) this.#check(segment, from, to);
   }
 
+  #recentAt(offset: number): RecentEnd | undefined {
+    const recent = this.#recent;
+    for (let at = 0; at < recent.length; at++) if (recent[at]!.offset === offset) return recent[at];
+    return undefined;
+  }
+
   #remember(offset: number, segment: Segment, position: number): void {
-    const recent = (this.#recent ??= new Map());
-    if (recent.has(offset)) return;
-    if (recent.size >= RECENT_ENDS_MAX) recent.delete(recent.keys().next().value);
-    recent.set(offset, { segment, position });
+    if (this.#recentAt(offset) !== undefined) return;
+    this.#recent[this.#nextRecent] = { offset, segment, position };
+    this.#nextRecent = (this.#nextRecent + 1) % RECENT_ENDS_MAX;
   }
 
   /** Hot is a guess by the segment's last append: bytes of other logs may lie between. */

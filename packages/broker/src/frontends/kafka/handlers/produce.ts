@@ -1,5 +1,6 @@
 import { produce, type ProduceRequest, type ProduceResponseInit } from '@polylog/kafka-protocol';
 
+import { Bag, type BagEntry } from '../../../bag.ts';
 import type { ErrorName } from '../../../errors.ts';
 import { lookUpById, lookUpByName } from '../../../topics/lookup.ts';
 import { produceBatch, type ProduceResult } from '../../../topics/produce.ts';
@@ -63,7 +64,9 @@ function failureOf(request: ProduceRequest, errorCode: number, errorMessage: str
 }
 
 /** A request between its parsing and the last of its partitions' results. */
-class PendingProduce {
+class PendingProduce implements BagEntry {
+  /** Among those whose deadline is watched. */
+  bagIndex = -1;
   /** When the client wants its answer, with acks -1. */
   readonly deadlineMs: number;
   readonly #services: KafkaServices;
@@ -273,10 +276,10 @@ class PendingProduce {
 
 const DEADLINE_STEP_MS = 100;
 
-/** Requests with acks -1 that wait. Most are answered within a turn or two: one timer for all costs them only a Set entry. */
+/** Requests with acks -1 that wait. Most are answered within a turn or two: one timer for all costs them nearly nothing. */
 class ProduceDeadlines {
   readonly #services: KafkaServices;
-  readonly #waiting = new Set<PendingProduce>();
+  readonly #waiting = new Bag<PendingProduce>();
   #armed = false;
 
   constructor(services: KafkaServices) {
@@ -295,11 +298,8 @@ class ProduceDeadlines {
   readonly #look = (): void => {
     this.#armed = false;
     const nowMs = this.#services.clock.monotonicMs();
-    for (const pending of this.#waiting) {
-      if (pending.deadlineMs > nowMs) continue;
-      this.#waiting.delete(pending);
-      pending.expire();
-    }
+    const overdue = this.#waiting.entries.filter((pending) => pending.deadlineMs <= nowMs);
+    for (const pending of overdue) if (this.#waiting.delete(pending)) pending.expire();
     if (this.#waiting.size > 0) this.#arm();
   };
 
