@@ -2,7 +2,7 @@ import { encodeResponse } from '@polylog/kafka-protocol';
 
 import { BrokerError } from '../../errors.ts';
 import { errorCodeOf } from './errors.ts';
-import type { ConnectionFacts, Exchange, KafkaHandler, RecordsHole } from './handler.ts';
+import type { ConnectionFacts, Exchange, KafkaHandler, RecordsHole, Waiter } from './handler.ts';
 
 /** What an exchange asks of the session it belongs to. */
 export interface ExchangeOwner {
@@ -27,7 +27,7 @@ export class PendingExchange implements Exchange<unknown> {
   readonly clientId: string;
   /** Monotonic time at which its bytes were parsed. */
   readonly receivedMs: number;
-  onAbandoned: (() => void) | undefined = undefined;
+  waiter: Waiter | undefined = undefined;
   /** The encoded response once `answered`; empty if the request wants none. */
   chunks: readonly Uint8Array[] = NO_CHUNKS;
   holes: readonly RecordsHole[] = NO_HOLES;
@@ -118,16 +118,16 @@ export class PendingExchange implements Exchange<unknown> {
   abandon(): void {
     if (this.#abandoned) return;
     this.#abandoned = true;
-    const { onAbandoned } = this;
-    this.onAbandoned = undefined;
+    const { waiter } = this;
+    this.waiter = undefined;
     releaseHoles(this.holes);
     this.holes = NO_HOLES;
-    onAbandoned?.();
+    waiter?.abandoned();
   }
 
   #finish(): void {
     this.answered = true;
-    this.onAbandoned = undefined;
+    this.waiter = undefined;
     this.#owner.answered(this);
   }
 

@@ -44,6 +44,12 @@ export interface ConnectionFacts {
   readonly listener: string;
 }
 
+/** Who works on a request over more than one turn. */
+export interface Waiter {
+  /** Nobody waits for the response any more. */
+  abandoned(): void;
+}
+
 /**
  * One request on its way to its response. A handler either returns the response, or a promise of it, or `undefined`: then it
  * calls exactly one of `respond`, `respondNothing` and `closeConnection` later, in any turn.
@@ -56,8 +62,8 @@ export interface Exchange<S> {
   readonly connection: ConnectionFacts;
   /** Whether the connection is gone: nobody will read the response, and long polls should end. */
   readonly abandoned: boolean;
-  /** Called once when the connection goes before the response does; for long polls. */
-  onAbandoned: (() => void) | undefined;
+  /** Is told once when the connection goes before the response does; for long polls. */
+  waiter: Waiter | undefined;
   respond(body: S): void;
   /**
    * Responds with a body whose record fields are parts of files. Every `records` field that is a hole from `body` is

@@ -336,7 +336,7 @@ test('a connection that goes abandons its requests, and late answers are dropped
   void client.send(apis.metadata, 9, ASK);
   await sim.runUntil(() => open.length === 1);
   let abandoned = 0;
-  open[0]!.onAbandoned = () => void abandoned++;
+  open[0]!.waiter = { abandoned: () => void abandoned++ };
   client.connection.destroy();
   await sim.runUntil(() => abandoned === 1, 5000);
   open[0]!.respond(ANSWER);

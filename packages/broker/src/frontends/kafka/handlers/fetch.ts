@@ -18,6 +18,7 @@ import {
   type KafkaHandler,
   type KafkaServices,
   type RecordsHole,
+  type Waiter,
 } from '../handler.ts';
 import { HOLE_BYTES_MIN, holeOf } from '../holes.ts';
 import { leaderHints, leaderOf } from '../leader-hints.ts';
@@ -79,7 +80,7 @@ function errorEntry(partitionIndex: number, errorCode: number): PartitionRespons
   return { partitionIndex, errorCode, highWatermark: -1, records: NO_RECORDS };
 }
 
-class PendingFetch {
+class PendingFetch implements Waiter {
   readonly #services: KafkaServices;
   readonly #exchange: Exchange<FetchResponseInit>;
   readonly #context: Exclude<FetchContext, { kind: 'error' }>;
@@ -112,8 +113,12 @@ class PendingFetch {
   }
 
   start(): void {
-    this.#exchange.onAbandoned = () => this.#poll.cancel();
+    this.#exchange.waiter = this;
     this.#poll.start(this.#services.timers);
+  }
+
+  abandoned(): void {
+    this.#poll.cancel();
   }
 
   #target(entry: FetchEntry, byId: boolean): FetchTarget {
