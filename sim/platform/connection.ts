@@ -93,6 +93,12 @@ export class SimEndpoint implements Connection {
     return this.#bufferedBytes;
   }
 
+  flush(): number {
+    assertAlive(this.process);
+    this.#flush();
+    return this.#bufferedBytes;
+  }
+
   #scheduleFlush(): void {
     if (this.#flushing) return;
     this.#flushing = true;

@@ -47,6 +47,11 @@ export interface Connection {
    * `drained`. Returns the bytes that are queued or not yet taken by the operating system.
    */
   write(chunks: readonly Uint8Array[]): number;
+  /**
+   * Hands what is queued to the operating system now, while it is in the processor's caches, instead of at the end of the turn. Returns
+   * `bufferedBytes`; at 0 the chunks may be changed, without waiting for `drained`.
+   */
+  flush(): number;
   readonly bufferedBytes: number;
   pauseReading(): void;
   resumeReading(): void;

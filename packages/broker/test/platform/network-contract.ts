@@ -124,6 +124,36 @@ export function testNetwork(name: string, make: () => NetworkUnderTest): void {
       assert.deepEqual([...client.closes, ...server.closes], [undefined, undefined]);
     });
 
+    it('hands over at once what it is told to flush, in order, and needs the memory no more', async () => {
+      const [client, server] = await pair();
+      const chunk = Buffer.from('second');
+      server.connection.write([Buffer.from('first ')]);
+      server.connection.write([chunk]);
+      assert.equal(server.connection.flush(), 0);
+      chunk.fill('x');
+      server.connection.write([Buffer.from(' third')]);
+      await under.until(() => client.text === 'first second third');
+      await under.until(() => server.drains > 0);
+      assert.equal(server.connection.flush(), 0);
+      client.connection.destroy();
+      await under.until(() => client.closes.length + server.closes.length === 2);
+      assert.equal(server.connection.flush(), 0);
+    });
+
+    it('says how much of a flush the peer has no room for', async () => {
+      const [client, server] = await pair();
+      client.connection.pauseReading();
+      const sent = pattern(16_000_000, 5);
+      server.connection.write([sent]);
+      assert.ok(server.connection.flush() > 0);
+      client.connection.resumeReading();
+      await under.until(() => client.receivedBytes === sent.length);
+      await under.until(() => server.drains > 0);
+      assert.ok(Buffer.concat(client.received).equals(sent));
+      client.connection.destroy();
+      server.connection.destroy();
+    });
+
     it('does not touch a lent chunk before it is released, and lends others meanwhile', async () => {
       const lent: { chunk: Uint8Array; copy: Buffer; release: () => void }[] = [];
       let bytes = 0;

@@ -493,8 +493,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       connection: this.#connection,
       budget: this.#pipeline.responseBudget,
       pool: this.#pipeline.pool,
+      loop: this.#pipeline.loop,
       chunks,
       holes,
+      taken: () => this.#deadlines.wrote(this.#pipeline.clock.monotonicMs()),
       unsent: (buffer) => {
         this.#deadlines.wrote(this.#pipeline.clock.monotonicMs());
         this.#unsent.push(buffer);

@@ -65,6 +65,11 @@ export class NodeConnection implements Connection {
     return this.bufferedBytes;
   }
 
+  flush(): number {
+    this.#flush();
+    return this.bufferedBytes;
+  }
+
   get bufferedBytes(): number {
     return this.#queuedBytes + this.#socket.writableLength;
   }
