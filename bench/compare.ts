@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import type { MeasuredBroker } from './broker-process.ts';
 import { requireFreeBytes } from './disk-probe.ts';
 import { Fleet, type FleetOptions } from './fleet.ts';
-import { Bench, type MeasureOptions, type Round, type Side } from './measure.ts';
+import { Bench, PARTITIONS_PER_ROUND_MAX, type MeasureOptions, type Round, type Side } from './measure.ts';
 import { requireOpenFiles } from './open-files.ts';
 import type { Peer } from './peers/peer.ts';
 import { fitTogether, processSide } from './processes.ts';
@@ -75,9 +75,11 @@ export class Comparison {
   }
 
   async #ofBrokers(row: Row): Promise<Turns[]> {
-    const { target, peers, bulkBytes } = this.#options;
+    const { target, peers, bulkBytes, limits } = this.#options;
     requireOpenFiles(row.partitions, row.name);
-    const bytes = BYTES_BESIDE_PER_BROKER + (row.work.kind === 'catch-up' ? bulkBytes : 0);
+    const keptRounds = row.partitions > PARTITIONS_PER_ROUND_MAX ? this.#options.rounds : 0;
+    const keptBytes = row.work.kind === 'catch-up' ? bulkBytes : keptRounds * limits.bytesMax;
+    const bytes = BYTES_BESIDE_PER_BROKER + keptBytes;
     requireFreeBytes(tmpdir(), bytes * peers.length, row.name);
     const brokers = target === undefined ? await this.#fleet.brokersFor(row) : [target];
     const sides = brokers.map((broker) => new Bench(row, broker, this.#options));

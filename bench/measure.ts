@@ -17,10 +17,11 @@ const FILL_CONNECTIONS = 4;
 const FILL_WINDOW = 4;
 /** Of memory touched before a round: the bytes that it measures, and some for its warm-up. */
 const TOUCHED_PER_MEASURED = 1.5;
-/** To make topics of more partitions takes longer than a round: one serves all rounds. */
-const PARTITIONS_PER_ROUND_MAX = 500;
-/** Written before the first round to a topic of so many partitions: connections take theirs in turn, but are not equally fast. */
-const FIRST_BATCHES_PER_PARTITION = 2;
+/**
+ * To make topics of more partitions takes as long as a round, and so do the files that brokers make for a partition's first message: one
+ * topic serves all rounds, and each of its partitions has a message before the first one.
+ */
+export const PARTITIONS_PER_ROUND_MAX = 50;
 
 /** Jobs travel as JSON, which has no infinity. */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
@@ -155,9 +156,11 @@ export class Bench implements Side {
       const logBytes = work.kind === 'java-consume' ? work.logBytes * this.#options.countPart : work.logBytes;
       await this.#fill(topic, work.batch, Math.floor(logBytes / work.batch.batchBytes));
     }
-    // Files that are made for the first message of a partition are not what a message costs.
     if (partitions > PARTITIONS_PER_ROUND_MAX && work.kind === 'produce')
-      await this.#fill(topic, work.batch, partitions * FIRST_BATCHES_PER_PARTITION);
+      topic.appended = await fill(this.#broker.target, {
+        ...{ topic, batch: work.batch, batchCount: partitions, pin: this.#options.pin },
+        connections: 1, // which takes all partitions in turn
+      });
     if (topic.appended > 0) this.#kept = topic;
     return topic;
   }
@@ -263,9 +266,10 @@ export async function fill(
     readonly batch: BatchShape;
     readonly batchCount: number;
     readonly pin: boolean;
+    readonly connections?: number;
   },
 ): Promise<number> {
-  const { topic, batch, batchCount, pin } = options;
+  const { topic, batch, batchCount, pin, connections = FILL_CONNECTIONS } = options;
   const limits = { warmupMs: 0, measureMs: FILL_MS_MAX, requestsMax: batchCount, bytesMax: UNLIMITED };
   const { requestsTotal, recordsPerRequest } = await runInGenerator(
     {
@@ -273,7 +277,7 @@ export async function fill(
       target,
       topic: topic.name,
       partitions: topic.partitions,
-      connections: FILL_CONNECTIONS,
+      connections,
       window: FILL_WINDOW,
       batch,
       limits,

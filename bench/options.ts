@@ -32,7 +32,7 @@ const MIB = 1024 ** 2;
 const ROUNDS_MAX = 100;
 const LIMITS = {
   full: { warmupMs: 400, measureMs: 1000, requestsMax: 10_000_000, bytesMax: 1024 * MIB },
-  quick: { warmupMs: 200, measureMs: 350, requestsMax: 1_000_000, bytesMax: 192 * MIB },
+  quick: { warmupMs: 150, measureMs: 300, requestsMax: 1_000_000, bytesMax: 192 * MIB },
 } satisfies Record<string, RunLimits>;
 /** Of data in a folder that is large. */
 const BULK_BYTES = { full: 10 * 1024 * MIB, quick: 1024 * MIB };
@@ -41,7 +41,7 @@ const SLOW_ROUNDS_MAX = { full: ROUNDS_MAX, quick: 1 };
 const UNCOUNTED_ROUNDS = { full: 1, quick: 0 };
 const COUNT_PART = { full: 1, quick: 0.25 };
 const IDLE_ROUNDS_MAX = { full: ROUNDS_MAX, quick: 1 };
-const BREAK_IN_MS_MAX = { full: 45_000, quick: 8_000 };
+const BREAK_IN_MS_MAX = { full: 45_000, quick: 7_000 };
 
 export interface Settings extends CompareOptions {
   readonly workloads: readonly Workload[];
