@@ -158,7 +158,10 @@ export class Bench implements Side {
     }
     if (partitions > PARTITIONS_PER_ROUND_MAX && work.kind === 'produce')
       topic.appended = await fill(this.#broker.target, {
-        ...{ topic, batch: work.batch, batchCount: partitions, pin: this.#options.pin },
+        topic,
+        batch: work.batch,
+        batchCount: partitions,
+        pin: this.#options.pin,
         connections: 1, // which takes all partitions in turn
       });
     if (topic.appended > 0) this.#kept = topic;
