@@ -45,7 +45,7 @@ function machineText({ processor, cores, memoryGib, kernel, versions, pin }: Run
 
 function runsTable(runs: MergedReport['runs']): string {
   const lines = runs.map(({ report, rows }) => [
-    `\`npm run bench${report.command === '' ? '' : ` -- ${report.command}`}\``,
+    `\`${['npm run bench', ...optionsOf(report)].join(' -- ')}\``,
     rows.join(', '),
     `${report.date.slice(0, 16).replace('T', ' ')} UTC`,
     `${Math.ceil(report.seconds / 60)}`,
@@ -54,6 +54,15 @@ function runsTable(runs: MergedReport['runs']): string {
     `${report.rounds} of ${report.limits.measureMs} ms`,
   ]);
   return rowsToMarkdown(['run', 'rows', 'from', 'minutes', 'load before, after', 'other', 'rounds'], lines);
+}
+
+/** What was typed, without where figures were to go. */
+function optionsOf({ command }: RunReport): string[] {
+  const options = command
+    .replaceAll(/--(?:json|markdown)[ =]\S+|--docs/g, '')
+    .replaceAll(/ +/g, ' ')
+    .trim();
+  return options === '' ? [] : [options];
 }
 
 /** What other processes took of a core while rows were measured, from the least row to the most. */

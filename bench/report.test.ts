@@ -189,7 +189,9 @@ describe('reports of several runs', () => {
     summaryOf('produce-1p', [round(100)], [round(100)]),
     summaryOf('produce-1k', [round(100)], [round(100)]),
   ]);
-  const again = reportOf('--workload produce-1k', [summaryOf('produce-1k', [round(300)], [round(100)])]);
+  const again = reportOf('--json /tmp/x.json --workload produce-1k --docs', [
+    summaryOf('produce-1k', [round(300)], [round(100)]),
+  ]);
 
   test('the last run counts, row by row, and rows stand in the order of the workloads', () => {
     const { results, runs } = mergeReports([old, again]);

@@ -69,7 +69,7 @@ export interface Workload {
   readonly name: string;
   readonly rows: readonly Row[];
   /** Takes minutes: a quick run of everything leaves it out. */
-  readonly heavy?: true;
+  readonly heavy?: boolean;
   /** On brokers that are started for it alone, and thrown away with their data. */
   readonly freshBrokers?: true;
 }
@@ -164,8 +164,8 @@ function java(name: string, says: string, work: JavaWork, partitions = 6): Row {
   return { name, says, flush: 'os', partitions, work, slow: true };
 }
 
-function alone(row: Row): Workload {
-  return { name: row.name, rows: [row] };
+function alone(row: Row, { heavy = false } = {}): Workload {
+  return { name: row.name, rows: [row], heavy };
 }
 
 const PROCESS: readonly Workload[] = [
@@ -213,7 +213,7 @@ const PRODUCE: readonly Workload[] = [
     ...UNBATCHED,
     connections: 1000,
   }),
-].map(alone);
+].map((row) => alone(row, { heavy: row.partitions >= 1000 }));
 
 const FETCH: readonly Workload[] = [
   fetching('fetch-1k', 'single messages of 1 KiB', { batch: 0, response: KIB, logBytes: 16 * MIB }),
@@ -232,7 +232,7 @@ const FETCH: readonly Workload[] = [
   },
   latency(1000, 'latency-1k'),
   latency(10_000, 'latency-10k'),
-].map(alone);
+].map((row) => alone(row));
 
 const FSYNC: readonly Workload[] = [
   {
