@@ -14,6 +14,7 @@ import {
   type RangeEnd,
 } from './segment-reader.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from './types.ts';
+import { warmHeaders } from './warm-headers.ts';
 
 /** Where recent reads ended, so that sequential consumers need neither index nor scan. */
 const RECENT_ENDS_MAX = 64;
@@ -173,6 +174,37 @@ export class LogReader {
 
   prepare(options: ReadOptions): Promise<void> | undefined {
     if (this.#answerWithout(options) !== undefined) return undefined;
+    const recent = this.#recentAt(options.offset);
+    const segment = recent?.segment ?? this.segmentOf(options.offset);
+    const from = recent?.position ?? segment.offsetIndex.positionFor(options.offset - segment.baseOffset);
+    // The tail is in the page cache.
+    if (this.#isHot(segment, from)) return this.#prepareFound(options);
+    return this.#warm(segment, from, options).then(() => this.#prepareFound(options));
+  }
+
+  /**
+   * Brings the batch headers that {@link #find} will look at into the page cache, off the event loop: on a busy disk each of them would hold up everybody
+   * for milliseconds. What a damaged header leads to does not matter here.
+   */
+  async #warm(segment: Segment, from: number, { offset, bytesMax }: ReadOptions): Promise<void> {
+    segment.retain();
+    try {
+      const position = await warmHeaders(
+        segment,
+        from,
+        (header) => header.baseOffset + header.lastOffsetDelta >= offset,
+      );
+      const byBytes = position + bytesMax;
+      const end = Math.max(position, segment.offsetIndex.positionAtOrBefore(byBytes));
+      await warmHeaders(segment, end, (_header, at) => at >= byBytes);
+    } finally {
+      segment.release();
+    }
+  }
+
+  #prepareFound(options: ReadOptions): Promise<void> | undefined {
+    // It may have changed while headers were read.
+    if (this.#log.closed || this.#answerWithout(options) !== undefined) return undefined;
     const found = this.#find(options);
     if (found === undefined || found.end.position <= found.position) return undefined;
     const { segment, position, end } = found;
@@ -209,16 +241,15 @@ export class LogReader {
     this.#nextRecent = (this.#nextRecent + 1) % RECENT_ENDS_MAX;
   }
 
-  /** Hot is a guess by the segment's last append: bytes of other logs may lie between. */
   #slice(segment: Segment, from: number, to: number): LogSlice {
+    return new FileSlice(segment, from, to - from, this.#isHot(segment, from));
+  }
+
+  /** A guess by the segment's last append: bytes of other logs may lie between. */
+  #isHot(segment: Segment, from: number): boolean {
     const { appendedBytes, config } = this.#log.context;
     const newerBytes = appendedBytes - segment.appendedTotal + (segment.sizeBytes - from);
-    return new FileSlice(
-      segment,
-      from,
-      to - from,
-      segment.appendedTotal >= 0 && newerBytes <= config.hotBytes && from >= segment.writtenFrom,
-    );
+    return segment.appendedTotal >= 0 && newerBytes <= config.hotBytes && from >= segment.writtenFrom;
   }
 
   scanHeaders(fromOffset: number, visit: (header: BatchHeader) => void): void {
