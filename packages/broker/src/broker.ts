@@ -10,7 +10,7 @@ import { resolveConfig, type RawSetting } from './config/load.ts';
 import { addressOf, Engine } from './engine.ts';
 import { createNodePlatform } from './platform/node/index.ts';
 import type { Logger } from './platform/index.ts';
-import { describeProcess } from './process-metrics.ts';
+import { describeProcess, descriptorsMax } from './process-metrics.ts';
 
 export interface BrokerOptions {
   /** The folder with the data. Without it a temporary one, which `stop` removes. */
@@ -93,6 +93,7 @@ export class Broker {
     const machine = {
       dataDirectory: path.resolve(settings.data),
       hostname: hostname(),
+      descriptorsMax: descriptorsMax(),
       cleaningRunner: new CleaningThread(),
     };
     const engine = await Engine.start({ ...platform, logger }, config, machine);

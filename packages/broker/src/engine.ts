@@ -5,6 +5,7 @@ import { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
 import { claimDataFolder } from './config/meta-properties.ts';
+import { openFilesMaxOf } from './config/open-files.ts';
 import { parseTopicSettings } from './config/topic-config.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
@@ -36,6 +37,8 @@ export interface Machine {
   readonly dataDirectory: string;
   /** The machine's name: the failure domain over which replicas are spread. */
   readonly hostname: string;
+  /** File descriptors that the process may have, where that is known. */
+  readonly descriptorsMax?: number | undefined;
   /** Where compacted logs are cleaned; on the event loop, as in the simulator, if left out. */
   readonly cleaningRunner?: CleaningRunner;
 }
@@ -152,7 +155,7 @@ async function listen(platform: Platform, { settings }: BrokerConfig): Promise<K
 async function openLogs(
   platform: Platform,
   { settings, topicDefaults }: BrokerConfig,
-  { dataDirectory, cleaningRunner }: Machine,
+  { dataDirectory, descriptorsMax, cleaningRunner }: Machine,
 ): Promise<LogStore> {
   const { disk, clock, timers, logger } = platform;
   // What a log is configured with until the image tells its topic's settings, a moment later.
@@ -164,7 +167,7 @@ async function openLogs(
     logger,
     dataDirectory,
     config: {
-      openFilesMax: settings['files.open.max'],
+      openFilesMax: openFilesMaxOf(settings, descriptorsMax),
       hotBytes: settings['hot.bytes'],
       journalFileBytes: settings['journal.file.bytes'],
       journalFilesMax: settings['journal.files.max'],

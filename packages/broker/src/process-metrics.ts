@@ -74,13 +74,15 @@ function describeDescriptors(metrics: Metrics): void {
     name: 'process_max_fds',
     help: 'The most file descriptors that the process may have (on Linux)',
     labels: [],
-    read: (add) => isShown && add(descriptorsMax()),
+    read: (add) => isShown && add(descriptorsMax() ?? Infinity),
   });
 }
 
-function descriptorsMax(): number {
+/** File descriptors that this process may have; undefined where that is not known, or not limited. */
+export function descriptorsMax(): number | undefined {
+  if (process.platform !== 'linux') return undefined;
   const limit = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-  return limit === undefined ? Infinity : Number(limit);
+  return limit === undefined ? undefined : Number(limit);
 }
 
 function describeEventLoop(metrics: Metrics): () => void {

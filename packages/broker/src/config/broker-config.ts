@@ -252,9 +252,10 @@ export const BROKER_CONFIGS = {
   }),
   'files.open.max': integer('files.open.max', {
     type: 'int',
-    default: String(DEFAULT_STORAGE_CONFIG.openFilesMax),
-    min: 16,
-    documentation: 'Files of segments that are kept open.',
+    default: '0',
+    min: 0,
+    documentation:
+      'Files of segments that are kept open, at least 16; 0: what the process may open less `max.connections` and 1,000, at least 2,000 and at most 50,000.',
   }),
   'hot.bytes': integer('hot.bytes', {
     type: 'long',

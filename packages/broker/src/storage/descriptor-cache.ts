@@ -1,3 +1,4 @@
+import { Bag, type BagEntry } from '../bag.ts';
 import type { Disk, DiskFile } from '../platform/disk.ts';
 import { IndexPageCache } from './index-pages.ts';
 
@@ -10,7 +11,7 @@ export class DescriptorCache {
   /** What was read of the index files among them. */
   readonly indexPages = new IndexPageCache();
   readonly #openFilesMax: number;
-  readonly #open: FileHandle[] = [];
+  readonly #open = new Bag<FileHandle>();
   #hand = 0;
   #removals = 0;
 
@@ -20,7 +21,7 @@ export class DescriptorCache {
   }
 
   get openFiles(): number {
-    return this.#open.length;
+    return this.#open.size;
   }
 
   get openFilesMax(): number {
@@ -29,16 +30,13 @@ export class DescriptorCache {
 
   /** Called by a handle before it opens its file. */
   admit(handle: FileHandle): void {
-    if (this.#open.length >= this.#openFilesMax) this.#evictOne();
-    this.#open.push(handle);
+    if (this.#open.size >= this.#openFilesMax) this.#evictOne();
+    this.#open.add(handle);
   }
 
   /** Called by a handle that has closed its file. */
   forget(handle: FileHandle): void {
-    const index = this.#open.indexOf(handle);
-    if (index < 0) return;
-    this.#open[index] = this.#open.at(-1)!;
-    this.#open.pop();
+    this.#open.delete(handle);
   }
 
   /** A number for the name of a removed file. */
@@ -47,21 +45,24 @@ export class DescriptorCache {
   }
 
   closeAll(): void {
-    while (this.#open.length > 0) this.#open.at(-1)!.close();
+    for (const handle of this.#open.entries.slice()) handle.close();
   }
 
   #evictOne(): void {
     // Two rounds: the first may only clear marks.
-    for (let steps = 2 * this.#open.length; steps > 0; steps--) {
-      this.#hand = (this.#hand + 1) % this.#open.length;
-      const handle = this.#open[this.#hand]!;
+    const handles = this.#open.entries;
+    for (let steps = 2 * handles.length; steps > 0; steps--) {
+      this.#hand = (this.#hand + 1) % handles.length;
+      const handle = handles[this.#hand]!;
       if (!handle.spared()) return handle.close();
     }
   }
 }
 
 /** A file that is opened when it is needed, and may be closed at any time in between. */
-export class FileHandle {
+export class FileHandle implements BagEntry {
+  /** Among the open ones. */
+  bagIndex = -1;
   readonly #cache: DescriptorCache;
   #path: string;
   #file: DiskFile | undefined;
