@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { createRequire, enableCompileCache } from 'node:module';
+import { createRequire, enableCompileCache, flushCompileCache } from 'node:module';
 import process from 'node:process';
 
 import type { Broker } from './broker.ts';
@@ -68,6 +68,8 @@ async function main(words: readonly string[]): Promise<void> {
     process.stderr.write(`polylog: ${explain(error)}\n`);
     process.exit(EXIT_START_FAILED);
   }
+  // Node writes it at an orderly end only, and not every broker has one.
+  flushCompileCache();
   const error = await broker.failed;
   process.stderr.write(`polylog: stopped, because the storage failed: ${error.message}\n`);
   process.exit(EXIT_FATAL);
