@@ -21,7 +21,8 @@ export const USAGE = `Usage: npm run bench -- [options]
   --markdown FILE     writes what docs/performance.md needs: machine, runs, tables, targets
   --report FILE       runs nothing: takes the figures of that --json file; may be repeated, the last one counts per row
   --docs              writes the same into docs/performance.md, between its marks
-  --profile           takes a CPU profile of Polylog and prints where its time goes (costs some speed); without peers
+  --profile           leaves a CPU profile of Polylog, NAME.cpuprofile, and prints where its time goes (costs some speed);
+                      without peers
   --no-pin            leaves broker and generator to the scheduler instead of giving each a core
   --target HOST:PORT  a broker that runs already, of the kind that --peer says (polylog)
   --pid PID           the process of that broker, to tell what it costs

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -28,7 +28,7 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Runs a row against a Polylog of its own, and says where that spent its time. */
+/** Runs a row against a Polylog of its own, says where that spent its time, and leaves the profile as `ROW.cpuprofile` in the present folder. */
 export async function profileWorkload(
   row: Row,
   options: MeasureOptions & { readonly rounds: number },
@@ -49,22 +49,30 @@ export async function profileWorkload(
     const figures = rounds.flatMap((round) => (round.figures === undefined ? [] : [round.figures]));
     return {
       result: { row, turns: [{ peer: polylog, rounds }] },
-      text: describeProfile(profileFolder, figures),
+      text: describeProfile(profileFolder, figures, `${row.name}.cpuprofile`),
     };
   } finally {
     rmSync(profileFolder, { recursive: true, force: true });
   }
 }
 
-/** The profile that a broker has left in an otherwise empty folder, as text: its main thread while the rounds were measured. */
-function describeProfile(folder: string, rounds: readonly Figures[]): string {
+/**
+ * The profile that a broker has left in an otherwise empty folder, as text: its main thread while the rounds were measured. The whole of
+ * it, warm-up and all, is copied to `keepAs`.
+ */
+function describeProfile(folder: string, rounds: readonly Figures[], keepAs: string): string {
   const files = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
-  const profiles = files.map((name) => JSON.parse(readFileSync(path.join(folder, name), 'utf8')) as Profile);
+  const profiles = files.map((name) => {
+    const file = path.join(folder, name);
+    return { file, ...analyse(JSON.parse(readFileSync(file, 'utf8')) as Profile, rounds) };
+  });
   // Workers write profiles, too; the main thread's is the busiest.
-  const busiest = profiles.map((profile) => analyse(profile, rounds)).sort((a, b) => b.busyUs - a.busyUs)[0];
+  const busiest = profiles.sort((a, b) => b.busyUs - a.busyUs)[0];
   if (busiest === undefined) return 'The broker has left no profile.';
+  copyFileSync(busiest.file, keepAs);
   const { busyUs } = busiest;
   return [
+    `CPU profile: ${path.resolve(keepAs)} (opens in VS Code, or in Chrome's developer tools under Performance)`,
     `${(busyUs / 1e6).toFixed(1)} s in JavaScript and what it called on the main thread, of ${cpuText(rounds)}; the rest is`,
     "Node's event loop (reads of sockets are there), other threads and garbage collection.",
     'Self time by function:',
