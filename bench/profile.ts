@@ -64,12 +64,13 @@ function describeProfile(folder: string, rounds: readonly Figures[], keepAs: str
   const files = readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'));
   const profiles = files.map((name) => {
     const file = path.join(folder, name);
-    return { file, ...analyse(JSON.parse(readFileSync(file, 'utf8')) as Profile, rounds) };
+    return { file, analysis: analyse(JSON.parse(readFileSync(file, 'utf8')) as Profile, rounds) };
   });
   // Workers write profiles, too; the main thread's is the busiest.
-  const busiest = profiles.sort((a, b) => b.busyUs - a.busyUs)[0];
-  if (busiest === undefined) return 'The broker has left no profile.';
-  copyFileSync(busiest.file, keepAs);
+  const first = profiles.sort((a, b) => b.analysis.busyUs - a.analysis.busyUs)[0];
+  if (first === undefined) return 'The broker has left no profile.';
+  copyFileSync(first.file, keepAs);
+  const busiest = first.analysis;
   const { busyUs } = busiest;
   return [
     `CPU profile: ${path.resolve(keepAs)} (opens in VS Code, or in Chrome's developer tools under Performance)`,
