@@ -44,10 +44,7 @@ export interface ConnectionFacts {
   readonly listener: string;
 }
 
-/**
- * Who works on a request over more than one turn. An object, since a closure in its place, made for each fetch, had whole requests survive
- * collections of the young generation; why V8 does that is not known.
- */
+/** Who works on a request over more than one turn. */
 export interface Waiter {
   /** Nobody waits for the response any more. */
   abandoned(): void;
