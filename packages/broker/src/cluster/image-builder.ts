@@ -12,6 +12,14 @@ import {
   type StoredPartition,
   type TopicRecord,
 } from './keys.ts';
+import {
+  emptySections,
+  parseSectionKey,
+  SECTIONS,
+  type Section,
+  type SectionName,
+  type Sections,
+} from './sections.ts';
 import { SortedMap } from './sorted-map.ts';
 
 class Image implements ClusterImage {
@@ -22,6 +30,7 @@ class Image implements ClusterImage {
   readonly partitionCount: number;
   readonly #byName: SortedMap<TopicImage>;
   readonly #nameById: SortedMap<string>;
+  readonly #sections: Sections;
 
   constructor(fields: {
     clusterId: string;
@@ -31,6 +40,7 @@ class Image implements ClusterImage {
     partitionCount: number;
     byName: SortedMap<TopicImage>;
     nameById: SortedMap<string>;
+    sections: Sections;
   }) {
     this.clusterId = fields.clusterId;
     this.version = fields.version;
@@ -39,6 +49,7 @@ class Image implements ClusterImage {
     this.partitionCount = fields.partitionCount;
     this.#byName = fields.byName;
     this.#nameById = fields.nameById;
+    this.#sections = fields.sections;
   }
 
   get topicCount(): number {
@@ -52,6 +63,10 @@ class Image implements ClusterImage {
   topicById(topicId: string): TopicImage | undefined {
     const name = this.#nameById.get(topicId);
     return name === undefined ? undefined : this.#byName.get(name);
+  }
+
+  section(name: SectionName): Section {
+    return this.#sections.get(name)!;
   }
 
   topics(): Iterable<TopicImage> {
@@ -68,6 +83,8 @@ export interface ImageChange {
   readonly image: ClusterImage;
   /** Topics that are new or differ, by their name; `undefined` for those that are gone. A topic made anew under its old name has another id. */
   readonly topics: ReadonlyMap<string, TopicImage | undefined>;
+  /** Those of which a record may have changed. */
+  readonly sections: ReadonlySet<SectionName>;
 }
 
 /**
@@ -82,6 +99,7 @@ export class ImageBuilder {
   #byName = SortedMap.empty<TopicImage>();
   #nameById = SortedMap.empty<string>();
   #partitionCount = 0;
+  #sections = emptySections();
   readonly #partitions = new Map<string, Map<number, PartitionImage>>();
   readonly #records = new Map<string, TopicRecord>();
 
@@ -92,7 +110,8 @@ export class ImageBuilder {
     this.#partitions.clear();
     this.#records.clear();
     this.#version = revision;
-    for (const entry of entries) this.#put(entry);
+    this.#sections = sectionsOf(entries);
+    for (const entry of entries) if (parseSectionKey(entry.key) === undefined) this.#put(entry);
     const topics = [...this.#records].map(([name, record]) => this.#topicImage(name, record));
     this.#byName = SortedMap.from(topics.map((topic) => [topic.kafkaName, topic] as const));
     this.#nameById = SortedMap.from(topics.map((topic) => [topic.id, topic.kafkaName] as const));
@@ -103,14 +122,20 @@ export class ImageBuilder {
   /** Applies events in the order of their revisions. */
   apply(events: readonly MetadataEvent[]): ImageChange {
     const names = new Set<string>();
+    const sections = new Set<SectionName>();
     for (const event of events) {
+      this.#version = event.revision;
+      const section = this.#changeSection(event);
+      if (section !== undefined) {
+        sections.add(section);
+        continue;
+      }
       const touched = event.kind === 'put' ? this.#put(event.entry) : this.#delete(event.key);
       if (touched !== undefined) names.add(touched);
-      this.#version = event.revision;
     }
     const topics = new Map<string, TopicImage | undefined>();
     for (const name of names) topics.set(name, this.#replace(name));
-    return { image: this.#image(), topics };
+    return { image: this.#image(), topics, sections };
   }
 
   /** Partition keys that belong to no topic: what interrupted changes have left. */
@@ -132,7 +157,20 @@ export class ImageBuilder {
       partitionCount: this.#partitionCount,
       byName: this.#byName,
       nameById: this.#nameById,
+      sections: this.#sections,
     });
+  }
+
+  /** The section that the event belongs to, if it belongs to one. */
+  #changeSection(event: MetadataEvent): SectionName | undefined {
+    const isPut = event.kind === 'put';
+    const parsed = parseSectionKey(isPut ? event.entry.key : event.key);
+    if (parsed === undefined) return undefined;
+    const { section, key } = parsed;
+    const before = this.#sections.get(section)!;
+    const after = isPut ? before.set(key, JSON.parse(event.entry.value)) : before.delete(key);
+    this.#sections = new Map(this.#sections).set(section, after);
+    return section;
   }
 
   /** Returns the name of the topic that has to be made anew, if any. */
@@ -227,6 +265,17 @@ export class ImageBuilder {
       partitions,
     };
   }
+}
+
+function sectionsOf(entries: readonly MetadataEntry[]): Sections {
+  return new Map(
+    SECTIONS.map((name) => {
+      const records = entries
+        .filter(({ key }) => key.startsWith(name))
+        .map(({ key, value }) => [key.slice(name.length), JSON.parse(value) as unknown] as const);
+      return [name, SortedMap.from(records)];
+    }),
+  );
 }
 
 function partitionImage(entry: MetadataEntry): PartitionImage {

@@ -1,4 +1,5 @@
 import type { PartitionRecord } from './partition-record.core.ts';
+import type { Section, SectionName } from './sections.ts';
 
 /**
  * The immutable picture of the cluster that every request is answered from. A change makes a new image that shares what did not
@@ -19,6 +20,7 @@ export interface ClusterImage {
   topicsFrom(kafkaName: string): Iterable<TopicImage>;
   readonly topicCount: number;
   readonly partitionCount: number;
+  section(name: SectionName): Section;
 }
 
 export interface BrokerImage {

@@ -10,6 +10,7 @@ import type { PartitionRecord } from './partition-record.core.ts';
  *   partitions/<topicId>/<index>     the state of a partition; its modRevision is the partition epoch. Those without a topic, or at and above
  *                                    its partition count, are left from a change that was interrupted, or wait for the topic's own key
  *   producer-ids                     { next }: ids below it have been handed out to some broker
+ * What else the image holds has its prefixes in sections.ts.
  */
 export const CLUSTER_KEY = 'cluster';
 export const CONTROLLER_KEY = 'controller';

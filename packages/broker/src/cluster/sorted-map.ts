@@ -81,6 +81,13 @@ export class SortedMap<V> {
     for (const { values } of this.#chunks) yield* values;
   }
 
+  /** In the order of the keys. */
+  *entries(): Generator<readonly [string, V], undefined> {
+    for (const { keys, values } of this.#chunks) {
+      for (let at = 0; at < keys.length; at++) yield [keys[at]!, values[at]!];
+    }
+  }
+
   /** The values of `from` and the keys after it. */
   *valuesFrom(from: string): Generator<V, undefined> {
     const first = this.#chunkOf(from);

@@ -2,6 +2,7 @@ import type { MetadataStore, Watch } from '../metadata/types.ts';
 import type { Logger } from '../platform/index.ts';
 import { ImageBuilder, type ImageChange } from './image-builder.ts';
 import type { ClusterImage } from './image.ts';
+import { SECTIONS } from './sections.ts';
 
 export interface ImageTrackerOptions {
   readonly store: MetadataStore;
@@ -92,6 +93,7 @@ export class ImageTracker {
     this.#changed({
       image,
       topics: new Map([...topics, ...gone.map(({ kafkaName }) => [kafkaName, undefined] as const)]),
+      sections: new Set(SECTIONS),
     });
     this.#follow(revision);
   }

@@ -7,6 +7,7 @@ import type { ApiMetrics, Metrics } from '../../metrics/types.ts';
 import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { Principal } from '../../security/principal.ts';
 import type { DataFolder, HostedPartitions, TopicAdmin } from '../../topics/types.ts';
 import type { KafkaLimits } from './limits.ts';
 
@@ -42,6 +43,8 @@ export interface ConnectionFacts {
   readonly remotePort: number;
   /** Name of the listener, the key of BrokerImage.endpoints. */
   readonly listener: string;
+  /** Who it acts as; the session changes it when the peer has said who it is. */
+  readonly principal: Principal;
 }
 
 /** Who works on a request over more than one turn. */

@@ -3,6 +3,7 @@ import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
 import type { Connection, Listener, Network } from '../../platform/network.ts';
+import { ANONYMOUS } from '../../security/principal.ts';
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
 import type { KafkaLimits } from './limits.ts';
@@ -157,6 +158,7 @@ class KafkaServer implements KafkaFrontend {
       remoteAddress: connection.remoteAddress,
       remotePort: connection.remotePort,
       listener: this.#options.listener,
+      principal: ANONYMOUS,
     });
     pipeline.sessions.add(session);
     pipeline.metrics.open++;

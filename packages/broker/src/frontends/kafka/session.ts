@@ -4,6 +4,7 @@ import { decodedElements, decodeRequestHeader, FRAME_LENGTH_BYTES } from '@polyl
 import { BrokerError } from '../../errors.ts';
 import type { Connection, ConnectionHandler } from '../../platform/network.ts';
 import { PendingExchange, type ExchangeOwner } from './exchange.ts';
+import { ANONYMOUS, principalName } from '../../security/principal.ts';
 import type { ConnectionFacts } from './handler.ts';
 import type { FrameAssembly } from './frame-assembly.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -527,7 +528,12 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   }
 
   #fields(): Record<string, unknown> {
-    const { id, remoteAddress, remotePort } = this.facts;
-    return { connection: id, remoteAddress, remotePort };
+    const { id, remoteAddress, remotePort, principal } = this.facts;
+    return {
+      connection: id,
+      remoteAddress,
+      remotePort,
+      ...(principal === ANONYMOUS ? {} : { principal: principalName(principal) }),
+    };
   }
 }

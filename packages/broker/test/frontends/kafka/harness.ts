@@ -9,6 +9,7 @@ import {
 } from '@polylog/kafka-protocol';
 import { buildBatch, type BatchOptions } from '@polylog/record';
 
+import { SortedMap } from '../../../src/cluster/sorted-map.ts';
 import type { ClusterImage, TopicImage } from '../../../src/cluster/image.ts';
 import { resolveConfig } from '../../../src/config/load.ts';
 import { parseTopicSettings, type TopicSettings } from '../../../src/config/topic-config.ts';
@@ -201,6 +202,7 @@ export class TestBroker implements HostedPartitions, TopicAdmin {
       topicById: (id) => [...topics.values()].find(({ image }) => image.id === id)?.image,
       topics: () => [...topics.values()].map(({ image }) => image),
       topicsFrom: () => [],
+      section: () => SortedMap.empty<unknown>(),
       topicCount: topics.size,
       partitionCount: 0,
     };
