@@ -1,6 +1,7 @@
 import { Controller } from './cluster/controller.ts';
 import { ProducerIdBlocks } from './cluster/producer-id-blocks.ts';
 import { register, startPartitions, type Registration } from './cluster/registration.ts';
+import { SectionWriter } from './cluster/section-writer.ts';
 import { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
@@ -229,6 +230,7 @@ async function assemble(
     brokerId,
     partitions,
     admin,
+    sections: new SectionWriter({ store: metadata, tracker }),
     groups,
     producerIds: new ProducerIdBlocks(metadata),
     metrics,

@@ -26,6 +26,7 @@ import { offsetFetch } from './messages/offset-fetch.ts';
 import { offsetForLeaderEpoch } from './messages/offset-for-leader-epoch.ts';
 import { produce } from './messages/produce.ts';
 import { syncGroup } from './messages/sync-group.ts';
+import { updateFeatures } from './messages/update-features.ts';
 import type { Api } from './schema/index.ts';
 
 /** Every API of this package, in the order of their keys. */
@@ -56,6 +57,7 @@ export const apis = {
   deleteGroups,
   incrementalAlterConfigs,
   offsetDelete,
+  updateFeatures,
   describeCluster,
   describeTopicPartitions,
 } as const;

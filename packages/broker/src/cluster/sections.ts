@@ -7,8 +7,9 @@ import { SortedMap } from './sorted-map.ts';
  *   acls/             access rules
  *   quotas/           limits of users, client ids and addresses
  *   broker-configs/   settings of brokers, and of groups, that were changed while they ran
+ *   features/         the level of a feature that the cluster has agreed on, see features.ts
  */
-export const SECTIONS = ['users/', 'acls/', 'quotas/', 'broker-configs/'] as const;
+export const SECTIONS = ['users/', 'acls/', 'quotas/', 'broker-configs/', 'features/'] as const;
 
 export type SectionName = (typeof SECTIONS)[number];
 

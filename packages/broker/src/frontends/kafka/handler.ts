@@ -2,6 +2,7 @@ import type { Api } from '@polylog/kafka-protocol';
 
 import type { BrokerConfig } from '../../config/broker-config.ts';
 import type { ProducerIds } from '../../cluster/producer-ids.ts';
+import type { SectionWriter } from '../../cluster/section-writer.ts';
 import type { GroupCoordinator } from '../../groups/types.ts';
 import type { ApiMetrics, Metrics } from '../../metrics/types.ts';
 import type { Clock, Random, Timers } from '../../platform/clock.ts';
@@ -21,6 +22,7 @@ export interface KafkaServices {
   readonly listener: string;
   readonly partitions: HostedPartitions;
   readonly admin: TopicAdmin;
+  readonly sections: SectionWriter;
   readonly producerIds: ProducerIds;
   readonly groups: GroupCoordinator;
   readonly metrics: Metrics;

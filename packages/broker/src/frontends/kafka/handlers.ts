@@ -27,11 +27,15 @@ import { offsetCommitHandler } from './handlers/offset-commit.ts';
 import { offsetDeleteHandler } from './handlers/offset-delete.ts';
 import { offsetFetchHandler } from './handlers/offset-fetch.ts';
 import { syncGroupHandler } from './handlers/sync-group.ts';
+import { updateFeaturesHandler } from './handlers/update-features.ts';
 
 /** Every API that is served: what is in this list is advertised, and nothing else. */
 export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] {
   const handlers: KafkaHandler[] = [
-    apiVersionsHandler(() => handlers),
+    apiVersionsHandler(
+      () => services.partitions.image,
+      () => handlers,
+    ),
     metadataHandler(services),
     produceHandler(services),
     fetchHandler(services),
@@ -47,6 +51,7 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),
     describeLogDirsHandler(services),
+    updateFeaturesHandler(services),
     initProducerIdHandler(services),
     syncGroupHandler(services),
     offsetFetchHandler(services),

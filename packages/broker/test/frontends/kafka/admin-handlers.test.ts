@@ -15,10 +15,12 @@ import {
   encodeResponse,
   incrementalAlterConfigs,
   initProducerId,
+  updateFeatures,
   ZERO_UUID,
   type Api,
   type DescribeTopicPartitionsResponse,
 } from '@polylog/kafka-protocol';
+import { SectionWriter } from '../../../src/cluster/section-writer.ts';
 import { ProducerIdBlocks } from '../../../src/cluster/producer-id-blocks.ts';
 import { resolveConfig, type RawSetting } from '../../../src/config/load.ts';
 import { BrokerError } from '../../../src/errors.ts';
@@ -59,6 +61,7 @@ class Client {
       listener: 'kafka',
       partitions: bench.partitions,
       admin: bench.admin,
+      sections: new SectionWriter(bench),
       producerIds: new ProducerIdBlocks(bench.store),
       groups: undefined as unknown as KafkaServices['groups'],
       metrics: new BrokerMetrics(),
@@ -494,5 +497,21 @@ describe('InitProducerId', () => {
     assert.equal(await code({ producerId: 5 }), 42);
     assert.equal(await code({ producerEpoch: 5 }), 42);
     assert.equal(await code({ producerId: -2, producerEpoch: -2 }), 42);
+  });
+});
+
+describe('UpdateFeatures', () => {
+  it('answers a feature that there is not with an error of the whole request', async () => {
+    const client = await Client.connect();
+    const update = { feature: 'nonesuch.version', maxVersionLevel: 1 };
+    for (const version of [0, 1, 2]) {
+      const answer = await client.call(updateFeatures, version, {
+        featureUpdates: [version === 0 ? { ...update, allowDowngrade: false } : update],
+        ...(version === 0 ? {} : { validateOnly: false }),
+      });
+      assert.equal(answer.errorCode, errorCodeOf('INVALID_UPDATE_VERSION'));
+      assert.match(answer.errorMessage ?? '', /nonesuch\.version cannot be set to 1/);
+      assert.deepEqual(answer.results, []);
+    }
   });
 });

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import { apis, encodeRequest } from '@polylog/kafka-protocol';
 
+import { SortedMap } from '../../../src/cluster/sorted-map.ts';
 import { BrokerError } from '../../../src/errors.ts';
 import { defineHandler, type Exchange, type KafkaServices } from '../../../src/frontends/kafka/handler.ts';
 import { deleteRecordsHandler } from '../../../src/frontends/kafka/handlers/delete-records.ts';
@@ -10,6 +11,7 @@ import { apiVersionsHandler } from '../../../src/frontends/kafka/handlers/api-ve
 import { backend, batchOf, fetchBody, PORT, produceBody, world } from './harness.ts';
 
 const ASK = { topics: [], allowAutoTopicCreation: false };
+const NO_FEATURES = { version: 1, section: () => SortedMap.empty<unknown>() };
 const ANSWER = { brokers: [], topics: [] };
 
 /** Metadata requests that stay open until the test answers them. */
@@ -24,7 +26,16 @@ function openRequests() {
     },
     failure: () => ANSWER,
   });
-  return { open, handlers: [handler, apiVersionsHandler(() => [handler])] };
+  return {
+    open,
+    handlers: [
+      handler,
+      apiVersionsHandler(
+        () => NO_FEATURES,
+        () => [handler],
+      ),
+    ],
+  };
 }
 
 function frame(body: Uint8Array): Buffer {

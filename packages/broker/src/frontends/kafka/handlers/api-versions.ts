@@ -1,5 +1,6 @@
 import { apiVersions, type ApiVersionsResponseInit } from '@polylog/kafka-protocol';
 
+import { FEATURES, finalizedFeatures, type Feature, type FeatureImage } from '../../../cluster/features.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler } from '../handler.ts';
 
@@ -9,11 +10,13 @@ import { defineHandler, type KafkaHandler } from '../handler.ts';
  * - The answer is derived from the list of handlers, so it cannot promise what is not there.
  * - A version above v4 is answered in v0 with error 35 and the whole list, so that newer clients can step down (KIP-511).
  * - v3+ sends the client's software name and version; malformed ones are error 42, as in Kafka.
- * - Up to v3 a feature whose minimum is 0 is left out (KAFKA-17011).
- *
- * Gaps: no features are finalized, so Java clients stay with transactions v1 (KIP-890) until there are transactions.
+ * - v3+ has the features (cluster/features.ts): those that this broker supports, and the levels that the cluster has agreed on. Up to v3 a
+ *   supported feature whose minimum is 0 is left out (KAFKA-17011).
  */
-export function apiVersionsHandler(handlers: () => readonly KafkaHandler[]): KafkaHandler {
+export function apiVersionsHandler(
+  image: () => FeatureImage,
+  handlers: () => readonly KafkaHandler[],
+): KafkaHandler {
   return defineHandler({
     api: apiVersions,
     versions: [0, 4],
@@ -24,7 +27,7 @@ export function apiVersionsHandler(handlers: () => readonly KafkaHandler[]): Kaf
       ) {
         return { errorCode: errorCodeOf('INVALID_REQUEST'), apiKeys: [] };
       }
-      return answer(handlers(), NONE, exchange.version);
+      return { ...answer(handlers(), NONE, exchange.version), ...finalized(image()) };
     },
     failure: (_request, errorCode) => ({ errorCode, apiKeys: [] }),
     unsupportedVersion: () => ({
@@ -37,16 +40,11 @@ export function apiVersionsHandler(handlers: () => readonly KafkaHandler[]): Kaf
 /** KIP-511. */
 const SOFTWARE_FORM = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
 
-export interface Feature {
-  readonly name: string;
-  readonly minVersion: number;
-  readonly maxVersion: number;
-}
-
-const FEATURES: readonly Feature[] = [];
-
 /** What of the features a version of the API may show. */
-export function featuresIn(version: number, features: readonly Feature[]): readonly Feature[] {
+export function featuresIn<F extends Pick<Feature, 'minVersion'>>(
+  version: number,
+  features: readonly F[],
+): readonly F[] {
   return version >= 4 ? features : features.filter((feature) => feature.minVersion > 0);
 }
 
@@ -64,6 +62,23 @@ function answer(
         maxVersion: versionMax,
       }))
       .sort((a, b) => a.apiKey - b.apiKey),
-    supportedFeatures: [...featuresIn(version, FEATURES)],
+    supportedFeatures: featuresIn(version, FEATURES).map(({ name, minVersion, maxVersion }) => ({
+      name,
+      minVersion,
+      maxVersion,
+    })),
+  };
+}
+
+function finalized(
+  image: FeatureImage,
+): Pick<ApiVersionsResponseInit, 'finalizedFeaturesEpoch' | 'finalizedFeatures'> {
+  return {
+    finalizedFeaturesEpoch: image.version,
+    finalizedFeatures: finalizedFeatures(image).map(({ name, level }) => ({
+      name,
+      minVersionLevel: level,
+      maxVersionLevel: level,
+    })),
   };
 }
