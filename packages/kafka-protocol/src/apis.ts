@@ -1,3 +1,5 @@
+import { addOffsetsToTxn } from './messages/add-offsets-to-txn.ts';
+import { addPartitionsToTxn } from './messages/add-partitions-to-txn.ts';
 import { alterConfigs } from './messages/alter-configs.ts';
 import { apiVersions } from './messages/api-versions.ts';
 import { createPartitions } from './messages/create-partitions.ts';
@@ -10,6 +12,8 @@ import { describeConfigs } from './messages/describe-configs.ts';
 import { describeGroups } from './messages/describe-groups.ts';
 import { describeLogDirs } from './messages/describe-log-dirs.ts';
 import { describeTopicPartitions } from './messages/describe-topic-partitions.ts';
+import { describeTransactions } from './messages/describe-transactions.ts';
+import { endTxn } from './messages/end-txn.ts';
 import { fetch } from './messages/fetch.ts';
 import { findCoordinator } from './messages/find-coordinator.ts';
 import { heartbeat } from './messages/heartbeat.ts';
@@ -19,6 +23,7 @@ import { joinGroup } from './messages/join-group.ts';
 import { leaveGroup } from './messages/leave-group.ts';
 import { listGroups } from './messages/list-groups.ts';
 import { listOffsets } from './messages/list-offsets.ts';
+import { listTransactions } from './messages/list-transactions.ts';
 import { metadata } from './messages/metadata.ts';
 import { offsetCommit } from './messages/offset-commit.ts';
 import { offsetDelete } from './messages/offset-delete.ts';
@@ -50,6 +55,9 @@ export const apis = {
   deleteRecords,
   initProducerId,
   offsetForLeaderEpoch,
+  addPartitionsToTxn,
+  addOffsetsToTxn,
+  endTxn,
   describeConfigs,
   alterConfigs,
   describeLogDirs,
@@ -59,6 +67,8 @@ export const apis = {
   offsetDelete,
   updateFeatures,
   describeCluster,
+  describeTransactions,
+  listTransactions,
   describeTopicPartitions,
 } as const;
 
