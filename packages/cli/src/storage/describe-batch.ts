@@ -6,6 +6,8 @@ import {
   decodeGroupValue,
   decodeOffsetValue,
   decodeRecords,
+  decodeTransactionKey,
+  decodeTransactionValue,
   isControl,
   isTransactional,
   NO_PRODUCER_ID,
@@ -22,6 +24,7 @@ const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024;
 const SHOWN_CHARACTERS_MAX = 200;
 
 const OFFSETS_TOPIC = '__consumer_offsets';
+const TRANSACTIONS_TOPIC = '__transaction_state';
 
 interface Place {
   readonly topic: string;
@@ -103,7 +106,7 @@ function decode(bytes: Uint8Array, header: BatchHeader): LogRecord[] {
 
 /** What the bytes of a record say, where they are the broker's own. */
 function meaningOf(record: LogRecord, header: BatchHeader, topic: string): string | undefined {
-  if (!isControl(header.attributes)) return topic === OFFSETS_TOPIC ? offsetsMeaning(record) : undefined;
+  if (!isControl(header.attributes)) return stateMeaning(record, topic);
   const control = readControlRecord(record);
   switch (control.type) {
     case 'commit':
@@ -114,6 +117,24 @@ function meaningOf(record: LogRecord, header: BatchHeader, topic: string): strin
     case 'unknown':
       return `control record of the unknown type ${control.typeId}`;
   }
+}
+
+function stateMeaning(record: LogRecord, topic: string): string | undefined {
+  if (topic === OFFSETS_TOPIC) return offsetsMeaning(record);
+  return topic === TRANSACTIONS_TOPIC ? transactionMeaning(record) : undefined;
+}
+
+/** A record of `__transaction_state`. Throws MalformedError. */
+function transactionMeaning({ key, value }: LogRecord): string | undefined {
+  const transactionalId = key === null ? undefined : decodeTransactionKey(key);
+  if (transactionalId === undefined) return undefined;
+  if (value === null) return `transactional id ${transactionalId}: forgotten`;
+  const { state, producerId, producerEpoch, partitions, lastUpdateMs } = decodeTransactionValue(value);
+  const names = [...partitions].flatMap(([topic, indexes]) =>
+    [...indexes].map((index) => `${topic}-${index}`),
+  );
+  const where = names.length === 0 ? '' : `, ${names.join(', ')}`;
+  return `transactional id ${transactionalId}: ${state} at ${formatTime(lastUpdateMs)}, producer ${producerId}/${producerEpoch}${where}`;
 }
 
 /** A record of `__consumer_offsets`. Throws MalformedError. */
