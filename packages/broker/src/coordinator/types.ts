@@ -42,3 +42,8 @@ export interface CoordinatorCore {
   /** The core is given up: who waits in it is answered with the error. */
   close(error: ErrorName): void;
 }
+
+/** The broker that coordinates what was asked for, or why it cannot be told. */
+export type CoordinatorFound =
+  | { readonly error: ErrorName }
+  | { readonly error: undefined; readonly brokerId: number };

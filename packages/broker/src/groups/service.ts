@@ -1,15 +1,15 @@
 import { utf8Length } from '@polylog/bytes';
 import { OFFSETS_TOPIC } from '../cluster/topic-names.ts';
-import { CoordinatorShard, type ShardCounters } from '../coordinator/shard.ts';
-import { BrokerError, type ErrorName } from '../errors.ts';
+import type { CoordinatorShard, ShardCounters } from '../coordinator/shard.ts';
+import { StateTopic } from '../coordinator/state-topic.ts';
+import type { CoordinatorFound } from '../coordinator/types.ts';
+import type { ErrorName } from '../errors.ts';
 import type { Clock, Logger, Random, Timers } from '../platform/index.ts';
 import type { HostedPartitions, TopicAdmin } from '../topics/types.ts';
 import { GroupsCore } from './groups.core.ts';
-import { groupPartitionOf } from './partitioning.core.ts';
 import { joinRefusal, syncRefusal } from './answers.core.ts';
 import type {
   CommitRequest,
-  CoordinatorFound,
   DeleteOffsetsResponse,
   DescribedGroup,
   FetchOffsetsResponse,
@@ -46,8 +46,6 @@ export interface GroupServiceOptions {
   };
 }
 
-const LOAD_POLL_MS = 5;
-
 type Shard = CoordinatorShard<GroupsCore>;
 
 /** Leads each request to the partition of `__consumer_offsets` that has its group, and to the core that runs over it. */
@@ -60,58 +58,46 @@ export class GroupService implements GroupCoordinator {
     groupsDeleted: 0,
     metadataBytes: 0,
   };
-  readonly shardCounters: ShardCounters = {
-    loads: 0,
-    loadFailures: 0,
-    lastLoadMs: 0,
-    resets: 0,
-    unreadableRecords: 0,
-  };
-  readonly #options: GroupServiceOptions;
-  /** By partition index. */
-  readonly #shards = new Map<number, Shard>();
-  #creation: Promise<void> | undefined;
-  #closed = false;
+  readonly #settings: GroupSettings;
+  readonly #topic: StateTopic<GroupsCore>;
 
   constructor(options: GroupServiceOptions) {
-    this.#options = options;
-    this.imageChanged();
+    const { partitions, random, settings, topic } = options;
+    this.#settings = settings;
+    this.#topic = new StateTopic({
+      ...options,
+      name: OFFSETS_TOPIC,
+      creation: {
+        partitions: topic.partitions,
+        replicationFactor: topic.replicationFactor,
+        configs: new Map([
+          ['cleanup.policy', 'compact'],
+          ['compression.type', 'producer'],
+          ['segment.bytes', String(topic.segmentBytes)],
+        ]),
+      },
+      makeCore: (sink) =>
+        new GroupsCore({
+          sink,
+          settings,
+          counters: this.counters,
+          uuid: () => random.uuid(),
+          topicExists: (name) => partitions.image.topicByName(name) !== undefined,
+        }),
+    });
+  }
+
+  get shardCounters(): ShardCounters {
+    return this.#topic.counters;
   }
 
   /** Takes up the partitions of the topic that this broker holds now. To be called after each change of the image. */
   imageChanged(): void {
-    if (this.#closed) return;
-    const { partitions, clock, timers, logger, random, settings } = this.#options;
-    const count = partitions.image.topicByName(OFFSETS_TOPIC)?.partitions.length ?? 0;
-    for (const [index, shard] of this.#shards) {
-      if (partitions.get(OFFSETS_TOPIC, index) === shard.partition) continue;
-      shard.close();
-      this.#shards.delete(index);
-    }
-    for (let index = 0; index < count; index++) {
-      const partition = partitions.get(OFFSETS_TOPIC, index);
-      if (partition === undefined || this.#shards.has(index)) continue;
-      const shard = new CoordinatorShard({
-        partition,
-        clock,
-        timers,
-        logger,
-        counters: this.shardCounters,
-        makeCore: (sink) =>
-          new GroupsCore({
-            sink,
-            settings,
-            counters: this.counters,
-            uuid: () => random.uuid(),
-            topicExists: (topic) => partitions.image.topicByName(topic) !== undefined,
-          }),
-      });
-      this.#shards.set(index, shard);
-    }
+    this.#topic.imageChanged();
   }
 
   topicDeleted(topic: string): void {
-    for (const shard of this.#shards.values()) {
+    for (const shard of this.#topic.shards()) {
       const { core } = shard.use();
       core?.topicDeleted(topic);
       shard.used();
@@ -119,72 +105,29 @@ export class GroupService implements GroupCoordinator {
   }
 
   close(): void {
-    this.#closed = true;
-    for (const shard of this.#shards.values()) shard.close();
-    this.#shards.clear();
+    this.#topic.close();
   }
 
   /** Partitions of the topic whose groups are not known yet. */
   get loadingCount(): number {
-    let count = 0;
-    for (const shard of this.#shards.values()) if (shard.isLoading) count++;
-    return count;
+    return this.#topic.loadingCount;
   }
 
   /** Resolves when no group is being loaded any more, or when the time is up. */
-  async loaded(timeoutMs: number): Promise<void> {
-    const { clock, timers } = this.#options;
-    const deadlineMs = clock.monotonicMs() + timeoutMs;
-    while (this.loadingCount > 0 && clock.monotonicMs() < deadlineMs) {
-      await new Promise<void>((resolve) => void timers.after(LOAD_POLL_MS, resolve));
-    }
+  loaded(timeoutMs: number): Promise<void> {
+    return this.#topic.loaded(timeoutMs);
   }
 
   /** All groups of this broker at this moment, for metrics. */
   *summaries(): Generator<GroupSummary> {
-    for (const shard of this.#shards.values()) {
+    for (const shard of this.#topic.shards()) {
       const { core } = shard.use();
       if (core !== undefined) yield* core.summaries();
     }
   }
 
-  async coordinatorOf(groupId: string): Promise<CoordinatorFound> {
-    const { partitions, logger } = this.#options;
-    if (partitions.image.topicByName(OFFSETS_TOPIC) === undefined) {
-      try {
-        await (this.#creation ??= this.#createTopic().finally(() => (this.#creation = undefined)));
-      } catch (error) {
-        if (!(error instanceof BrokerError)) throw error;
-        logger.warn({ error: error.message }, 'The topic of the consumer groups could not be created');
-        return { error: 'COORDINATOR_NOT_AVAILABLE' };
-      }
-    }
-    const { image } = partitions;
-    const states = image.topicByName(OFFSETS_TOPIC)?.partitions;
-    const leader = states?.[groupPartitionOf(groupId, states.length)]?.leader ?? -1;
-    return image.brokers.has(leader)
-      ? { error: undefined, brokerId: leader }
-      : { error: 'COORDINATOR_NOT_AVAILABLE' };
-  }
-
-  async #createTopic(): Promise<void> {
-    const { admin, topic, partitions } = this.#options;
-    try {
-      await admin.createTopic({
-        kafkaName: OFFSETS_TOPIC,
-        partitions: topic.partitions,
-        replicationFactor: Math.max(1, Math.min(topic.replicationFactor, partitions.image.brokers.size)),
-        configs: new Map([
-          ['cleanup.policy', 'compact'],
-          ['compression.type', 'producer'],
-          ['segment.bytes', String(topic.segmentBytes)],
-        ]),
-        validateOnly: false,
-      });
-    } catch (error) {
-      if (!(error instanceof BrokerError && error.code === 'TOPIC_ALREADY_EXISTS')) throw error;
-    }
-    this.imageChanged();
+  coordinatorOf(groupId: string): Promise<CoordinatorFound> {
+    return this.#topic.coordinatorOf(groupId);
   }
 
   // Members
@@ -206,7 +149,7 @@ export class GroupService implements GroupCoordinator {
   }
 
   heartbeat(request: HeartbeatRequest): ErrorName | undefined {
-    const { shard, core, error } = this.#find(request.groupId);
+    const { shard, core, error } = this.#topic.find(request.groupId);
     // As in Kafka: nobody has to join anew because its group is being loaded.
     if (core === undefined) return error === 'COORDINATOR_LOAD_IN_PROGRESS' ? undefined : error;
     const refusal = core.heartbeat(request, shard.now());
@@ -226,7 +169,7 @@ export class GroupService implements GroupCoordinator {
   // Offsets
 
   metadataTooLong(metadata: string): boolean {
-    return utf8Length(metadata) > this.#options.settings.offsetMetadataBytesMax;
+    return utf8Length(metadata) > this.#settings.offsetMetadataBytesMax;
   }
 
   commit(request: CommitRequest): Promise<ErrorName | undefined> {
@@ -279,7 +222,7 @@ export class GroupService implements GroupCoordinator {
 
   async list(): Promise<ListResponse> {
     const all: ListedGroup[] = [];
-    for (const shard of this.#shards.values()) {
+    for (const shard of this.#topic.shards()) {
       const { core, error } = shard.use();
       // What another broker leads is that one's to tell.
       if (error === 'NOT_COORDINATOR') continue;
@@ -292,28 +235,13 @@ export class GroupService implements GroupCoordinator {
     return { error: undefined, groups: all };
   }
 
-  #find(
-    groupId: string,
-  ):
-    | { readonly shard: Shard; readonly core: GroupsCore; readonly error?: undefined }
-    | { readonly shard?: undefined; readonly core?: undefined; readonly error: ErrorName } {
-    const count = this.#options.partitions.image.topicByName(OFFSETS_TOPIC)?.partitions.length ?? 0;
-    const shard = count === 0 ? undefined : this.#shards.get(groupPartitionOf(groupId, count));
-    if (shard === undefined) return { error: 'NOT_COORDINATOR' };
-    const { core, error } = shard.use();
-    return core === undefined ? { error } : { shard, core };
-  }
-
-  /** The same for what may have to be written: refused at once, with nothing changed, where it could not be. */
+  /** What may have to be written: refused at once, with nothing changed, where it could not be. */
   #change<T>(
     groupId: string,
     ask: (core: GroupsCore, shard: Shard, done: (response: T) => void) => void,
     refuse: (error: ErrorName) => T,
   ): Promise<T> {
-    const { shard } = this.#find(groupId);
-    // A shard that cannot be asked says itself why.
-    if (shard !== undefined && !shard.isWritable) return Promise.resolve(refuse('COORDINATOR_NOT_AVAILABLE'));
-    return this.#ask(groupId, ask, refuse);
+    return this.#topic.change(groupId, ask, refuse);
   }
 
   /** Resolves with what the core answers, or what becomes of the reason why it cannot be asked. */
@@ -322,12 +250,7 @@ export class GroupService implements GroupCoordinator {
     ask: (core: GroupsCore, shard: Shard, done: (response: T) => void) => void,
     refuse: (error: ErrorName) => T,
   ): Promise<T> {
-    const { shard, core, error } = this.#find(groupId);
-    if (core === undefined) return Promise.resolve(refuse(error));
-    return new Promise((resolve) => {
-      ask(core, shard, resolve);
-      shard.used();
-    });
+    return this.#topic.ask(groupId, ask, refuse);
   }
 }
 

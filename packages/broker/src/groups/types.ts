@@ -1,3 +1,4 @@
+import type { CoordinatorFound } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
 
 /** Answers of a refused request carry nothing else. */
@@ -191,8 +192,6 @@ export interface GroupSummary {
   readonly members: number;
   readonly offsets: FetchedOffsets;
 }
-
-export type CoordinatorFound = Refused | { readonly error: undefined; readonly brokerId: number };
 
 /**
  * The groups of the cluster, as front ends see them. Every method answers for the broker at hand: with NOT_COORDINATOR, or

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { groupPartitionOf } from '../../src/groups/partitioning.core.ts';
+import { statePartitionOf } from '../../src/coordinator/partitioning.core.ts';
 import { topicsOfSubscription } from '../../src/groups/subscription.core.ts';
 import { Groups, SETTINGS, subscription } from './harness.ts';
 
@@ -227,9 +227,9 @@ describe('the consumers of a group', () => {
 describe('the partition of a group', () => {
   it("follows Java's hash of its name", () => {
     // Utils.abs("my-group".hashCode()) % 50 and so on, as a JVM gives them.
-    assert.equal(groupPartitionOf('my-group', 50), 12);
-    assert.equal(groupPartitionOf('', 50), 0);
-    assert.equal(groupPartitionOf('polygenelubricants', 50), 0);
-    assert.equal(groupPartitionOf('a', 50), 47);
+    assert.equal(statePartitionOf('my-group', 50), 12);
+    assert.equal(statePartitionOf('', 50), 0);
+    assert.equal(statePartitionOf('polygenelubricants', 50), 0);
+    assert.equal(statePartitionOf('a', 50), 47);
   });
 });
