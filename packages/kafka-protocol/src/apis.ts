@@ -31,6 +31,7 @@ import { offsetFetch } from './messages/offset-fetch.ts';
 import { offsetForLeaderEpoch } from './messages/offset-for-leader-epoch.ts';
 import { produce } from './messages/produce.ts';
 import { syncGroup } from './messages/sync-group.ts';
+import { txnOffsetCommit } from './messages/txn-offset-commit.ts';
 import { updateFeatures } from './messages/update-features.ts';
 import type { Api } from './schema/index.ts';
 
@@ -58,6 +59,7 @@ export const apis = {
   addPartitionsToTxn,
   addOffsetsToTxn,
   endTxn,
+  txnOffsetCommit,
   describeConfigs,
   alterConfigs,
   describeLogDirs,

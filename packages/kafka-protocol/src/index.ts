@@ -35,5 +35,6 @@ export * from './messages/offset-fetch.ts';
 export * from './messages/offset-for-leader-epoch.ts';
 export * from './messages/produce.ts';
 export * from './messages/sync-group.ts';
+export * from './messages/txn-offset-commit.ts';
 export * from './messages/update-features.ts';
 export * from './schema/index.ts';

@@ -1,17 +1,31 @@
 import { MalformedError } from '@polylog/bytes';
 import {
+  type BatchHeader,
   buildBatch,
   decodeRecords,
   batchBody,
   emptyBatchHeader,
   isControl,
+  isTransactional,
+  type LogRecord,
+  NO_PRODUCER_EPOCH,
+  NO_PRODUCER_ID,
+  NO_SEQUENCE,
   readBatchHeaderInto,
+  readControlRecord,
   sizeInBytes,
 } from '@polylog/record';
 import type { ErrorName } from '../errors.ts';
 import type { Clock, Logger, TimerHandle, Timers } from '../platform/index.ts';
 import type { AppendResult, Partition } from '../replication/types.ts';
-import type { CoordinatorCore, CoordinatorSink, Durability, Instant, StateRecord } from './types.ts';
+import type {
+  CoordinatorCore,
+  CoordinatorSink,
+  Durability,
+  Instant,
+  StateRecord,
+  TransactionProducer,
+} from './types.ts';
 
 /** Records of one change go into batches of at most about this size. */
 const BATCH_BYTES_MAX = 1024 * 1024;
@@ -33,6 +47,7 @@ const TIMER_MS_MAX = 60_000;
 const LATE_MS_MAX = 1000;
 /** While nothing can be written, what is due waits, and is tried again after so long. */
 const UNWRITABLE_PAUSE_MS = 1000;
+const NO_TRANSACTION = { producerId: NO_PRODUCER_ID, producerEpoch: NO_PRODUCER_EPOCH } as const;
 
 export interface ShardOptions<C extends CoordinatorCore> {
   readonly partition: Partition;
@@ -263,20 +278,25 @@ export class CoordinatorShard<C extends CoordinatorCore> {
       if (offset > from && this.#clock.monotonicMs() - now.monotonicMs > LOAD_TURN_MS_MAX) break;
       readBatchHeaderInto(header, bytes, at);
       offset = header.baseOffset + header.lastOffsetDelta + 1;
-      if (isControl(header.attributes)) continue;
       const body = batchBody(bytes.subarray(at), header, { maxBytes: DECOMPRESSED_BYTES_MAX });
-      for (const { key, value, offset: recordOffset } of decodeRecords(body, header)) {
-        if (recordOffset >= from) this.#replay(core, key, value, recordOffset, now);
+      for (const record of decodeRecords(body, header)) {
+        if (record.offset >= from) this.#replay(core, header, record, now);
       }
     }
     return offset;
   }
 
   /** A record that cannot be read is left out, and said: the rest of the state is worth having. */
-  #replay(core: C, key: Uint8Array | null, value: Uint8Array | null, offset: number, now: Instant): void {
+  #replay(core: C, { attributes, producerId }: BatchHeader, record: LogRecord, now: Instant): void {
+    const { key, value, offset } = record;
     try {
+      if (isControl(attributes)) {
+        const { type } = readControlRecord(record);
+        if (type === 'commit' || type === 'abort') core.endTransaction?.(producerId, type);
+        return;
+      }
       if (key === null) throw new MalformedError('a record without a key');
-      core.replay({ key, value }, now);
+      core.replay({ key, value }, now, isTransactional(attributes) ? producerId : NO_PRODUCER_ID);
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       this.#counters.unreadableRecords++;
@@ -291,7 +311,9 @@ export class CoordinatorShard<C extends CoordinatorCore> {
 
   #sinkOf(lifeOf: () => Life<C>): CoordinatorSink {
     return {
-      append: (records, done) => this.#append(lifeOf(), records, done),
+      append: (records, done, producer) => this.#append(lifeOf(), records, done, producer),
+      // Partitions do not take transactions yet.
+      transactionRefusal: () => 'INVALID_TXN_STATE',
       isWritable: () => this.isWritable,
       whenCommitted: (done) => {
         const life = lifeOf();
@@ -310,6 +332,7 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     life: Life<C>,
     records: readonly StateRecord[],
     done: (failure: Durability, now: Instant) => void,
+    producer?: TransactionProducer,
   ): void {
     if (records.length === 0) throw new Error('a change without records');
     const batches = inBatches(records);
@@ -321,18 +344,23 @@ export class CoordinatorShard<C extends CoordinatorCore> {
       if (result.error !== undefined) failure ??= this.#failed(life, result.error);
       if (--left > 0) return;
       done(failure, this.now());
-      if (failure !== undefined) return;
-      this.#reloadMs = RELOAD_MS_MIN;
-      committed(life, change);
-      // Whoever was answered may have a deadline from now on.
-      if (this.#isPresent(life)) this.#schedule(life);
+      if (failure === undefined) this.#changed(life, change);
     };
     for (const batch of batches) {
       const bytes = buildBatch({
         records: batch.map(({ key, value }) => ({ key, value, timestamp: nowMs })),
+        ...(producer === undefined ? NO_TRANSACTION : inTransactionOf(producer)),
       });
-      this.partition.append(bytes, { requiredAcks: -1, nowMs, origin: 'coordinator' }, completed);
+      const options = { requiredAcks: -1, nowMs, origin: 'coordinator' } as const;
+      this.partition.append(bytes, producer === undefined ? options : { ...options, ...producer }, completed);
     }
+  }
+
+  #changed(life: Life<C>, change: number): void {
+    this.#reloadMs = RELOAD_MS_MIN;
+    committed(life, change);
+    // Whoever was answered may have a deadline from now on.
+    if (this.#isPresent(life)) this.#schedule(life);
   }
 
   /** The state is ahead of the log: it is given up. Returns what clients are told. */
@@ -389,6 +417,11 @@ function committed<C>(life: Life<C>, change: number): void {
   const waiting = life.waiting.findIndex((wait) => wait.change > change);
   const ready = life.waiting.splice(0, waiting === -1 ? life.waiting.length : waiting);
   for (const { done } of ready) done(undefined);
+}
+
+/** As Kafka's coordinators write: without a sequence, since they repeat nothing. */
+function inTransactionOf({ producerId, producerEpoch }: TransactionProducer) {
+  return { transactional: true, producerId, producerEpoch, baseSequence: NO_SEQUENCE };
 }
 
 function inBatches(records: readonly StateRecord[]): (readonly StateRecord[])[] {

@@ -7,8 +7,10 @@ import {
   encodeOffsetKey,
   encodeOffsetValue,
   type CommittedOffset,
+  NO_PRODUCER_ID,
 } from '@polylog/record';
-import { Deadline, DeadlineQueue } from '../coordinator/deadlines.core.ts';
+import { topicPartitionKey, type TopicPartition } from '../cluster/topic-partition.core.ts';
+import { DeadlineQueue } from '../coordinator/deadlines.core.ts';
 import type {
   CoordinatorCore,
   CoordinatorSink,
@@ -19,14 +21,16 @@ import type {
 import type { ErrorName } from '../errors.ts';
 import { ClassicGroup, type Member, metadataBytesOf, NO_ASSIGNMENT } from './classic-group.core.ts';
 import type { GroupOffsets } from './group-offsets.core.ts';
-import { isExpired } from './offset-expiry.core.ts';
+import { OffsetExpiry } from './offset-expiry.core.ts';
 import { joinRefusal, memberOf, syncRefusal } from './answers.core.ts';
 import { Rebalancer } from './rebalance.core.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './subscription.core.ts';
+import { TransactionalCommits } from './transactional-commits.core.ts';
 import type {
   CommitRequest,
   DeleteOffsetsResponse,
   DescribedGroup,
+  FetchOffsetsRequest,
   FetchOffsetsResponse,
   GroupCounters,
   GroupSettings,
@@ -42,7 +46,7 @@ import type {
   Refused,
   SyncRequest,
   SyncResponse,
-  TopicPartition,
+  VerifiedCommit,
 } from './types.ts';
 
 /** What a member tells the others, all its protocols together. */
@@ -51,9 +55,7 @@ export const MEMBER_METADATA_BYTES_MAX = 1024 * 1024;
 export const GROUP_METADATA_BYTES_MAX = 32 * 1024 * 1024;
 /** Kafka's consumers know a handful. */
 export const PROTOCOLS_MAX = 100;
-/** Offsets that are looked at for their expiry at a time, and the pause until the next ones. */
-const EXPIRY_OFFSETS_PER_STEP = 20_000;
-const EXPIRY_STEP_PAUSE_MS = 10;
+const NONE_UNSTABLE: ReadonlySet<string> = new Set();
 
 export interface GroupsCoreOptions {
   readonly sink: CoordinatorSink;
@@ -76,10 +78,9 @@ export class GroupsCore implements CoordinatorCore {
   readonly #deadlines = new DeadlineQueue();
   readonly #groups = new Map<string, ClassicGroup>();
   readonly #rebalancer: Rebalancer;
+  readonly #transactional: TransactionalCommits;
   readonly #topicExists: (topic: string) => boolean;
-  readonly #expiry: Deadline;
-  /** Where a look for expired offsets goes on. */
-  #expiring: Iterator<StateRecord | undefined, void, Instant> | undefined;
+  readonly #expiry: OffsetExpiry;
 
   constructor(options: GroupsCoreOptions) {
     this.#sink = options.sink;
@@ -94,25 +95,51 @@ export class GroupsCore implements CoordinatorCore {
       persist: (group, now, assignments, done) => this.#persist(group, now, assignments, done),
       idle: (group) => this.#dropIfUnused(group),
     });
-    this.#expiry = new Deadline(this.#deadlines, (now) => this.#expire(now));
+    const groups = this.#groups;
+    this.#transactional = new TransactionalCommits({
+      ...options,
+      groups: {
+        get: (groupId) => groups.get(groupId),
+        getOrMake: (groupId) => this.#groupFor(groupId),
+        dropIfUnused: (group) => this.#dropIfUnused(group),
+        get size() {
+          return groups.size;
+        },
+      },
+    });
+    this.#expiry = new OffsetExpiry({
+      ...options,
+      deadlines: this.#deadlines,
+      groups,
+      pending: this.#transactional.pending,
+      remove: (group) => this.#remove(group),
+    });
   }
 
   // The log
 
-  replay({ key, value }: StateRecord, now: Instant): void {
+  replay({ key, value }: StateRecord, now: Instant, producerId: number): void {
     const decoded = decodeConsumerOffsetsKey(key);
     switch (decoded.kind) {
       case 'unknown':
         return;
       case 'offset': {
         const { group: groupId, topic, partition } = decoded;
-        if (value !== null) this.#groupFor(groupId).offsets.set(topic, partition, decodeOffsetValue(value));
-        else this.#groups.get(groupId)?.offsets.delete(topic, partition);
+        if (value === null) {
+          const group = this.#groups.get(groupId);
+          if (group !== undefined) this.#deleteOffset(group, topic, partition);
+        } else if (producerId !== NO_PRODUCER_ID) {
+          this.#transactional.replay(producerId, decoded, decodeOffsetValue(value));
+        } else this.#setOffset(this.#groupFor(groupId), topic, partition, decodeOffsetValue(value));
         return;
       }
       case 'group':
         this.#replayGroup(decoded.group, value, now);
     }
+  }
+
+  endTransaction(producerId: number, result: 'commit' | 'abort'): void {
+    this.#transactional.end(producerId, result);
   }
 
   /** The newest record of a group says all of it. */
@@ -147,7 +174,7 @@ export class GroupsCore implements CoordinatorCore {
       this.#dropIfUnused(group);
     }
     this.#forgetOffsets((topic) => !this.#topicExists(topic));
-    this.#expiry.set(now.monotonicMs + this.#settings.retentionCheckMs);
+    this.#expiry.start(now);
   }
 
   get nextDeadlineMs(): number {
@@ -248,7 +275,7 @@ export class GroupsCore implements CoordinatorCore {
     const records: StateRecord[] = [];
     for (const { topic, partition, offset, leaderEpoch, metadata } of offsets) {
       const committed = { offset, leaderEpoch, metadata, commitTimestamp: now.wallMs, expireTimestamp };
-      found.offsets.set(topic, partition, committed);
+      this.#setOffset(found, topic, partition, committed);
       const key = encodeOffsetKey(groupId, topic, partition);
       records.push({ key, value: encodeOffsetValue(committed) });
     }
@@ -267,18 +294,38 @@ export class GroupsCore implements CoordinatorCore {
       const refusal = this.#commitRefusalOf(present, request, now);
       if (refusal !== undefined) return refusal;
     }
-    const count = (present?.offsets.count ?? 0) + offsets.length;
-    if (count > this.#settings.offsetsPerGroupMax && this.#addsTooMany(present, request)) {
+    const most = this.#offsetsIn(groupId, present) + offsets.length;
+    if (most > this.#settings.offsetsPerGroupMax && this.#addsTooMany(present, request)) {
       return 'GROUP_MAX_SIZE_REACHED';
     }
     return present ?? (offsets.length === 0 ? this.#makeGroup(groupId) : this.#groupFor(groupId));
   }
 
-  #addsTooMany(group: ClassicGroup | undefined, { offsets }: CommitRequest): boolean {
+  #addsTooMany(group: ClassicGroup | undefined, { groupId, offsets }: CommitRequest): boolean {
     const added = offsets.filter(
       ({ topic, partition }) => group?.offsets.get(topic, partition) === undefined,
     );
-    return (group?.offsets.count ?? 0) + added.length > this.#settings.offsetsPerGroupMax;
+    return this.#offsetsIn(groupId, group) + added.length > this.#settings.offsetsPerGroupMax;
+  }
+
+  #offsetsIn(groupId: string, group: ClassicGroup | undefined): number {
+    return (group?.offsets.count ?? 0) + this.#transactional.pending.countOf(groupId);
+  }
+
+  /** What is committed without a transaction stands later in the log than all that is pending. */
+  #setOffset(group: ClassicGroup, topic: string, partition: number, committed: CommittedOffset): void {
+    group.offsets.set(topic, partition, committed);
+    this.#transactional.pending.supersede(group.groupId, topic, partition);
+  }
+
+  /** With what open transactions have written for it, as Kafka's tombstones do. Whether there was something. */
+  #deleteOffset({ groupId, offsets }: ClassicGroup, topic: string, partition: number): boolean {
+    const wasPending = this.#transactional.pending.forget(groupId, topic, partition);
+    return offsets.delete(topic, partition) || wasPending;
+  }
+
+  commitInTransaction(request: VerifiedCommit, now: Instant, done: (failure: Durability) => void): void {
+    this.#transactional.commit(request, now, done);
   }
 
   #commitRefusalOf(group: ClassicGroup, request: CommitRequest, now: Instant): ErrorName | undefined {
@@ -296,14 +343,18 @@ export class GroupsCore implements CoordinatorCore {
     return undefined;
   }
 
-  fetchOffsets(
-    groupId: string,
-    partitions: readonly TopicPartition[] | undefined,
-    done: (response: FetchOffsetsResponse) => void,
-  ): void {
+  fetchOffsets(request: FetchOffsetsRequest, done: (response: FetchOffsetsResponse) => void): void {
+    const { groupId, partitions } = request;
     const group = this.#groups.get(groupId);
     const offsets = group === undefined ? new Map() : offsetsOf(group, partitions);
-    this.#sink.whenCommitted((error) => done(error === undefined ? { error, offsets } : { error }));
+    const unstable = request.requireStable ? this.#unstableOf(groupId) : NONE_UNSTABLE;
+    this.#sink.whenCommitted((error) => done(error === undefined ? { error, offsets, unstable } : { error }));
+  }
+
+  #unstableOf(groupId: string): ReadonlySet<string> {
+    const { pending } = this.#transactional;
+    if (!pending.hasGroup(groupId)) return NONE_UNSTABLE;
+    return new Set(Array.from(pending.partitionsOf(groupId), topicPartitionKey));
   }
 
   deleteOffsets(
@@ -325,7 +376,7 @@ export class GroupsCore implements CoordinatorCore {
       // KIP-496: what members read at present stays. Where their subscriptions are not known, that is everything.
       const isRead = group.state !== 'Empty' && (group.subscribedTopics?.has(topic) ?? true);
       if (isRead) return 'GROUP_SUBSCRIBED_TO_TOPIC';
-      if (group.offsets.delete(topic, partition)) {
+      if (this.#deleteOffset(group, topic, partition)) {
         records.push({ key: encodeOffsetKey(groupId, topic, partition), value: null });
       }
       return undefined;
@@ -344,17 +395,28 @@ export class GroupsCore implements CoordinatorCore {
   #forgetOffsets(ofTopic: (topic: string) => boolean): void {
     const records: StateRecord[] = [];
     for (const group of this.#groups.values()) {
-      for (const [topic, partitions] of group.offsets.byTopic) {
-        if (!ofTopic(topic)) continue;
-        for (const partition of partitions.keys()) {
-          group.offsets.delete(topic, partition);
-          records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
-        }
+      for (const { topic, partition } of this.#partitionsOf(group, ofTopic)) {
+        this.#deleteOffset(group, topic, partition);
+        records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
       }
       this.#dropIfUnused(group);
     }
     // On a full disk they are forgotten now, and once more after the next load.
     if (records.length > 0 && this.#sink.isWritable()) this.#sink.append(records, ignore);
+  }
+
+  /** Partitions that the group has an offset of, one that counts or one that is pending. */
+  #partitionsOf(group: ClassicGroup, ofTopic: (topic: string) => boolean = () => true): TopicPartition[] {
+    const found: TopicPartition[] = [];
+    for (const [topic, partitions] of group.offsets.byTopic) {
+      if (!ofTopic(topic)) continue;
+      for (const partition of partitions.keys()) found.push({ topic, partition });
+    }
+    for (const { topic, partition } of this.#transactional.pending.partitionsOf(group.groupId)) {
+      if (ofTopic(topic) && group.offsets.get(topic, partition) === undefined)
+        found.push({ topic, partition });
+    }
+    return found;
   }
 
   // Administration
@@ -401,7 +463,12 @@ export class GroupsCore implements CoordinatorCore {
       return;
     }
     this.#counters.groupsDeleted++;
-    const records = [...offsetTombstones(group), ...this.#remove(group)];
+    const records: StateRecord[] = [];
+    for (const { topic, partition } of this.#partitionsOf(group)) {
+      this.#deleteOffset(group, topic, partition);
+      records.push({ key: encodeOffsetKey(groupId, topic, partition), value: null });
+    }
+    records.push(...this.#remove(group));
     if (records.length === 0) done(undefined);
     else this.#sink.append(records, done);
   }
@@ -426,7 +493,9 @@ export class GroupsCore implements CoordinatorCore {
   }
 
   #dropIfUnused(group: ClassicGroup): void {
-    if (group.isUnused && this.#groups.get(group.groupId) === group) this.#remove(group);
+    const { groupId } = group;
+    if (!group.isUnused || this.#transactional.pending.hasGroup(groupId)) return;
+    if (this.#groups.get(groupId) === group) this.#remove(group);
   }
 
   /** Returns the record that says so, if there was one that said otherwise. */
@@ -464,45 +533,6 @@ export class GroupsCore implements CoordinatorCore {
     });
     this.#sink.append([{ key: encodeGroupKey(group.groupId), value }], done);
   }
-
-  // Expiry
-
-  /** A step at a time, so that a million offsets do not hold the loop. */
-  #expire(now: Instant): void {
-    this.#expiring ??= this.#expiryWalk(now);
-    const records: StateRecord[] = [];
-    for (let looked = 0; looked < EXPIRY_OFFSETS_PER_STEP; looked++) {
-      const { value, done } = this.#expiring.next(now);
-      if (done === true) {
-        this.#expiring = undefined;
-        break;
-      }
-      if (value !== undefined) records.push(value);
-    }
-    const pauseMs = this.#expiring === undefined ? this.#settings.retentionCheckMs : EXPIRY_STEP_PAUSE_MS;
-    this.#expiry.set(now.monotonicMs + pauseMs);
-    if (records.length > 0) this.#sink.append(records, ignore);
-  }
-
-  /** Offset by offset, group by group: the record of what went, if it went. Takes the time anew at each step. */
-  *#expiryWalk(started: Instant): Generator<StateRecord | undefined, void, Instant> {
-    let now = started;
-    const { offsetsRetentionMs: retentionMs } = this.#settings;
-    for (const group of this.#groups.values()) {
-      for (const [topic, partitions] of group.offsets.byTopic) {
-        for (const [partition, committed] of partitions) {
-          if (isExpired(group, topic, committed, { retentionMs, nowMs: now.wallMs })) {
-            group.offsets.delete(topic, partition);
-            this.#counters.offsetsExpired++;
-            now = yield { key: encodeOffsetKey(group.groupId, topic, partition), value: null };
-          } else now = yield undefined;
-        }
-      }
-      const isOver = group.state === 'Empty' && group.offsets.count === 0 && group.pendingJoins.size === 0;
-      if (!isOver || this.#groups.get(group.groupId) !== group) continue;
-      for (const record of this.#remove(group)) now = yield record;
-    }
-  }
 }
 
 /** The member whose place a request to join would take. */
@@ -525,16 +555,6 @@ function offsetsOf(
     else ofTopic.set(partition, committed);
   }
   return found;
-}
-
-function offsetTombstones(group: ClassicGroup): StateRecord[] {
-  const records: StateRecord[] = [];
-  for (const [topic, partitions] of group.offsets.byTopic) {
-    for (const partition of partitions.keys()) {
-      records.push({ key: encodeOffsetKey(group.groupId, topic, partition), value: null });
-    }
-  }
-  return records;
 }
 
 function unknownGroup(groupId: string): ErrorName {

@@ -1,4 +1,5 @@
 import { utf8Length } from '@polylog/bytes';
+import type { TopicPartition } from '../cluster/topic-partition.core.ts';
 import { OFFSETS_TOPIC } from '../cluster/topic-names.ts';
 import type { CoordinatorShard, ShardCounters } from '../coordinator/shard.ts';
 import { StateTopic } from '../coordinator/state-topic.ts';
@@ -12,6 +13,7 @@ import type {
   CommitRequest,
   DeleteOffsetsResponse,
   DescribedGroup,
+  FetchOffsetsRequest,
   FetchOffsetsResponse,
   GroupCoordinator,
   GroupCounters,
@@ -27,7 +29,6 @@ import type {
   Refused,
   SyncRequest,
   SyncResponse,
-  TopicPartition,
 } from './types.ts';
 
 export interface GroupServiceOptions {
@@ -181,14 +182,10 @@ export class GroupService implements GroupCoordinator {
     );
   }
 
-  fetchOffsets(
-    groupId: string,
-    partitions: readonly TopicPartition[] | undefined,
-  ): Promise<FetchOffsetsResponse> {
+  fetchOffsets(request: FetchOffsetsRequest): Promise<FetchOffsetsResponse> {
     return this.#ask(
-      groupId,
-      (core, _shard, done: (response: FetchOffsetsResponse) => void) =>
-        core.fetchOffsets(groupId, partitions, done),
+      request.groupId,
+      (core, _shard, done: (response: FetchOffsetsResponse) => void) => core.fetchOffsets(request, done),
       refused,
     );
   }

@@ -1,4 +1,5 @@
-import type { CoordinatorFound } from '../coordinator/types.ts';
+import type { TopicPartition } from '../cluster/topic-partition.core.ts';
+import type { CoordinatorFound, TransactionProducer } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
 
 /** Answers of a refused request carry nothing else. */
@@ -100,21 +101,47 @@ export interface CommitRequest extends MemberIdentity {
   readonly offsets: readonly OffsetToCommit[];
 }
 
+/** KIP-98, KIP-447. Who commits need not say who it is: then it is taken for whoever has the partitions. */
+export interface TransactionalCommitRequest extends MemberIdentity {
+  readonly groupId: string;
+  /** -1: the committer does not say. */
+  readonly generationId: number;
+  readonly transactionalId: string;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** Whether the coordinator adds the group to the transaction, or the client has done that (KIP-890). */
+  readonly mode: 'add' | 'verify';
+  readonly offsets: readonly OffsetToCommit[];
+}
+
+/** One that the coordinator of transactions has agreed to. */
+export interface VerifiedCommit extends TransactionalCommitRequest, TransactionProducer {}
+
 export interface FetchedOffset {
   readonly offset: number;
   readonly leaderEpoch: number;
   readonly metadata: string;
 }
 
-export interface TopicPartition {
-  readonly topic: string;
-  readonly partition: number;
-}
-
 /** By topic and partition; what a group has not committed is missing. */
 export type FetchedOffsets = ReadonlyMap<string, ReadonlyMap<number, FetchedOffset>>;
 
-export type FetchOffsetsResponse = Refused | { readonly error: undefined; readonly offsets: FetchedOffsets };
+export interface FetchOffsetsRequest {
+  readonly groupId: string;
+  /** undefined: all that the group has committed. */
+  readonly partitions: readonly TopicPartition[] | undefined;
+  /** KIP-447: whether open transactions may still change an offset is to be told. */
+  readonly requireStable: boolean;
+}
+
+export type FetchOffsetsResponse =
+  | Refused
+  | {
+      readonly error: undefined;
+      readonly offsets: FetchedOffsets;
+      /** By `topicPartitionKey`: those whose offset is not stable, if that was asked for. */
+      readonly unstable: ReadonlySet<string>;
+    };
 
 export type DeleteOffsetsResponse =
   | Refused
@@ -207,11 +234,7 @@ export interface GroupCoordinator {
   /** Offsets whose metadata is too long have to be left out by {@link metadataTooLong} before. */
   commit(request: CommitRequest): Promise<ErrorName | undefined>;
   metadataTooLong(metadata: string): boolean;
-  /** `partitions` undefined: all that the group has committed. */
-  fetchOffsets(
-    groupId: string,
-    partitions: readonly TopicPartition[] | undefined,
-  ): Promise<FetchOffsetsResponse>;
+  fetchOffsets(request: FetchOffsetsRequest): Promise<FetchOffsetsResponse>;
   deleteOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<DeleteOffsetsResponse>;
   deleteGroup(groupId: string): Promise<ErrorName | undefined>;
   describe(groupId: string): Promise<Refused | DescribedGroup>;

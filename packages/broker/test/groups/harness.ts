@@ -1,6 +1,21 @@
-import type { CoordinatorSink, Durability, Instant, StateRecord } from '../../src/coordinator/types.ts';
+import { NO_PRODUCER_ID } from '@polylog/record';
+import type {
+  CoordinatorSink,
+  Durability,
+  Instant,
+  StateRecord,
+  TransactionProducer,
+} from '../../src/coordinator/types.ts';
+import type { ErrorName } from '../../src/errors.ts';
 import { GroupsCore } from '../../src/groups/groups.core.ts';
-import type { GroupSettings, JoinRequest, JoinResponse, SyncResponse } from '../../src/groups/types.ts';
+import type {
+  FetchOffsetsResponse,
+  GroupSettings,
+  JoinRequest,
+  JoinResponse,
+  SyncResponse,
+  VerifiedCommit,
+} from '../../src/groups/types.ts';
 
 export const SETTINGS: GroupSettings = {
   sessionTimeoutMinMs: 1000,
@@ -17,9 +32,16 @@ export const SETTINGS: GroupSettings = {
 /** Wall clock at monotonic 0. */
 export const EPOCH_MS = 1_700_000_000_000;
 
+/** What the log holds: records, those of transactions with their producer's id, and the markers that end those. */
+type Entry =
+  | { readonly kind: 'record'; readonly record: StateRecord; readonly producerId: number }
+  | { readonly kind: 'marker'; readonly result: 'commit' | 'abort'; readonly producerId: number };
+
 /** A log in memory: what was appended, and who waits for it. */
 class FakeLog implements CoordinatorSink {
-  readonly records: StateRecord[] = [];
+  readonly entries: Entry[] = [];
+  /** Why it refuses transactions. */
+  refusal: ErrorName | undefined;
   readonly #now: () => Instant;
   #waiting: ((failure: Durability, now: Instant) => void)[] = [];
   writable = true;
@@ -34,9 +56,25 @@ class FakeLog implements CoordinatorSink {
     return this.writable;
   }
 
-  append(records: readonly StateRecord[], done: (failure: Durability, now: Instant) => void): void {
+  transactionRefusal(): ErrorName | undefined {
+    return this.refusal;
+  }
+
+  /** Without those of transactions. */
+  get records(): StateRecord[] {
+    return this.entries.flatMap((entry) =>
+      entry.kind === 'record' && entry.producerId === NO_PRODUCER_ID ? [entry.record] : [],
+    );
+  }
+
+  append(
+    records: readonly StateRecord[],
+    done: (failure: Durability, now: Instant) => void,
+    producer?: TransactionProducer,
+  ): void {
     if (records.length === 0) throw new Error('a change without records');
-    for (const record of records) this.records.push(record);
+    const producerId = producer?.producerId ?? NO_PRODUCER_ID;
+    for (const record of records) this.entries.push({ kind: 'record', record, producerId });
     this.#waiting.push(done);
     if (!this.held) this.settle();
   }
@@ -95,7 +133,10 @@ export class Groups {
   reload(): void {
     this.core.close('NOT_COORDINATOR');
     this.core = this.#makeCore();
-    for (const record of this.log.records) this.core.replay(record, this.now);
+    for (const entry of this.log.entries) {
+      if (entry.kind === 'record') this.core.replay(entry.record, this.now, entry.producerId);
+      else this.core.endTransaction(entry.producerId, entry.result);
+    }
     this.core.loaded(this.now);
   }
 
@@ -198,12 +239,60 @@ export class Groups {
     return answers;
   }
 
-  committed(groupId = 'g', topic = 'input'): number | undefined {
-    let offset: number | undefined;
-    this.core.fetchOffsets(groupId, undefined, (response) => {
-      if (response.error === undefined) offset = response.offsets.get(topic)?.get(0)?.offset;
-    });
-    return offset;
+  /** Offsets of the partitions of `input`, or of others, in a transaction of the producer. */
+  commitInTransaction(
+    producerId: number,
+    offsets: Readonly<Record<number, number>>,
+    options: Partial<VerifiedCommit> & { readonly topic?: string } = {},
+  ): Durability[] {
+    const { topic = 'input', ...rest } = options;
+    const answers: Durability[] = [];
+    this.core.commitInTransaction(
+      {
+        groupId: 'g',
+        memberId: '',
+        generationId: -1,
+        groupInstanceId: null,
+        transactionalId: `t${producerId}`,
+        producerId,
+        producerEpoch: 0,
+        verification: 1,
+        mode: 'add',
+        offsets: Object.entries(offsets).map(([partition, offset]) => ({
+          topic,
+          partition: Number(partition),
+          offset,
+          leaderEpoch: 3,
+          metadata: 'm',
+        })),
+        ...rest,
+      },
+      this.now,
+      (failure) => answers.push(failure),
+    );
+    return answers;
+  }
+
+  endTransaction(producerId: number, result: 'commit' | 'abort'): void {
+    this.log.entries.push({ kind: 'marker', producerId, result });
+    this.core.endTransaction(producerId, result);
+  }
+
+  fetch(groupId = 'g', { requireStable = false } = {}): FetchOffsetsResponse | undefined {
+    let response: FetchOffsetsResponse | undefined;
+    this.core.fetchOffsets({ groupId, partitions: undefined, requireStable }, (one) => (response = one));
+    return response;
+  }
+
+  committed(groupId = 'g', topic = 'input', partition = 0): number | undefined {
+    const response = this.fetch(groupId);
+    return response?.error === undefined ? response?.offsets.get(topic)?.get(partition)?.offset : undefined;
+  }
+
+  /** By `topicPartitionKey`. */
+  unstable(groupId = 'g'): string[] {
+    const response = this.fetch(groupId, { requireStable: true });
+    return response?.error === undefined ? [...(response?.unstable ?? [])] : [];
   }
 
   describe(groupId = 'g') {

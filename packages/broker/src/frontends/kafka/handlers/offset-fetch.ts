@@ -1,7 +1,7 @@
 import { offsetFetch, type OffsetFetchRequest, type OffsetFetchResponseInit } from '@polylog/kafka-protocol';
 
-import type { ErrorName } from '../../../errors.ts';
-import type { FetchedOffset, FetchedOffsets, TopicPartition } from '../../../groups/types.ts';
+import { topicPartitionKey, type TopicPartition } from '../../../cluster/topic-partition.core.ts';
+import type { FetchedOffset, FetchOffsetsResponse } from '../../../groups/types.ts';
 import { NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { codeOf } from './group-requests.ts';
@@ -15,6 +15,7 @@ const TOPIC_IDS_SINCE = 10;
 /** The first version with an error for the whole group; before it every partition carries it. */
 const GROUP_ERROR_SINCE = 2;
 
+type Fetched = Extract<FetchOffsetsResponse, { readonly error: undefined }>;
 type GroupAnswer = NonNullable<OffsetFetchResponseInit['groups']>[number];
 type TopicAnswer = GroupAnswer['topics'][number];
 type PartitionAnswer = TopicAnswer['partitions'][number];
@@ -33,7 +34,9 @@ interface TopicAsked {
  * - A topic id that does not exist is answered 100 (v10).
  * - Groups beyond the first 200,000 offsets of one answer are answered 42.
  *
- * Gaps: `requireStable` (v7) changes nothing as long as there are no transactions; member ids and epochs (v9) are for KIP-848 groups.
+ * - With `requireStable` (v7, KIP-447) partitions whose offset an open transaction may still change are answered 88; clients ask again.
+ *
+ * Gaps: member ids and epochs (v9) are for KIP-848 groups.
  */
 export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
@@ -41,10 +44,12 @@ export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
     versions: [1, 10],
     async handle(request, { version }) {
       if (version >= MANY_SINCE) {
-        return { groups: await fetchMany(services, request.groups, version) };
+        return { groups: await fetchMany(services, request, version) };
       }
+      const { groupId, requireStable } = request;
       const topics = request.topics?.map((topic) => ({ ...topic, topicId: '' })) ?? null;
-      const { topics: answers, errorCode } = await fetch(services, request.groupId, topics, version);
+      const asked = { groupId, topics, requireStable };
+      const { topics: answers, errorCode } = await fetch(services, asked, version);
       return ofOneGroup(request, answers, errorCode ?? NONE, version);
     },
     failure: (request, errorCode, _message, version) =>
@@ -60,7 +65,7 @@ export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
  */
 async function fetchMany(
   services: KafkaServices,
-  groups: OffsetFetchRequest['groups'],
+  { groups, requireStable }: OffsetFetchRequest,
   version: number,
 ): Promise<GroupAnswer[]> {
   const answers = new Map<string, GroupAnswer>();
@@ -70,7 +75,7 @@ async function fetchMany(
     const isTooMuch = offsets > OFFSETS_PER_ANSWER_MAX;
     const answer = isTooMuch
       ? { groupId, topics: [], errorCode: codeOf('INVALID_REQUEST') }
-      : await fetch(services, groupId, topics, version);
+      : await fetch(services, { groupId, topics, requireStable }, version);
     for (const { partitions } of answer.topics) offsets += partitions.length;
     answers.set(groupId, answer);
   }
@@ -79,24 +84,28 @@ async function fetchMany(
 
 async function fetch(
   services: KafkaServices,
-  groupId: string,
-  topics: readonly TopicAsked[] | null,
+  asked: {
+    readonly groupId: string;
+    readonly topics: readonly TopicAsked[] | null;
+    readonly requireStable: boolean;
+  },
   version: number,
 ): Promise<GroupAnswer> {
-  const named = topics?.map((topic) => ({ ...topic, name: nameOf(services, topic, version) }));
-  const fetched = await services.groups.fetchOffsets(groupId, named && partitionsOf(named));
+  const { groupId, topics, requireStable } = asked;
+  const named = topics?.map((topic) => namedBy(services, topic, version));
+  const partitions = named && partitionsOf(named);
+  const fetched = await services.groups.fetchOffsets({ groupId, partitions, requireStable });
   if (fetched.error !== undefined) return { groupId, topics: [], errorCode: codeOf(fetched.error) };
-  const { offsets } = fetched;
-  const answers = named?.map((topic) => answerOf(topic, offsets)) ?? allOf(services, offsets, version);
+  const answers = named?.map((topic) => answerOf(topic, fetched)) ?? allOf(services, fetched, version);
   return { groupId, topics: answers, errorCode: NONE };
 }
 
-function nameOf({ partitions }: KafkaServices, topic: TopicAsked, version: number): string | undefined {
-  if (version < TOPIC_IDS_SINCE) return topic.name;
-  return partitions.image.topicById(topic.topicId)?.kafkaName;
-}
-
 type Named = Omit<TopicAsked, 'name'> & { readonly name: string | undefined };
+
+function namedBy({ partitions }: KafkaServices, topic: TopicAsked, version: number): Named {
+  if (version < TOPIC_IDS_SINCE) return topic;
+  return { ...topic, name: partitions.image.topicById(topic.topicId)?.kafkaName };
+}
 
 function partitionsOf(topics: readonly Named[]): TopicPartition[] {
   return topics.flatMap(({ name, partitionIndexes }) =>
@@ -104,24 +113,42 @@ function partitionsOf(topics: readonly Named[]): TopicPartition[] {
   );
 }
 
-function answerOf({ name, topicId, partitionIndexes }: Named, offsets: FetchedOffsets): TopicAnswer {
-  const committed = name === undefined ? undefined : offsets.get(name);
-  const error: ErrorName | undefined = name === undefined ? 'UNKNOWN_TOPIC_ID' : undefined;
+function answerOf({ name, topicId, partitionIndexes }: Named, fetched: Fetched): TopicAnswer {
+  if (name === undefined) {
+    const errorCode = codeOf('UNKNOWN_TOPIC_ID');
+    return {
+      name: '',
+      topicId,
+      partitions: partitionIndexes.map((index) => shown(index, undefined, errorCode)),
+    };
+  }
+  const committed = fetched.offsets.get(name);
   return {
-    name: name ?? '',
+    name,
     topicId,
-    partitions: partitionIndexes.map((index) => shown(index, committed?.get(index), codeOf(error))),
+    partitions: partitionIndexes.map((index) => ofPartition(fetched, name, index, committed?.get(index))),
   };
 }
 
 /** What is committed for topics that are gone has no id to be told by. */
-function allOf({ partitions }: KafkaServices, offsets: FetchedOffsets, version: number): TopicAnswer[] {
-  return [...offsets].flatMap(([name, committed]) => {
+function allOf({ partitions }: KafkaServices, fetched: Fetched, version: number): TopicAnswer[] {
+  return [...fetched.offsets].flatMap(([name, committed]) => {
     const topicId = partitions.image.topicByName(name)?.id;
     if (topicId === undefined && version >= TOPIC_IDS_SINCE) return [];
-    const answers = [...committed].map(([index, offset]) => shown(index, offset, NONE));
+    const answers = [...committed].map(([index, offset]) => ofPartition(fetched, name, index, offset));
     return [{ name, ...(topicId === undefined ? {} : { topicId }), partitions: answers }];
   });
+}
+
+function ofPartition(
+  { unstable }: Fetched,
+  topic: string,
+  partition: number,
+  committed: FetchedOffset | undefined,
+): PartitionAnswer {
+  return unstable.has(topicPartitionKey({ topic, partition }))
+    ? shown(partition, undefined, codeOf('UNSTABLE_OFFSET_COMMIT'))
+    : shown(partition, committed, NONE);
 }
 
 function shown(
