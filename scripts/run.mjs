@@ -34,6 +34,7 @@ export const COMMANDS = {
   'chaos:compaction': [CONDITIONS, 'test/longrun/chaos-compaction.ts'],
   'compaction:big': [CONDITIONS, 'test/longrun/compaction-big.ts'],
   'chaos:groups': [CONDITIONS, 'test/longrun/kill9-groups.ts'],
+  'chaos:transactions': [CONDITIONS, 'test/longrun/chaos-transactions.ts'],
   'fuzz:kafka': [CONDITIONS, 'test/longrun/fuzz-kafka.ts'],
 };
 

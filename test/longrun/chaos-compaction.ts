@@ -14,7 +14,8 @@ import { BrokerProcess } from './broker-process.ts';
 import { dumpLogSegments, type DumpReport } from './dump-log-segments.ts';
 import { KafkaClient } from './fuzz/client.ts';
 import { createTopics } from './fuzz/setup.ts';
-import { portOf, produce, randomOf, readAll, type KeyedRecord } from './keyed-topic.ts';
+import { portOf, produce, readAll, type KeyedRecord } from './keyed-topic.ts';
+import { randomOf } from './random.ts';
 
 const TOPIC = 'compacted';
 const PARTITIONS = 4;

@@ -13,7 +13,8 @@ import { BatchBuilder } from '@polylog/record';
 import { BrokerProcess } from './broker-process.ts';
 import { KafkaClient } from './fuzz/client.ts';
 import { createTopics } from './fuzz/setup.ts';
-import { configure, metric, portOf, produce, randomOf, readAll } from './keyed-topic.ts';
+import { configure, metric, portOf, produce, readAll } from './keyed-topic.ts';
+import { randomOf } from './random.ts';
 
 const TOPIC = 'big';
 const STEADY_TOPIC = 'steady';

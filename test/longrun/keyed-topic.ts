@@ -131,14 +131,3 @@ export async function metric(httpAddress: string, name: string): Promise<number>
   if (line === undefined) throw new Error(`there is no metric ${name}`);
   return Number(line.slice(name.length + 1));
 }
-
-/** mulberry32: small, and the same on every machine. */
-export function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -19,6 +19,7 @@ import { BrokerProcess } from './broker-process.ts';
 import { CommitLedger, type CommitViolation } from './commit-ledger.ts';
 import { startKafkaJsLoad, type Load } from './load.ts';
 import { CommitLoad, observeCommitted } from './raw-commits.ts';
+import { randomOf } from './random.ts';
 
 const GROUP = 'members';
 const TOPIC = 'consumed';
@@ -372,17 +373,6 @@ class Chaos {
 
 function pick<T>(values: readonly T[], random: () => number): T {
   return values[Math.floor(random() * values.length)]!;
-}
-
-/** mulberry32: small, and the same on every machine. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 async function main(): Promise<void> {

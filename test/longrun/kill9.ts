@@ -15,6 +15,7 @@ import { BrokerProcess } from './broker-process.ts';
 import { dumpLogSegments, type DumpReport } from './dump-log-segments.ts';
 import { checkHistory, type StoredPartition, type Violation } from './history.ts';
 import { startKafkaJsLoad, startLibrdkafkaLoad, type Load } from './load.ts';
+import { randomOf } from './random.ts';
 
 const PARTITIONS = 20;
 const SEGMENT_BYTES = 1024 * 1024;
@@ -153,17 +154,6 @@ async function readTopic(address: string, topic: string): Promise<StoredPartitio
     stored.push({ partition, logStartOffset, endOffset: ends.get(partition) ?? 0, records });
   }
   return stored;
-}
-
-/** mulberry32: small, and the same on every machine. */
-function randomOf(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 async function main(): Promise<void> {
