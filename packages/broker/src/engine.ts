@@ -15,6 +15,8 @@ import { GroupService } from './groups/service.ts';
 import { groupSettingsOf } from './groups/settings.ts';
 import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
+import { OwnBrokerPort } from './peer/own-broker.ts';
+import type { PeerPort } from './peer/types.ts';
 import type { Platform } from './platform/index.ts';
 import { LocalPartition, TurnScheduler } from './replication/index.ts';
 import { describeCleaning } from './storage/cleaner/metrics.ts';
@@ -25,6 +27,7 @@ import type { CleaningReport, LogStore, RecoveryReport } from './storage/types.t
 import { PartitionRegistry } from './topics/hosted-partitions.ts';
 import { describePartitions } from './topics/metrics.ts';
 import { BrokerTopicAdmin } from './topics/topic-admin.ts';
+import { TransactionMarkers } from './topics/transaction-markers.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 const LISTENER = 'kafka';
@@ -137,6 +140,8 @@ interface EngineParts {
   readonly tracker: ImageTracker;
   readonly partitions: PartitionRegistry;
   readonly groups: GroupService;
+  /** How the coordinators of this broker reach the leaders of partitions. */
+  readonly peers: PeerPort;
   readonly metrics: BrokerMetrics;
   readonly compute: Platform['compute'];
 }
@@ -218,6 +223,7 @@ async function assemble(
   describeStorage(metrics, logs);
   describeCleaning(metrics, logs);
   describePartitions(metrics, partitions, brokerId);
+  const peers = new OwnBrokerPort({ brokerId, markers: new TransactionMarkers({ partitions, clock }) });
   const admin = new BrokerTopicAdmin({
     controller,
     partitions,
@@ -250,6 +256,7 @@ async function assemble(
     tracker,
     partitions,
     groups,
+    peers,
     metrics,
     compute,
   };

@@ -1,7 +1,7 @@
 import { MalformedError, Reader, Writer } from '@polylog/bytes';
-import { NO_SEQUENCE } from './batch-header.ts';
+import { type BatchHeader, isControl, NO_SEQUENCE } from './batch-header.ts';
 import { buildBatch } from './batch-builder.ts';
-import type { LogRecord } from './record.ts';
+import { batchBody, type LogRecord, RecordCursor } from './record.ts';
 
 /*
  * Control records are written by brokers, one to a batch, and occupy an offset; consumers skip them.
@@ -17,6 +17,9 @@ const TYPE_ABORT = 0;
 const TYPE_COMMIT = 1;
 const TYPE_LEADER_CHANGE = 2;
 const VOTER_BYTES_MIN = 5;
+
+/** No control batch is larger: who looks for markers may leave larger ones unread. */
+export const CONTROL_BATCH_BYTES_MAX = 1024;
 
 /** The end of a transaction of one producer in one partition. */
 export interface EndTransactionMarker {
@@ -119,6 +122,24 @@ export function readControlRecord(record: Pick<LogRecord, 'key' | 'value'>): Con
   const leaderId = value.int32();
   const voters = readVoters(value, directoryBytes);
   return { type: 'leader_change', leaderId, voters, grantingVoters: readVoters(value, directoryBytes) };
+}
+
+/**
+ * What the batch at the start of `bytes` says about the transaction of its producer: undefined if it is no end of one, or was emptied by cleaning, or
+ * cannot be read.
+ */
+export function endTransactionOf(bytes: Uint8Array, header: BatchHeader): EndTransactionMarker | undefined {
+  if (!isControl(header.attributes) || header.producerId < 0 || header.recordCount !== 1) return undefined;
+  try {
+    const body = batchBody(bytes, header, { maxBytes: CONTROL_BATCH_BYTES_MAX });
+    const cursor = new RecordCursor(body, header.recordCount);
+    if (!cursor.next()) return undefined;
+    const control = readControlRecord(cursor);
+    return control.type === 'commit' || control.type === 'abort' ? control : undefined;
+  } catch (error) {
+    if (error instanceof MalformedError) return undefined;
+    throw error;
+  }
 }
 
 function readVoters(reader: Reader, directoryBytes: number): number[] {

@@ -1,6 +1,7 @@
 import {
   type BatchHeader,
   emptyBatchHeader,
+  endTransactionOf,
   lastOffset,
   readBatchHeaderInto,
   sizeInBytes,
@@ -116,13 +117,25 @@ export class Follower {
       expected = endOffset;
       at += sizeInBytes(header);
     }
-    const nowMs = this.#clock.nowMs();
-    log.append(batches, nowMs);
+    this.#append(batches, this.#clock.nowMs());
     if (log.startOffset < startOffset) log.advanceStartOffset(startOffset);
-    for (const batch of batches) this.#core.producers.replay(readBatchHeaderInto(header, batch), nowMs);
-    this.#core.followerAppended(log.endOffset);
     this.#appended();
     return 'appended';
+  }
+
+  #append(batches: readonly Uint8Array[], nowMs: number): void {
+    const core = this.#core;
+    for (const batch of batches) {
+      const header = readBatchHeaderInto(this.#header, batch);
+      core.followerAppends(header, endTransactionOf(batch, header), nowMs);
+    }
+    try {
+      this.#log.append(batches, nowMs, core.aborted);
+    } catch (error) {
+      core.rollbackTurn();
+      throw error;
+    }
+    core.commitTurn();
   }
 
   #handleFetchError(response: Extract<ReplicaFetchResponse, { kind: 'error' }>): FetchProgress {

@@ -1,7 +1,7 @@
-import type { BatchHeader } from '@polylog/record';
-import { isControl, isTransactional } from '@polylog/record';
+import type { BatchHeader, EndTransactionMarker } from '@polylog/record';
+import { isControl } from '@polylog/record';
 import type { ErrorName } from '../errors.ts';
-import type { LeaderEpochs } from '../storage/types.ts';
+import type { AbortedTransaction, LeaderEpochs } from '../storage/types.ts';
 import { IsrState, type FollowerPosition } from './isr.core.ts';
 import {
   effectiveMinIsr,
@@ -10,6 +10,7 @@ import {
   type PartitionRecord,
 } from './partition-record.core.ts';
 import { ProducerStates } from './producer-state.core.ts';
+import type { AppendOptions, TransactionEnd } from './types.ts';
 
 export interface EpochEnd {
   readonly epoch: number;
@@ -81,6 +82,10 @@ export class PartitionCore {
   #writtenEnd = 0;
   #durableEnd = 0;
   #highWatermark = 0;
+  /** What of transactions that ended below it is not known: only where the log ends, when it is loaded. */
+  #stableKnownFrom = 0;
+  /** Transactions that the present turn's markers abort, in their order. */
+  #aborted: AbortedTransaction[] = [];
   /** Results of the latest successful {@link reserve}. */
   reservedBaseOffset = 0;
   reservedEndOffset = 0;
@@ -123,9 +128,16 @@ export class PartitionCore {
   get highWatermark(): number {
     return this.#highWatermark;
   }
+  /** Below it every transaction has ended, and its marker is below the HW. */
   get lastStableOffset(): number {
+    const highWatermark = this.#highWatermark;
+    // Markers in the part that was not replayed may lie above the HW: until it has passed them nothing below is certain.
+    if (highWatermark < this.#stableKnownFrom) return 0;
     const unstable = this.producers.firstUnstableOffset;
-    return unstable === undefined ? this.#highWatermark : Math.min(unstable, this.#highWatermark);
+    return unstable === undefined || unstable > highWatermark ? highWatermark : unstable;
+  }
+  get aborted(): readonly AbortedTransaction[] {
+    return this.#aborted;
   }
   /** Rule 4: a new leader's HW may be stale until it has reached the start of its epoch. */
   get highWatermarkIsCurrent(): boolean {
@@ -137,12 +149,17 @@ export class PartitionCore {
     this.#advanceHighWatermark();
   }
 
-  /** After the log was opened, or cut, or emptied: the offsets start over from what it holds. Not during a turn with reservations. */
-  load(log: LogOffsets): void {
+  /**
+   * After the log was opened, or cut, or emptied: the offsets start over from what it holds. Not during a turn with reservations.
+   * `producers` has been restored from a snapshot and the batches from `replayedFrom` on.
+   */
+  load(log: LogOffsets, replayedFrom: number): void {
     this.#reservedEnd = log.endOffset;
     this.#writtenEnd = log.endOffset;
     this.#durableEnd = log.durableOffset;
     this.#highWatermark = Math.max(log.startOffset, Math.min(this.#highWatermark, log.endOffset));
+    this.#stableKnownFrom = Math.min(replayedFrom, log.endOffset);
+    this.producers.replicatedTo(this.#highWatermark);
   }
 
   /** Takes a record of the metadata store. False if it is not newer than what is known. */
@@ -189,19 +206,17 @@ export class PartitionCore {
    */
   reserve(
     header: BatchHeader,
-    requiredAcks: number,
-    origin: 'client' | 'coordinator',
-    nowMs: number,
+    options: Pick<AppendOptions, 'requiredAcks' | 'origin' | 'nowMs' | 'verification'>,
   ): ErrorName | undefined {
-    const refused = this.roleRefusal(requiredAcks);
+    const refused = this.roleRefusal(options.requiredAcks);
     if (refused !== undefined) return refused;
     this.reservedDuplicate = false;
-    if (origin === 'client' && (isControl(header.attributes) || isTransactional(header.attributes))) {
-      return isControl(header.attributes) ? 'INVALID_RECORD' : 'INVALID_TXN_STATE';
-    }
+    // The end of a transaction goes by `reserveMarker`; coordinators write no other control batch with a producer.
+    if (isControl(header.attributes) && (options.origin === 'client' || header.producerId >= 0))
+      return 'INVALID_RECORD';
     if (header.producerId >= 0) {
-      if (header.baseSequence < 0 && !isControl(header.attributes)) return 'INVALID_RECORD';
-      const refusal = this.producers.check(header);
+      if (header.baseSequence < 0 && options.origin === 'client') return 'INVALID_RECORD';
+      const refusal = this.producers.check(header, options);
       if (refusal !== undefined) return refusal;
       if (this.producers.duplicateLastOffset >= 0) {
         this.reservedDuplicate = true;
@@ -210,32 +225,52 @@ export class PartitionCore {
         return undefined;
       }
     }
+    this.#take(header);
+    if (header.producerId >= 0) this.producers.record(header, undefined, options.nowMs);
+    return undefined;
+  }
+
+  /** The same for a marker; `header` is that of its batch. */
+  reserveMarker(header: BatchHeader, end: TransactionEnd, nowMs: number): ErrorName | undefined {
+    const refusal = this.roleRefusal(-1) ?? this.producers.checkMarker(end);
+    if (refusal !== undefined) return refusal;
+    this.reservedDuplicate = false;
+    this.#take(header);
+    const marker: EndTransactionMarker = { type: end.result, coordinatorEpoch: end.coordinatorEpoch };
+    this.#noteAborted(this.producers.record(header, marker, nowMs));
+    return undefined;
+  }
+
+  /** Reserves the offsets of a batch. */
+  #take(header: BatchHeader): void {
     this.reservedBaseOffset = this.#reservedEnd;
     this.reservedEndOffset = this.#reservedEnd + header.lastOffsetDelta + 1;
     this.#reservedEnd = this.reservedEndOffset;
-    if (header.producerId >= 0) {
-      header.baseOffset = this.reservedBaseOffset;
-      this.producers.record(header, nowMs);
-    }
-    return undefined;
+    header.baseOffset = this.reservedBaseOffset;
+  }
+
+  #noteAborted(aborted: AbortedTransaction | undefined): void {
+    if (aborted !== undefined) this.#aborted.push(aborted);
   }
 
   /** All that was reserved has been written. */
   commitTurn(): void {
     this.#writtenEnd = this.#reservedEnd;
+    this.#aborted.length = 0;
     this.producers.commit();
   }
 
   /** Nothing of what was reserved exists: producers, too, are as they were before the turn. */
   rollbackTurn(): void {
     this.#reservedEnd = this.#writtenEnd;
-    this.producers.rollback();
+    this.#aborted.length = 0;
+    this.producers.rollback(this.#writtenEnd);
   }
 
-  /** A follower has appended batches that its leader has stamped. */
-  followerAppended(endOffset: number): void {
-    this.#writtenEnd = endOffset;
-    this.#reservedEnd = endOffset;
+  /** A follower is about to append a batch that its leader has stamped and checked; `commitTurn` or `rollbackTurn` follow. */
+  followerAppends(header: BatchHeader, marker: EndTransactionMarker | undefined, nowMs: number): void {
+    this.#reservedEnd = header.baseOffset + header.lastOffsetDelta + 1;
+    if (header.producerId >= 0) this.#noteAborted(this.producers.record(header, marker, nowMs));
   }
 
   /** Records below it are durable on this broker. */
@@ -338,6 +373,7 @@ export class PartitionCore {
   #raiseHighWatermark(offset: number): void {
     if (offset <= this.#highWatermark) return;
     this.#highWatermark = offset;
+    this.producers.replicatedTo(offset);
     this.#sink.highWatermarkMoved(offset);
   }
 

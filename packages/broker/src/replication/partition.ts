@@ -1,5 +1,12 @@
 import type { BatchHeader } from '@polylog/record';
-import { emptyBatchHeader, patchBaseOffset, patchLeaderEpoch, readBatchHeaderInto } from '@polylog/record';
+import {
+  buildEndTransactionBatch,
+  emptyBatchHeader,
+  endTransactionOf,
+  patchBaseOffset,
+  patchLeaderEpoch,
+  readBatchHeaderInto,
+} from '@polylog/record';
 import { BrokerError, type ErrorName } from '../errors.ts';
 import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
 import type { Log, ProducerSnapshotEntry, TimestampedOffset } from '../storage/types.ts';
@@ -20,6 +27,8 @@ import type {
   Partition,
   PartitionReadOptions,
   PartitionReadOutcome,
+  ProducerDescription,
+  TransactionEnd,
 } from './types.ts';
 import { WaitingAppends } from './waiting-appends.ts';
 
@@ -192,11 +201,31 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     }
     const core = this.#core;
     const header = readBatchHeaderInto(this.#header, batch);
-    const refusal = core.reserve(header, options.requiredAcks, options.origin, options.nowMs);
-    if (refusal !== undefined) {
-      this.#refuse(refusal, done);
+    const refusal = core.reserve(header, options);
+    if (refusal === undefined) this.#take(batch, options.requiredAcks, done);
+    else this.#refuse(refusal, done);
+  }
+
+  appendMarker(end: TransactionEnd, nowMs: number, done: Done): void {
+    if (!this.#registered) this.#register();
+    const unwritable = this.#unwritable();
+    if (unwritable !== undefined) {
+      this.#refuse(unwritable, done);
       return;
     }
+    const { result, coordinatorEpoch, producerId, producerEpoch } = end;
+    const batch = buildEndTransactionBatch(
+      { type: result, coordinatorEpoch },
+      { timestamp: nowMs, producerId, producerEpoch },
+    );
+    const refusal = this.#core.reserveMarker(readBatchHeaderInto(this.#header, batch), end, nowMs);
+    if (refusal === undefined) this.#take(batch, -1, done);
+    else this.#refuse(refusal, done);
+  }
+
+  /** A batch whose offsets the core has reserved. */
+  #take(batch: Uint8Array, requiredAcks: -1 | 0 | 1, done: Done): void {
+    const core = this.#core;
     const baseOffset = core.reservedBaseOffset;
     const endOffset = core.reservedEndOffset;
     if (!core.reservedDuplicate) {
@@ -204,9 +233,21 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
       patchLeaderEpoch(batch, 0, core.leaderEpoch);
       this.#batches.push(batch);
     }
-    if (options.requiredAcks === -1) this.#untilHighWatermark.add(baseOffset, endOffset, done);
-    else if (options.requiredAcks === 1) this.#untilDurable.add(baseOffset, endOffset, done);
+    if (requiredAcks === -1) this.#untilHighWatermark.add(baseOffset, endOffset, done);
+    else if (requiredAcks === 1) this.#untilDurable.add(baseOffset, endOffset, done);
     else this.#unacknowledged.push({ baseOffset, endOffset, done });
+  }
+
+  startVerification(
+    producer: { readonly producerId: number; readonly producerEpoch: number; readonly baseSequence: number },
+    isEpochBumped: boolean,
+    nowMs: number,
+  ): number | ErrorName {
+    return this.#core.producers.startVerification(producer, isEpochBumped, nowMs);
+  }
+
+  describeProducers(): ProducerDescription[] {
+    return this.#core.producers.describe();
   }
 
   appendRefusal(requiredAcks: -1 | 0 | 1): ErrorName | undefined {
@@ -223,7 +264,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     if (this.#batches.length === 0) return;
     const batches = this.#batches;
     try {
-      this.#log.append(batches, nowMs);
+      this.#log.append(batches, nowMs, this.#core.aborted);
       this.#core.commitTurn();
       this.#logChanged = true;
     } catch (error) {
@@ -444,8 +485,8 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     producers.restore(entries);
     const nowMs = this.#clock.nowMs();
     // When a batch was appended is not in its header: taking the present keeps its producer a little longer than needed.
-    log.scanHeaders(replayFrom, (header) => producers.replay(header, nowMs));
-    this.#core.load(log);
+    log.scanHeaders(replayFrom, (header, marker) => producers.replay(header, marker, nowMs));
+    this.#core.load(log, replayFrom);
   }
 
   /** A roll may fall between two batches of a turn: then the state before the turn, and the batches up to the roll, make the snapshot. */
@@ -457,7 +498,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     const header = emptyBatchHeader();
     for (const batch of this.#batches) {
       if (readBatchHeaderInto(header, batch).baseOffset >= endOffset) break;
-      applyToSnapshot(state, header, nowMs);
+      applyToSnapshot(state, header, endTransactionOf(batch, header), nowMs);
     }
     return [...state.values()];
   };

@@ -1,7 +1,10 @@
-import type { BatchHeader } from '@polylog/record';
+import type { BatchHeader, EndTransactionMarker } from '@polylog/record';
 import { advanceSequence, isControl, isTransactional, lastOffset, lastSequence } from '@polylog/record';
 import type { ErrorName } from '../errors.ts';
-import type { ProducerSnapshotEntry } from '../storage/types.ts';
+import type { AbortedTransaction, ProducerSnapshotEntry } from '../storage/types.ts';
+import type { AppendOptions, ProducerDescription, TransactionEnd } from './types.ts';
+import { type UnstableTransaction, UnstableTransactions } from './unstable-transactions.core.ts';
+import { NO_VERIFICATION, Verifications } from './verifications.core.ts';
 
 /** Kafka caches five: a client has at most five requests in flight per connection, so an older duplicate cannot come. */
 export const CACHED_BATCHES_PER_PRODUCER = 5;
@@ -11,6 +14,8 @@ export const PRODUCERS_PER_PARTITION_MAX = 100_000;
 export const PRODUCER_ID_EXPIRATION_MS_DEFAULT = 86_400_000;
 
 const NO_OFFSET = -1;
+/** `transaction.version` from which on each marker raises the producer's epoch (KIP-890). */
+const EPOCH_BUMPING_VERSION = 2;
 /** Per cached batch: last sequence, last offset, last offset - base offset. */
 const SLOT_FIELDS = 3;
 const SLOTS_LENGTH = CACHED_BATCHES_PER_PRODUCER * SLOT_FIELDS;
@@ -24,8 +29,10 @@ class ProducerEntry {
   newest = 0;
   count = 0;
   lastUsedMs = 0;
+  /** Of the last marker. */
   coordinatorEpoch = -1;
-  txnFirstOffset = NO_OFFSET;
+  /** Its open transaction. */
+  transaction: UnstableTransaction | undefined;
   /** The turn in which it was last saved, so that it is saved once per turn. */
   savedInTurn = -1;
   older: ProducerEntry | undefined;
@@ -68,7 +75,7 @@ class SavedEntry {
   newest = 0;
   count = 0;
   coordinatorEpoch = 0;
-  txnFirstOffset = 0;
+  transaction: UnstableTransaction | undefined;
 
   save(entry: ProducerEntry, created: boolean): void {
     this.entry = entry;
@@ -78,13 +85,13 @@ class SavedEntry {
     this.newest = entry.newest;
     this.count = entry.count;
     this.coordinatorEpoch = entry.coordinatorEpoch;
-    this.txnFirstOffset = entry.txnFirstOffset;
+    this.transaction = entry.transaction;
   }
 }
 
 /**
- * Idempotence per partition (KIP-98): which batch of which producer was taken last. Changes belong to a turn: `commit` keeps them,
- * `rollback` restores every producer that the turn touched.
+ * Idempotence and transactions per partition (KIP-98): which batch of which producer was taken last, and which transactions are open. Changes belong
+ * to a turn: `commit` keeps them, `rollback` restores every producer that the turn touched.
  */
 export class ProducerStates {
   readonly #entries = new Map<number, ProducerEntry>();
@@ -93,8 +100,8 @@ export class ProducerStates {
   #oldest: ProducerEntry | undefined;
   #newest: ProducerEntry | undefined;
   #turn = 0;
-  /** Spares partitions without transactions, nearly all, the search for the first unstable offset. */
-  #transactionsSeen = false;
+  readonly #transactions = new UnstableTransactions();
+  readonly #verifications = new Verifications();
   readonly #saved: SavedEntry[] = [];
   #savedCount = 0;
   /** Last offset of the cached batch that the latest {@link check} found to be repeated, or -1. */
@@ -109,54 +116,113 @@ export class ProducerStates {
     return this.#entries.size;
   }
 
-  /** The first offset of the earliest open transaction, or undefined. */
+  /** The first offset of the earliest transaction that is open, or whose marker is not below the HW yet; or undefined. */
   get firstUnstableOffset(): number | undefined {
-    if (!this.#transactionsSeen) return undefined;
-    let first: number | undefined;
-    for (const entry of this.#entries.values()) {
-      if (entry.txnFirstOffset === NO_OFFSET) continue;
-      if (first === undefined || entry.txnFirstOffset < first) first = entry.txnFirstOffset;
-    }
-    return first;
+    return this.#transactions.firstOffset;
+  }
+
+  /** Markers below the HW are certain. */
+  replicatedTo(highWatermark: number): void {
+    if (this.#transactions.size > 0) this.#transactions.replicatedTo(highWatermark);
+  }
+
+  // Transactional appends (KIP-890)
+
+  /** Whether the producer has a transaction open here, under this epoch: its next batches need no verification. */
+  hasOpenTransaction(producerId: number, producerEpoch: number): boolean {
+    const entry = this.#entries.get(producerId);
+    return entry?.transaction !== undefined && entry.epoch === producerEpoch;
+  }
+
+  /** See `Partition.startVerification`. */
+  startVerification(
+    header: Pick<BatchHeader, 'producerId' | 'producerEpoch' | 'baseSequence'>,
+    isEpochBumped: boolean,
+    nowMs: number,
+  ): number | ErrorName {
+    const { producerId, producerEpoch, baseSequence } = header;
+    const entry = this.#entries.get(producerId);
+    if (entry !== undefined && producerEpoch < entry.epoch) return 'INVALID_PRODUCER_EPOCH';
+    if (this.hasOpenTransaction(producerId, producerEpoch)) return NO_VERIFICATION;
+    const producer = { id: producerId, epoch: producerEpoch, sequence: baseSequence };
+    return this.#verifications.start(producer, isEpochBumped, nowMs);
   }
 
   /**
-   * Whether the batch of an idempotent producer may be appended. An error name, or undefined; in that case
-   * `duplicateLastOffset` tells whether it was appended before. Changes nothing else.
+   * Whether a batch of records with a producer id may be appended. An error name, or undefined; in that case
+   * `duplicateLastOffset` tells whether it was appended before. Changes nothing else. Sequences are the clients': coordinators write without.
    */
-  check(header: BatchHeader): ErrorName | undefined {
+  check(header: BatchHeader, options: Pick<AppendOptions, 'origin' | 'verification'>): ErrorName | undefined {
     this.duplicateLastOffset = NO_OFFSET;
     const entry = this.#entries.get(header.producerId);
-    if (entry === undefined) return undefined;
-    if (header.producerEpoch < entry.epoch) return 'INVALID_PRODUCER_EPOCH';
-    if (isControl(header.attributes)) return undefined;
-    if (header.producerEpoch > entry.epoch) {
-      return header.baseSequence === 0 ? undefined : 'OUT_OF_ORDER_SEQUENCE_NUMBER';
+    const isClient = options.origin === 'client';
+    if (entry !== undefined) {
+      if (header.producerEpoch < entry.epoch) return 'INVALID_PRODUCER_EPOCH';
+      if (isClient && header.producerEpoch === entry.epoch) {
+        this.duplicateLastOffset = entry.findBatch(lastSequence(header), header.lastOffsetDelta);
+        if (this.duplicateLastOffset !== NO_OFFSET) return undefined;
+      }
     }
-    const duplicate = entry.findBatch(lastSequence(header), header.lastOffsetDelta);
-    if (duplicate !== NO_OFFSET) {
-      this.duplicateLastOffset = duplicate;
-      return undefined;
+    if (isTransactional(header.attributes)) {
+      const refusal = this.#checkTransaction(header, entry, options);
+      if (refusal !== undefined) return refusal;
     }
-    const expected = entry.count === 0 ? 0 : advanceSequence(entry.lastSequence, 1);
-    return header.baseSequence === expected ? undefined : 'OUT_OF_ORDER_SEQUENCE_NUMBER';
+    if (isClient && !isInSequence(header, entry)) return 'OUT_OF_ORDER_SEQUENCE_NUMBER';
+    return entry?.transaction !== undefined && !isTransactional(header.attributes)
+      ? 'INVALID_TXN_STATE'
+      : undefined;
   }
 
-  /** Takes note of a batch of the present turn; its header has its base offset already. */
-  record(header: BatchHeader, nowMs: number): void {
+  /** No record of a transaction gets in that the coordinator does not know to be open. */
+  #checkTransaction(
+    { producerId, producerEpoch, baseSequence }: BatchHeader,
+    entry: ProducerEntry | undefined,
+    { origin, verification = NO_VERIFICATION }: Pick<AppendOptions, 'origin' | 'verification'>,
+  ): ErrorName | undefined {
+    if (entry?.transaction !== undefined && entry.epoch === producerEpoch) return undefined;
+    if (!this.#verifications.holds(producerId, verification)) return 'INVALID_TXN_STATE';
+    const hasState = entry !== undefined && entry.count > 0;
+    return origin === 'client' && this.#verifications.isOutOfOrder(producerId, baseSequence, hasState)
+      ? 'OUT_OF_ORDER_SEQUENCE_NUMBER'
+      : undefined;
+  }
+
+  /** Whether the marker may be appended: not that of a producer, or of a coordinator, which another one has succeeded. */
+  checkMarker(marker: TransactionEnd): ErrorName | undefined {
+    const entry = this.#entries.get(marker.producerId);
+    if (entry === undefined) return undefined;
+    const { producerEpoch, transactionVersion, coordinatorEpoch } = marker;
+    if (producerEpoch < entry.epoch) return 'INVALID_PRODUCER_EPOCH';
+    // KIP-1228: its epoch is above that of the transaction's records, or it is one that was written before: what is open now is another transaction.
+    const isLate = transactionVersion >= EPOCH_BUMPING_VERSION && producerEpoch === entry.epoch;
+    if (isLate && entry.transaction !== undefined) return 'INVALID_PRODUCER_EPOCH';
+    return coordinatorEpoch < entry.coordinatorEpoch ? 'TRANSACTION_COORDINATOR_FENCED' : undefined;
+  }
+
+  /**
+   * Takes note of a batch of the present turn; its header has its base offset already. `marker`: what a control batch says. Returns the transaction that
+   * it has aborted.
+   */
+  record(
+    header: BatchHeader,
+    marker: EndTransactionMarker | undefined,
+    nowMs: number,
+  ): AbortedTransaction | undefined {
+    if (isEmptiedMarker(header, marker)) return undefined;
     let entry = this.#entries.get(header.producerId);
     const created = entry === undefined;
     entry ??= this.#create(header.producerId);
     if (entry.savedInTurn !== this.#turn) this.#save(entry, created);
-    this.#update(entry, header);
+    const aborted = this.#update(entry, header, marker);
     this.#touch(entry, nowMs);
+    return aborted;
   }
 
-  /** The same for a batch that is in the log already: recovery, and a follower's append. */
-  replay(header: BatchHeader, nowMs: number): void {
-    if (header.producerId < 0) return;
+  /** The same for a batch that is in the log already: recovery. */
+  replay(header: BatchHeader, marker: EndTransactionMarker | undefined, nowMs: number): void {
+    if (header.producerId < 0 || isEmptiedMarker(header, marker)) return;
     const entry = this.#entries.get(header.producerId) ?? this.#create(header.producerId);
-    this.#update(entry, header);
+    this.#update(entry, header, marker);
     this.#touch(entry, nowMs);
   }
 
@@ -165,25 +231,35 @@ export class ProducerStates {
     this.#entries.clear();
     this.#oldest = undefined;
     this.#newest = undefined;
+    this.#transactions.clear();
+    this.#verifications.clear();
     this.commit();
     for (const saved of [...snapshot].sort((a, b) => a.timestamp - b.timestamp)) {
       const entry = this.#create(saved.producerId);
       entry.epoch = saved.producerEpoch;
-      if (saved.lastSequence >= 0) entry.push(saved.lastSequence, saved.lastOffset, saved.offsetDelta);
+      if (saved.lastOffset >= 0) entry.push(saved.lastSequence, saved.lastOffset, saved.offsetDelta);
       entry.coordinatorEpoch = saved.coordinatorEpoch;
-      entry.txnFirstOffset = saved.currentTxnFirstOffset;
-      if (entry.txnFirstOffset !== NO_OFFSET) this.#transactionsSeen = true;
       this.#touch(entry, saved.timestamp);
+    }
+    const open = snapshot.filter((saved) => saved.currentTxnFirstOffset >= 0);
+    for (const saved of open.sort((a, b) => a.currentTxnFirstOffset - b.currentTxnFirstOffset)) {
+      const entry = this.#entries.get(saved.producerId);
+      if (entry !== undefined) entry.transaction = this.#transactions.open(saved.currentTxnFirstOffset);
     }
   }
 
   commit(): void {
-    for (let at = 0; at < this.#savedCount; at++) this.#saved[at]!.entry = undefined;
+    for (let at = 0; at < this.#savedCount; at++) {
+      const saved = this.#saved[at]!;
+      saved.entry = undefined;
+      saved.transaction = undefined;
+    }
     this.#savedCount = 0;
     this.#turn++;
   }
 
-  rollback(): void {
+  /** @param endOffset of what is written: all above it was never there */
+  rollback(endOffset: number): void {
     for (let at = 0; at < this.#savedCount; at++) {
       const saved = this.#saved[at]!;
       const entry = saved.entry!;
@@ -196,24 +272,38 @@ export class ProducerStates {
       entry.newest = saved.newest;
       entry.count = saved.count;
       entry.coordinatorEpoch = saved.coordinatorEpoch;
-      entry.txnFirstOffset = saved.txnFirstOffset;
+      entry.transaction = saved.transaction;
     }
+    this.#transactions.rollback(endOffset);
     this.commit();
   }
 
   /** Forgets producers without an open transaction that were idle for longer than the expiration. Not during a turn with changes. */
   expire(nowMs: number): number {
     let expired = 0;
+    this.#verifications.expire(nowMs, this.#expirationMs);
     let entry = this.#oldest;
     while (entry !== undefined && nowMs - entry.lastUsedMs >= this.#expirationMs) {
       const next: ProducerEntry | undefined = entry.newer;
-      if (entry.txnFirstOffset === NO_OFFSET && entry.savedInTurn !== this.#turn) {
+      if (entry.transaction === undefined && entry.savedInTurn !== this.#turn) {
         this.#remove(entry);
         expired++;
       }
       entry = next;
     }
     return expired;
+  }
+
+  /** What DescribeProducers tells of each. */
+  describe(): ProducerDescription[] {
+    return Array.from(this.#entries.values(), (entry) => ({
+      producerId: entry.producerId,
+      producerEpoch: entry.epoch,
+      lastSequence: entry.lastSequence,
+      lastTimestampMs: entry.lastUsedMs,
+      coordinatorEpoch: entry.coordinatorEpoch,
+      transactionStartOffset: entry.transaction?.firstOffset ?? NO_OFFSET,
+    }));
   }
 
   /** The state as it is, or as it was before the present turn. */
@@ -230,20 +320,39 @@ export class ProducerStates {
     return result;
   }
 
-  #update(entry: ProducerEntry, header: BatchHeader): void {
+  #update(
+    entry: ProducerEntry,
+    header: BatchHeader,
+    marker: EndTransactionMarker | undefined,
+  ): AbortedTransaction | undefined {
     if (header.producerEpoch > entry.epoch) {
       entry.epoch = header.producerEpoch;
       entry.count = 0;
     }
-    if (isControl(header.attributes)) {
-      entry.txnFirstOffset = NO_OFFSET;
-      return;
-    }
-    if (isTransactional(header.attributes) && entry.txnFirstOffset === NO_OFFSET) {
-      entry.txnFirstOffset = header.baseOffset;
-      this.#transactionsSeen = true;
+    if (marker !== undefined) return this.#endTransaction(entry, header, marker);
+    if (isTransactional(header.attributes)) {
+      this.#verifications.end(entry.producerId);
+      entry.transaction ??= this.#transactions.open(header.baseOffset);
     }
     entry.push(lastSequence(header), lastOffset(header), header.lastOffsetDelta);
+    return undefined;
+  }
+
+  #endTransaction(
+    entry: ProducerEntry,
+    header: BatchHeader,
+    { type, coordinatorEpoch }: EndTransactionMarker,
+  ): AbortedTransaction | undefined {
+    this.#verifications.end(entry.producerId);
+    entry.coordinatorEpoch = coordinatorEpoch;
+    const { transaction, producerId } = entry;
+    if (transaction === undefined) return undefined;
+    entry.transaction = undefined;
+    const markerOffset = lastOffset(header);
+    this.#transactions.complete(transaction, markerOffset);
+    if (type === 'commit') return undefined;
+    const lastStableOffset = this.#transactions.firstOpenOffset ?? markerOffset + 1;
+    return { producerId, firstOffset: transaction.firstOffset, lastOffset: markerOffset, lastStableOffset };
   }
 
   #save(entry: ProducerEntry, created: boolean): void {
@@ -263,7 +372,7 @@ export class ProducerStates {
   #evictOldest(): void {
     let entry = this.#oldest;
     // What the present turn changed must stay, or a rollback could not find it.
-    while (entry !== undefined && (entry.txnFirstOffset !== NO_OFFSET || entry.savedInTurn === this.#turn)) {
+    while (entry !== undefined && (entry.transaction !== undefined || entry.savedInTurn === this.#turn)) {
       entry = entry.newer;
     }
     if (entry !== undefined) this.#remove(entry);
@@ -299,6 +408,22 @@ export class ProducerStates {
   }
 }
 
+/** One that cleaning has left without its record says nothing any more. */
+function isEmptiedMarker({ attributes }: BatchHeader, marker: EndTransactionMarker | undefined): boolean {
+  return isControl(attributes) && marker === undefined;
+}
+
+/** Whether the batch of a client continues what its producer has written; of a producer that is not known any batch does. */
+function isInSequence(
+  { producerEpoch, baseSequence }: BatchHeader,
+  entry: ProducerEntry | undefined,
+): boolean {
+  if (entry === undefined) return true;
+  // With the epoch, that of a marker too, the sequence starts over.
+  if (producerEpoch > entry.epoch || entry.count === 0) return baseSequence === 0;
+  return baseSequence === advanceSequence(entry.lastSequence, 1);
+}
+
 function snapshotOf(entry: ProducerEntry, state: ProducerEntry | SavedEntry): ProducerSnapshotEntry {
   const at = state.newest * SLOT_FIELDS;
   const empty = state.count === 0;
@@ -306,11 +431,11 @@ function snapshotOf(entry: ProducerEntry, state: ProducerEntry | SavedEntry): Pr
     producerId: entry.producerId,
     producerEpoch: state.epoch,
     lastSequence: empty ? -1 : state.slots[at]!,
-    lastOffset: empty ? -1 : state.slots[at + 1]!,
+    lastOffset: empty ? NO_OFFSET : state.slots[at + 1]!,
     offsetDelta: empty ? 0 : state.slots[at + 2]!,
     timestamp: entry.lastUsedMs,
     coordinatorEpoch: state.coordinatorEpoch,
-    currentTxnFirstOffset: state.txnFirstOffset,
+    currentTxnFirstOffset: state.transaction?.firstOffset ?? NO_OFFSET,
   };
 }
 
@@ -318,22 +443,33 @@ function snapshotOf(entry: ProducerEntry, state: ProducerEntry | SavedEntry): Pr
 export function applyToSnapshot(
   snapshot: Map<number, ProducerSnapshotEntry>,
   header: BatchHeader,
+  marker: EndTransactionMarker | undefined,
   nowMs: number,
 ): void {
-  if (header.producerId < 0) return;
-  const before = snapshot.get(header.producerId);
-  const control = isControl(header.attributes);
-  const sameEpoch = before !== undefined && before.producerEpoch >= header.producerEpoch;
+  const { producerId, producerEpoch, attributes } = header;
+  if (producerId < 0 || isEmptiedMarker(header, marker)) return;
+  const before = snapshot.get(producerId);
+  const isSameEpoch = before !== undefined && before.producerEpoch >= producerEpoch;
   const openTxn = before?.currentTxnFirstOffset ?? NO_OFFSET;
-  const opens = isTransactional(header.attributes) && openTxn === NO_OFFSET;
-  snapshot.set(header.producerId, {
-    producerId: header.producerId,
-    producerEpoch: header.producerEpoch,
-    lastSequence: control ? (sameEpoch ? before.lastSequence : -1) : lastSequence(header),
-    lastOffset: control ? (sameEpoch ? before.lastOffset : -1) : lastOffset(header),
-    offsetDelta: control ? (sameEpoch ? before.offsetDelta : 0) : header.lastOffsetDelta,
-    timestamp: nowMs,
+  const common = { producerId, producerEpoch, timestamp: nowMs };
+  if (marker !== undefined) {
+    snapshot.set(producerId, {
+      ...common,
+      lastSequence: isSameEpoch ? before.lastSequence : -1,
+      lastOffset: isSameEpoch ? before.lastOffset : NO_OFFSET,
+      offsetDelta: isSameEpoch ? before.offsetDelta : 0,
+      coordinatorEpoch: marker.coordinatorEpoch,
+      currentTxnFirstOffset: NO_OFFSET,
+    });
+    return;
+  }
+  const opens = isTransactional(attributes) && openTxn === NO_OFFSET;
+  snapshot.set(producerId, {
+    ...common,
+    lastSequence: lastSequence(header),
+    lastOffset: lastOffset(header),
+    offsetDelta: header.lastOffsetDelta,
     coordinatorEpoch: before?.coordinatorEpoch ?? -1,
-    currentTxnFirstOffset: control ? NO_OFFSET : opens ? header.baseOffset : openTxn,
+    currentTxnFirstOffset: opens ? header.baseOffset : openTxn,
   });
 }

@@ -8,7 +8,9 @@ const MESSAGES: Partial<Record<ErrorName, string>> = {
   OUT_OF_ORDER_SEQUENCE_NUMBER: 'The batch does not follow the last one of its producer.',
   INVALID_PRODUCER_EPOCH: 'A newer producer with the same id has taken over.',
   INVALID_RECORD: 'Clients may not write control batches, nor batches with a producer id but no sequence.',
-  INVALID_TXN_STATE: 'No transaction is open for this producer.',
+  INVALID_TXN_STATE:
+    'The transaction coordinator knows of no open transaction of this producer with this partition, or it has just ended.',
+  TRANSACTION_COORDINATOR_FENCED: 'A newer coordinator has written the last marker of this producer.',
   OFFSET_OUT_OF_RANGE: 'The offset lies outside of what the partition holds.',
   OFFSET_NOT_AVAILABLE: 'The new leader does not know the high watermark yet.',
 };

@@ -1,6 +1,31 @@
 import type { ErrorName } from '../errors.ts';
 import type { LogSlice, TimestampedOffset } from '../storage/types.ts';
 
+/** The end of a producer's transaction, as the coordinator has decided it. */
+export interface TransactionEnd {
+  readonly producerId: number;
+  /** With transaction version 2 one more than that of the transaction's records (KIP-890), before that the same or a higher one. */
+  readonly producerEpoch: number;
+  readonly result: 'commit' | 'abort';
+  /** Leader epoch of the coordinator's partition: an older one than that of the producer's last marker is fenced. */
+  readonly coordinatorEpoch: number;
+  /** `transaction.version` of the transaction. */
+  readonly transactionVersion: number;
+}
+
+/** What a partition remembers of a producer. */
+export interface ProducerDescription {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** -1: none in this epoch. */
+  readonly lastSequence: number;
+  readonly lastTimestampMs: number;
+  /** Of its last marker; -1: none. */
+  readonly coordinatorEpoch: number;
+  /** The first offset of its open transaction; -1: none. */
+  readonly transactionStartOffset: number;
+}
+
 /** What the data plane (topics/) sees of a partition that this broker hosts. */
 export interface Partition {
   readonly topic: string;
@@ -25,6 +50,28 @@ export interface Partition {
    * fsync), after the HW passed the batch (acks -1), or with the error. A duplicate of a batch that is still on its way waits for that batch.
    */
   append(batch: Uint8Array, options: AppendOptions, done: (result: AppendResult) => void): void;
+
+  /**
+   * Writes the marker that ends a producer's transaction here, into the present turn; without one that is open it is written nevertheless, and
+   * raises the producer's epoch. `done` as in `append` with acks -1. Errors beside those of the partition itself: INVALID_PRODUCER_EPOCH for a
+   * marker that comes late, TRANSACTION_COORDINATOR_FENCED.
+   */
+  appendMarker(end: TransactionEnd, nowMs: number, done: (result: AppendResult) => void): void;
+
+  /**
+   * KIP-890: before a producer's transactional batch is appended, its coordinator has to be asked whether its transaction has this partition; this
+   * begins that, and the append brings along what is returned, as `verification`. 0: the transaction is open here, and nobody has to be
+   * asked. A marker that comes in between makes the append fail. With `isEpochBumped` (transactions of version 2) a producer without state has to
+   * begin with sequence 0.
+   */
+  startVerification(
+    producer: { readonly producerId: number; readonly producerEpoch: number; readonly baseSequence: number },
+    isEpochBumped: boolean,
+    nowMs: number,
+  ): number | ErrorName;
+
+  /** The idempotent and transactional producers that it remembers. */
+  describeProducers(): ProducerDescription[];
 
   /** Why an append would be refused whatever is in it, as far as that is known now. */
   appendRefusal(requiredAcks: -1 | 0 | 1): ErrorName | undefined;
@@ -56,8 +103,10 @@ export type Isolation = 'read_uncommitted' | 'read_committed' | 'log_end';
 export interface AppendOptions {
   readonly requiredAcks: -1 | 0 | 1;
   readonly nowMs: number;
-  /** Internal writers (coordinators, markers) may append control batches and skip the client checks. */
+  /** Internal writers (coordinators) may write without sequences. */
   readonly origin: 'client' | 'coordinator';
+  /** Of a transactional batch: what `startVerification` returned before the coordinator agreed. */
+  readonly verification?: number;
 }
 
 export type AppendResult =

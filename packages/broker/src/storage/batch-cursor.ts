@@ -4,7 +4,11 @@ import {
   BATCH_HEADER_BYTES,
   BATCH_LENGTH_MIN,
   type BatchHeader,
+  CONTROL_BATCH_BYTES_MAX,
   emptyBatchHeader,
+  endTransactionOf,
+  type EndTransactionMarker,
+  isControl,
   MAGIC_V2,
   readBatchHeaderInto,
   sizeInBytes,
@@ -85,6 +89,16 @@ export class BatchCursor {
 
   get nextPosition(): number {
     return this.#nextPosition;
+  }
+
+  /** What the present batch says if it ends a transaction. Throws DiskError. */
+  marker(): EndTransactionMarker | undefined {
+    const { header, position } = this;
+    const bytes = this.#nextPosition - position;
+    if (!isControl(header.attributes) || bytes > Math.min(CONTROL_BATCH_BYTES_MAX, this.#buffer.length))
+      return undefined;
+    if (!this.#fill(position, bytes)) return undefined;
+    return endTransactionOf(this.#buffer.subarray(position - this.#bufferStart), header);
   }
 
   /** Reads the present batch and compares its CRC. Throws DiskError. */

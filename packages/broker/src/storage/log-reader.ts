@@ -1,4 +1,4 @@
-import type { BatchHeader } from '@polylog/record';
+import type { BatchHeader, EndTransactionMarker } from '@polylog/record';
 import { DiskError } from '../platform/disk.ts';
 import { BatchCursor, HEADER_SCAN_BYTES } from './batch-cursor.ts';
 import type { PartitionLog } from './log.ts';
@@ -252,7 +252,10 @@ export class LogReader {
     return segment.appendedTotal >= 0 && newerBytes <= config.hotBytes && from >= segment.writtenFrom;
   }
 
-  scanHeaders(fromOffset: number, visit: (header: BatchHeader) => void): void {
+  scanHeaders(
+    fromOffset: number,
+    visit: (header: BatchHeader, marker: EndTransactionMarker | undefined) => void,
+  ): void {
     const log = this.#log;
     const { endOffset } = log;
     if (fromOffset >= endOffset || log.segments.length === 0) return;
@@ -260,7 +263,7 @@ export class LogReader {
     const cursor = new BatchCursor(HEADER_SCAN_BYTES);
     for (const segment of log.segments.slice(log.segments.indexOf(first))) {
       scanSegment(segment, cursor, fromOffset, (header) => {
-        visit(header);
+        visit(header, cursor.marker());
         return false;
       });
     }

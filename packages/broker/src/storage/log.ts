@@ -4,6 +4,7 @@ import {
   BATCH_LENGTH_AT,
   BATCH_OVERHEAD_BYTES,
   type BatchHeader,
+  type EndTransactionMarker,
   LAST_OFFSET_DELTA_AT,
   MAX_TIMESTAMP_AT,
   PARTITION_LEADER_EPOCH_AT,
@@ -404,7 +405,10 @@ export class PartitionLog implements Log {
     return this.#reader.prepare(options);
   }
 
-  scanHeaders(fromOffset: number, visit: (header: BatchHeader) => void): void {
+  scanHeaders(
+    fromOffset: number,
+    visit: (header: BatchHeader, marker: EndTransactionMarker | undefined) => void,
+  ): void {
     this.#reader.scanHeaders(fromOffset, visit);
   }
 

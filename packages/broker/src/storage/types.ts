@@ -5,6 +5,7 @@
  * Made by `openLogStore` in log-store.ts.
  */
 
+import type { BatchHeader, EndTransactionMarker } from '@polylog/record';
 import type { Histogram } from '../metrics/histogram.ts';
 
 /** Which partition a log belongs to. The folder is `<topic>-<partition>`; the topic's id inside it tells a topic from its deleted namesake. */
@@ -124,10 +125,10 @@ export interface Log {
 
   /**
    * Appends complete, contiguous, stamped batches, the first at `endOffset`: one gathered write per segment it touches, rolling
-   * where due. The bytes may be reused as soon as it returns. It makes them readable, not durable: see {@link LogStore.flushTurn}.
+   * where due. `aborted`: the transactions that markers among them abort, in the order of those. The bytes may be reused as soon as it returns. It makes them readable, not durable: see {@link LogStore.flushTurn}.
    * Throws DiskError: then nothing was appended, the partial write has been cut; or, if that failed too, the log is offline.
    */
-  append(batches: readonly Uint8Array[], nowMs: number): void;
+  append(batches: readonly Uint8Array[], nowMs: number, aborted?: readonly AbortedTransaction[]): void;
   /** Fills endOffset etc. at or below it: removes records at and above `offset`. A no-op at or above endOffset. Durable before it returns. */
   truncate(offset: number): void;
   /** Empties the log and starts it at `offset`. Durable before it returns. */
@@ -152,8 +153,11 @@ export interface Log {
    * Restores in two steps: the entries of the newest snapshot at or below endOffset, and the offset from which headers must be replayed.
    */
   loadProducerSnapshot(): { readonly entries: readonly ProducerSnapshotEntry[]; readonly replayFrom: number };
-  /** Headers of all batches from `fromOffset` on, in order; the header object is reused between calls. */
-  scanHeaders(fromOffset: number, visit: (header: import('@polylog/record').BatchHeader) => void): void;
+  /** Headers of all batches from `fromOffset` on, in order, with what those that end a transaction say; the header object is reused between calls. */
+  scanHeaders(
+    fromOffset: number,
+    visit: (header: BatchHeader, marker: EndTransactionMarker | undefined) => void,
+  ): void;
   /** Asked at each roll and clean stop for the state that belongs to exactly `endOffset`. */
   snapshotSource: (() => readonly ProducerSnapshotEntry[]) | undefined;
   /** Retention deletes only segments that end at or below it: the HW. Without it, durableOffset bounds. */
@@ -162,6 +166,16 @@ export interface Log {
   cleaningBound: (() => number) | undefined;
   /** Called when durableOffset rose. */
   onDurable: ((durableOffset: number) => void) | undefined;
+}
+
+/** A transaction that was aborted: an entry of the index of those, beside the segment that has its marker. */
+export interface AbortedTransaction {
+  readonly producerId: number;
+  readonly firstOffset: number;
+  /** Of its marker. */
+  readonly lastOffset: number;
+  /** Where the earliest transaction began that was still open behind the marker; if none was, the offset behind it. */
+  readonly lastStableOffset: number;
 }
 
 /** One producer in a snapshot; the format keeps the last batch only, as Kafka's does. */

@@ -11,7 +11,7 @@ it('a follower that lags gets what follows its end, also where the leader has on
     leaderEpoch: 3,
     records: [{ key: null, value: null, timestamp: 1 }],
   });
-  log.append([fillerBatch({ baseOffset: 0, lastOffset: 9, leaderEpoch: 3 }), last]);
+  log.append([fillerBatch({ baseOffset: 0, lastOffset: 9, leaderEpoch: 3 }), last], 0);
   log.sync();
   const { partition } = bench(log);
   partition.applyRecord({

@@ -1,6 +1,13 @@
-import { emptyBatchHeader, readBatchHeaderInto, type BatchHeader } from '@polylog/record';
+import {
+  emptyBatchHeader,
+  endTransactionOf,
+  type EndTransactionMarker,
+  readBatchHeaderInto,
+  type BatchHeader,
+} from '@polylog/record';
 import { DiskError } from '../../src/platform/index.ts';
 import type {
+  AbortedTransaction,
   EpochEntry,
   LeaderEpochs,
   Log,
@@ -39,6 +46,7 @@ export class FakeLog implements Log {
   failNext: 'no' | 'cut' | 'offline' = 'no';
   appends = 0;
   batches: StoredBatch[] = [];
+  aborted: AbortedTransaction[] = [];
   snapshots: { readonly offset: number; readonly entries: readonly ProducerSnapshotEntry[] }[] = [];
   /** Roll, which asks for a snapshot, before a batch with this base offset. */
   rollAt = -1;
@@ -77,7 +85,7 @@ export class FakeLog implements Log {
     return undefined;
   }
 
-  append(batches: readonly Uint8Array[]): void {
+  append(batches: readonly Uint8Array[], _nowMs: number, aborted: readonly AbortedTransaction[] = []): void {
     this.appends++;
     if (this.failNext !== 'no') {
       this.offline = this.failNext === 'offline';
@@ -94,6 +102,7 @@ export class FakeLog implements Log {
       this.batches.push({ header, bytes: bytes.slice() });
       this.endOffset = header.baseOffset + header.lastOffsetDelta + 1;
     }
+    this.aborted.push(...aborted);
   }
 
   sync(offset = this.endOffset): void {
@@ -109,6 +118,7 @@ export class FakeLog implements Log {
       last === undefined ? this.startOffset : last.header.baseOffset + last.header.lastOffsetDelta + 1;
     this.durableOffset = Math.min(this.durableOffset, this.endOffset);
     this.snapshots = this.snapshots.filter((snapshot) => snapshot.offset <= this.endOffset);
+    this.aborted = this.aborted.filter(({ lastOffset }) => lastOffset < this.endOffset);
   }
 
   reset(offset: number): void {
@@ -159,7 +169,11 @@ export class FakeLog implements Log {
     return { entries: snapshot?.entries ?? [], replayFrom: snapshot?.offset ?? this.startOffset };
   }
 
-  scanHeaders(fromOffset: number, visit: (header: BatchHeader) => void): void {
-    for (const { header } of this.batches) if (header.baseOffset >= fromOffset) visit(header);
+  scanHeaders(
+    fromOffset: number,
+    visit: (header: BatchHeader, marker: EndTransactionMarker | undefined) => void,
+  ): void {
+    for (const { header, bytes } of this.batches)
+      if (header.baseOffset >= fromOffset) visit(header, endTransactionOf(bytes, header));
   }
 }

@@ -6,6 +6,7 @@ import type { IsrProposal, PartitionRecord } from '../../src/replication/partiti
 import type { EpochEntry, LeaderEpochs } from '../../src/storage/types.ts';
 
 const LAG_MS = 100;
+const CLIENT = { requiredAcks: -1, origin: 'client', nowMs: 0 } as const;
 
 function epochs(entries: readonly EpochEntry[]): LeaderEpochs {
   return {
@@ -53,7 +54,7 @@ describe('the leader of three replicas', () => {
   };
   const append = (records: number): void => {
     const header = { ...emptyBatchHeader(), producerId: -1, lastOffsetDelta: records - 1 };
-    assert.equal(core.reserve(header, -1, 'client', 0), undefined);
+    assert.equal(core.reserve(header, CLIENT), undefined);
     core.commitTurn();
     core.durable(core.writtenEnd);
   };
@@ -72,7 +73,7 @@ describe('the leader of three replicas', () => {
       replicaLagTimeMaxMs: LAG_MS,
       producerIdExpirationMs: 1000,
     });
-    core.load({ startOffset: 0, endOffset: 10, durableOffset: 10 });
+    core.load({ startOffset: 0, endOffset: 10, durableOffset: 10 }, 0);
     core.applyRecord(record(), 0);
   });
 
@@ -173,8 +174,8 @@ describe('the leader of three replicas', () => {
     core.applyRecord(record({ partitionEpoch: 2, isr: [member(1)], elr: [member(2)] }), 0);
     assert.equal(core.highWatermark, 0);
     const header = { ...emptyBatchHeader(), producerId: -1 };
-    assert.equal(core.reserve(header, -1, 'client', 0), 'NOT_ENOUGH_REPLICAS');
-    assert.equal(core.reserve(header, 1, 'client', 0), undefined);
+    assert.equal(core.reserve(header, CLIENT), 'NOT_ENOUGH_REPLICAS');
+    assert.equal(core.reserve(header, { ...CLIENT, requiredAcks: 1 }), undefined);
   });
 
   it('keeps a follower in the ISR whose disk trails the fetches, as long as it catches up with where the leader was', () => {

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { applyToSnapshot, ProducerStates } from '../../src/replication/producer-state.core.ts';
 
 const WRAP = 2 ** 31;
+const CLIENT = { origin: 'client' } as const;
 
 interface Batch {
   readonly producerId: number;
@@ -92,17 +93,17 @@ describe('producer state', () => {
             const batch = { ...drawn, sequence: drawn.inOrder ? next : drawn.sequence };
             const header = { ...headerOf(batch), baseOffset: offset };
             const expected = model.offer(batch, offset);
-            const refusal = states.check(header);
+            const refusal = states.check(header, CLIENT);
             const duplicate = states.duplicateLastOffset;
             const actual = refusal ?? (duplicate >= 0 ? duplicate - batch.records + 1 : 'appended');
             assert.equal(actual, expected);
             if (actual !== 'appended') continue;
-            states.record(header, 0);
+            states.record(header, undefined, 0);
             offset += batch.records;
           }
           assert.deepEqual(sorted([...states.snapshot('before-turn').values()]), sorted(snapshotBefore));
           if (turn.fails) {
-            states.rollback();
+            states.rollback(0);
             model = modelBefore;
             offset = offsetBefore;
             assert.deepEqual(sorted([...states.snapshot('now').values()]), sorted(snapshotBefore));
@@ -121,9 +122,9 @@ describe('producer state', () => {
         let offset = 0;
         for (const batch of all) {
           const header = { ...headerOf(batch), baseOffset: offset };
-          if (states.check(header) !== undefined || states.duplicateLastOffset >= 0) continue;
-          states.record(header, 7);
-          applyToSnapshot(snapshot, header, 7);
+          if (states.check(header, CLIENT) !== undefined || states.duplicateLastOffset >= 0) continue;
+          states.record(header, undefined, 7);
+          applyToSnapshot(snapshot, header, undefined, 7);
           offset += batch.records;
         }
         assert.deepEqual(sorted([...snapshot.values()]), sorted([...states.snapshot('now').values()]));
@@ -135,15 +136,15 @@ describe('producer state', () => {
   it('forgets the producer that was idle longest when there are too many, but none of the present turn', () => {
     const states = new ProducerStates({ expirationMs: 1e9, producersMax: 2 });
     const record = (producerId: number): void => {
-      states.record(headerOf({ producerId, epoch: 0, sequence: 0, records: 1 }), 0);
+      states.record(headerOf({ producerId, epoch: 0, sequence: 0, records: 1 }), undefined, 0);
     };
     for (const id of [1, 2]) record(id);
     states.commit();
-    states.record(headerOf({ producerId: 1, epoch: 0, sequence: 1, records: 1 }), 0);
+    states.record(headerOf({ producerId: 1, epoch: 0, sequence: 1, records: 1 }), undefined, 0);
     states.commit();
     for (const id of [3, 4, 5]) record(id);
     assert.deepEqual([...states.snapshot('now').keys()], [3, 4, 5]);
-    states.rollback();
+    states.rollback(0);
     assert.equal(states.size, 0);
   });
 });

@@ -46,9 +46,13 @@ export class MemoryLog extends FakeLog {
     this.id = { topic, topicId, partition };
   }
 
-  override append(batches: readonly Uint8Array[]): void {
+  override append(...[batches, nowMs, aborted]: Parameters<FakeLog['append']>): void {
     // Copies: Buffer's slice would share memory with what is released after the turn.
-    super.append(batches.map((batch) => new Uint8Array(batch)));
+    super.append(
+      batches.map((batch) => new Uint8Array(batch)),
+      nowMs,
+      aborted,
+    );
     this.durableOffset = this.endOffset;
   }
 
