@@ -5,9 +5,8 @@
  *     child.ts <mutant, or -> <scenario> <seeds>
  */
 import { AssertionError } from 'node:assert';
-import { registerHooks } from 'node:module';
 import { MUTANTS } from './mutants.ts';
-import { plant, targetOf } from './plant.ts';
+import { plantOnLoad } from './plant.ts';
 
 const HELD = 0;
 const CAUGHT = 1;
@@ -17,23 +16,13 @@ const BROKEN = 3;
 const [name, scenarioName, seedsText] = process.argv.slice(2);
 const mutant = name === '-' ? undefined : MUTANTS.find((one) => one.name === name);
 if (mutant === undefined && name !== '-') throw new Error(`there is no mutant ${name}`);
-let planted = false;
-
-if (mutant !== undefined) {
-  const target = targetOf(mutant).href;
-  registerHooks({
-    load(url, context, nextLoad) {
-      if (url !== target) return nextLoad(url, context);
-      const { source, found } = plant(mutant);
-      if (found !== 1) {
+const planting =
+  mutant === undefined
+    ? undefined
+    : plantOnLoad(mutant, (found) => {
         console.log(`the text to change was found ${found} times in ${mutant.file}`);
         process.exit(UNPLANTED);
-      }
-      planted = true;
-      return { format: 'module-typescript', source, shortCircuit: true };
-    },
-  });
-}
+      });
 
 const { runSeed, SCENARIOS } = await import('../run.ts');
 const { Violation } = await import('../invariants/history.ts');
@@ -45,7 +34,7 @@ process.on('uncaughtException', (error) => {
 
 const scenario = SCENARIOS.find((one) => one.name === scenarioName);
 if (scenario === undefined) throw new Error(`there is no scenario ${scenarioName}`);
-if (mutant !== undefined && !planted) {
+if (mutant !== undefined && planting?.isPlanted() === false) {
   console.log(`${mutant.file} was never loaded`);
   process.exit(UNPLANTED);
 }

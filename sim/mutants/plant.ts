@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Mutant } from './mutants.ts';
 
@@ -16,4 +17,26 @@ export function plant(mutant: Mutant): { readonly source: string; readonly found
     .join(String.raw`\s+`);
   const found = original.match(new RegExp(pattern, 'g'))?.length ?? 0;
   return { source: original.replace(new RegExp(pattern), () => mutant.replace), found };
+}
+
+/**
+ * From now on this process loads the mutant's file with the bug in it. `isPlanted` tells whether that has happened; `misplaced` is called
+ * instead when the place is not found once.
+ */
+export function plantOnLoad(
+  mutant: Mutant,
+  misplaced: (found: number) => void,
+): { readonly isPlanted: () => boolean } {
+  const target = targetOf(mutant).href;
+  let planted = false;
+  registerHooks({
+    load(url, context, nextLoad) {
+      if (url !== target) return nextLoad(url, context);
+      const { source, found } = plant(mutant);
+      if (found !== 1) misplaced(found);
+      planted = true;
+      return { format: 'module-typescript', source, shortCircuit: true };
+    },
+  });
+  return { isPlanted: () => planted };
 }

@@ -9,6 +9,7 @@ import { freePorts } from '../peers/ports.ts';
 import { start } from '../peers/process.ts';
 
 const MAIN = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../packages/broker/src/main.ts');
+const MUTANT_PRELOAD = new URL('../../sim/mutants/preload.ts', import.meta.url).href;
 const START_DEADLINE_MS = 60_000;
 const LISTENING = 'listening for Kafka clients';
 const RECOVERED = 'Recovered after an unclean stop';
@@ -19,6 +20,8 @@ export interface BrokerProcessOptions {
   readonly data: string;
   /** Settings as the command line names them, such as `log.segment.bytes`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** The name of a known bug that it shall have, for tests of checkers. */
+  readonly mutant?: string;
 }
 
 /** Keeps its ports over restarts, so that clients find it again. */
@@ -27,12 +30,14 @@ export class BrokerProcess {
   readonly kafkaAddress: string;
   readonly httpAddress: string;
   readonly #settings: Readonly<Record<string, string>>;
+  readonly #mutant: string | undefined;
   #child: ReturnType<typeof start> | undefined;
   #output = '';
 
   private constructor(options: BrokerProcessOptions, ports: readonly number[]) {
     this.data = options.data;
     this.#settings = options.settings ?? {};
+    this.#mutant = options.mutant;
     this.kafkaAddress = `127.0.0.1:${ports[0]}`;
     this.httpAddress = `127.0.0.1:${ports[1]}`;
   }
@@ -63,11 +68,15 @@ export class BrokerProcess {
     });
     const args = [
       '--conditions=@polylog/source',
+      ...(this.#mutant === undefined ? [] : ['--import', MUTANT_PRELOAD]),
       MAIN,
       ...flags.flatMap(([name, value]) => [`--${name}`, value]),
     ];
     this.#output = '';
-    const child = start(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = start(process.execPath, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...(this.#mutant === undefined ? {} : { POLYLOG_MUTANT: this.#mutant }) },
+    });
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         if (this.#child === child) this.#output = (this.#output + text).slice(-LOG_CHARACTERS_KEPT);
