@@ -34,7 +34,12 @@ export interface ProduceBatch {
   readonly nowMs: number;
   /** Whether the client's version of the API knows zstd. */
   readonly zstdAllowed: boolean;
+  /** For a batch of a transaction: what transactional-writes.ts has found about it. -1: the request has no transactional id. */
+  readonly verification: number | ErrorName;
 }
+
+/** {@link ProduceBatch.verification} of requests without a transactional id. */
+export const NOT_TRANSACTIONAL = -1;
 
 export type ProduceResult =
   | {
@@ -108,12 +113,27 @@ function refusalOf(batch: ProduceBatch, into: BatchHeader): ProduceResult | unde
     return refused('INVALID_RECORD', 'a partition may carry exactly one record batch');
   }
   if (isTransactional(into.attributes)) {
-    return refused('INVALID_TXN_STATE', 'transactions are not served by this broker');
+    const refusal = transactionRefusal(batch.verification);
+    if (refusal !== undefined) return refusal;
   }
   if (!batch.zstdAllowed && codecOfId(codecIdOf(into.attributes)) === 'zstd') {
     return refused('UNSUPPORTED_COMPRESSION_TYPE', 'zstd needs Produce version 7 or higher');
   }
   return settings.timestampType === 'CreateTime' ? timestampRefusal(batch, into) : undefined;
+}
+
+function transactionRefusal(verification: number | ErrorName): ProduceResult | undefined {
+  if (verification === NOT_TRANSACTIONAL) {
+    return refused(
+      'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
+      'a batch of a transaction needs a request with a transactional id',
+    );
+  }
+  if (typeof verification === 'number') return undefined;
+  return refused(
+    verification,
+    'the transaction coordinator was asked, and has no open transaction of this producer with this partition',
+  );
 }
 
 /**
@@ -159,22 +179,27 @@ function append(
 ): void {
   const { partition, counters, requiredAcks, nowMs } = batch;
   const bytes = records.length;
-  partition.append(records, { requiredAcks, nowMs, origin: 'client' }, (result: AppendResult) => {
-    counters.produceRequests++;
-    if (result.error !== undefined) {
-      counters.failedProduceRequests++;
-      done(result);
-      return;
-    }
-    counters.bytesIn += bytes;
-    counters.messagesIn += recordCount;
-    done({
-      error: undefined,
-      baseOffset: result.baseOffset,
-      logStartOffset: result.logStartOffset,
-      logAppendTimeMs,
-    });
-  });
+  const verification = typeof batch.verification === 'number' ? batch.verification : 0;
+  partition.append(
+    records,
+    { requiredAcks, nowMs, origin: 'client', verification },
+    (result: AppendResult) => {
+      counters.produceRequests++;
+      if (result.error !== undefined) {
+        counters.failedProduceRequests++;
+        done(result);
+        return;
+      }
+      counters.bytesIn += bytes;
+      counters.messagesIn += recordCount;
+      done({
+        error: undefined,
+        baseOffset: result.baseOffset,
+        logStartOffset: result.logStartOffset,
+        logAppendTimeMs,
+      });
+    },
+  );
 }
 
 async function produceSlowly(

@@ -9,6 +9,7 @@ import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Principal } from '../../security/principal.ts';
+import type { TransactionVerifier } from '../../topics/transaction-verifier.ts';
 import type { DataFolder, HostedPartitions, TopicAdmin } from '../../topics/types.ts';
 import type { KafkaLimits } from './limits.ts';
 
@@ -25,6 +26,8 @@ export interface KafkaServices {
   readonly sections: SectionWriter;
   readonly producerIds: ProducerIds;
   readonly groups: GroupCoordinator;
+  /** Without it no batch of a transaction is taken. */
+  readonly transactions?: TransactionVerifier;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly timers: Timers;

@@ -25,6 +25,7 @@ import type { ApiMetrics, Metrics, TopicCounters, ConnectionCounters } from '../
 import type { Connection, Network, Platform } from '../../../src/platform/index.ts';
 import { LocalPartition, standaloneRecord, TurnScheduler } from '../../../src/replication/index.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from '../../../src/storage/types.ts';
+import type { TransactionVerifier } from '../../../src/topics/transaction-verifier.ts';
 import type { HostedPartitions, TopicAdmin } from '../../../src/topics/types.ts';
 import { SimWorld } from '../../../../../sim/platform/world.ts';
 import { FakeLog } from '../../replication/fake-log.ts';
@@ -303,6 +304,7 @@ export async function world(
     limits?: Partial<KafkaLimits>;
     handlers?: readonly KafkaHandler[];
     serve?: boolean;
+    transactions?: TransactionVerifier;
   } = {},
 ): Promise<World> {
   const sim = new SimWorld({ seed: options.seed ?? 1 });
@@ -330,7 +332,9 @@ export async function world(
       limits: { ...kafkaLimitsOf(resolveConfig([]).settings), ...options.limits },
     }),
   );
-  if (options.serve !== false) frontend.serve(backend(broker, metrics), options.handlers);
+  const { transactions } = options;
+  const served = { ...backend(broker, metrics), ...(transactions === undefined ? {} : { transactions }) };
+  if (options.serve !== false) frontend.serve(served, options.handlers);
   const connect = (): Promise<TestClient> =>
     sim.settle(TestClient.connect(platform.network, PORT).then((client) => client.using(sim)));
   return { sim, platform, broker, metrics, frontend, warnings, errors, connect };
@@ -492,9 +496,16 @@ export function batchOf(
 export function produceBody(
   topic: string,
   records: Uint8Array | null,
-  options: { acks?: number; partition?: number; topicId?: string; timeoutMs?: number } = {},
+  options: {
+    acks?: number;
+    partition?: number;
+    topicId?: string;
+    timeoutMs?: number;
+    transactionalId?: string;
+  } = {},
 ): InitOf<typeof apis.produce.request> {
   return {
+    transactionalId: options.transactionalId ?? null,
     acks: options.acks ?? -1,
     timeoutMs: options.timeoutMs ?? 1000,
     topicData: [

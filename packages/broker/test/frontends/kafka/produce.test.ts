@@ -68,7 +68,7 @@ const REFUSED: readonly [name: string, records: () => Uint8Array | null, errorCo
   [
     'a transaction',
     () => batchOf(['a'], { transactional: true, producerId: 1, producerEpoch: 0, baseSequence: 0 }),
-    48,
+    53,
   ],
   ['too many bytes', () => batchOf(['x'.repeat(2000)]), 10],
   ['a timestamp far ahead', () => batchOf(['a'], { timestamp: NOW_MS + 2 * 3_600_000 }), 32],

@@ -1,9 +1,15 @@
 import { produce, type ProduceRequest, type ProduceResponseInit } from '@polylog/kafka-protocol';
+import { BATCH_HEADER_BYTES, isTransactional, readBatchHeader } from '@polylog/record';
 
 import { Bag, type BagEntry } from '../../../bag.ts';
 import type { ErrorName } from '../../../errors.ts';
-import { lookUpById, lookUpByName } from '../../../topics/lookup.ts';
-import { produceBatch, type ProduceResult } from '../../../topics/produce.ts';
+import { type Lookup, lookUpById, lookUpByName } from '../../../topics/lookup.ts';
+import { NOT_TRANSACTIONAL, produceBatch, type ProduceResult } from '../../../topics/produce.ts';
+import {
+  TransactionalWrites,
+  type TransactionalWrite,
+  type VerificationOptions,
+} from '../../../topics/transactional-writes.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type Exchange, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { leaderHints, leaderOf } from '../leader-hints.ts';
@@ -16,11 +22,17 @@ import { leaderHints, leaderOf } from '../leader-hints.ts';
  * - acks -1 waits for the high watermark, at most `timeoutMs`: then 7 REQUEST_TIMED_OUT, and the batch stays.
  * - Idempotent batches go through (KIP-98); refused batches name their records (KIP-467) where those were read.
  * - NOT_LEADER_OR_FOLLOWER names the leader and its address from v10 (KIP-951).
- *
- * Gaps: transactional batches are refused with INVALID_TXN_STATE.
+ * - Batches of transactions are appended once the coordinator has agreed (KIP-890): to v11 the client has added the partition itself, from v12
+ *   on the broker does. Meanwhile the connection's further requests wait. One request has one producer id, or it is
+ *   INVALID_PRODUCER_ID_MAPPING; without a transactional id such a batch is TRANSACTIONAL_ID_AUTHORIZATION_FAILED.
  */
 export function produceHandler(services: KafkaServices): KafkaHandler {
-  const deadlines = new ProduceDeadlines(services);
+  const { transactions: verifier, clock, timers } = services;
+  const parts: ProduceParts = {
+    services,
+    deadlines: new ProduceDeadlines(services),
+    transactional: verifier && new TransactionalWrites({ verifier, clock, timers }),
+  };
   return defineHandler({
     api: produce,
     versions: [3, 13],
@@ -31,11 +43,18 @@ export function produceHandler(services: KafkaServices): KafkaHandler {
       if (acks !== -1 && acks !== 0 && acks !== 1) {
         return failureOf(request, errorCodeOf('INVALID_REQUIRED_ACKS'), `acks ${acks}`);
       }
-      new PendingProduce(services, deadlines, exchange, request, acks).start();
+      new PendingProduce(parts, exchange, request, acks).start();
       return undefined;
     },
     failure: failureOf,
   });
+}
+
+/** What all requests share. */
+interface ProduceParts {
+  readonly services: KafkaServices;
+  readonly deadlines: ProduceDeadlines;
+  readonly transactional: TransactionalWrites | undefined;
 }
 
 type TopicResponse = ProduceResponseInit['responses'][number];
@@ -70,7 +89,7 @@ class PendingProduce implements BagEntry {
   /** When the client wants its answer, with acks -1. */
   readonly deadlineMs: number;
   readonly #services: KafkaServices;
-  readonly #deadlines: ProduceDeadlines;
+  readonly #parts: ProduceParts;
   readonly #exchange: Exchange<ProduceResponseInit>;
   /** Until it has been walked through: then only its answer waits, and the bytes it was parsed from may be freed. */
   #request: ProduceRequest | undefined;
@@ -81,16 +100,18 @@ class PendingProduce implements BagEntry {
   #left = 1;
   #error: ErrorName | undefined;
   #over = false;
+  /** Of a request with a transactional id: what was found about its batches. */
+  #verified: ReadonlyMap<PartitionData, number | ErrorName> | undefined;
 
   constructor(
-    services: KafkaServices,
-    deadlines: ProduceDeadlines,
+    parts: ProduceParts,
     exchange: Exchange<ProduceResponseInit>,
     request: ProduceRequest,
     acks: -1 | 0 | 1,
   ) {
+    const { services } = parts;
     this.#services = services;
-    this.#deadlines = deadlines;
+    this.#parts = parts;
     this.#exchange = exchange;
     this.#request = request;
     this.#acks = acks;
@@ -104,6 +125,76 @@ class PendingProduce implements BagEntry {
   }
 
   start(): void {
+    const transactionalId = this.#request?.transactionalId ?? null;
+    if (transactionalId === null) this.#walk();
+    else this.#startTransactional(transactionalId);
+  }
+
+  // Transactions
+
+  #startTransactional(transactionalId: string): void {
+    const writes = new Map<PartitionData, TransactionalWrite>();
+    for (const topic of this.#topicData) {
+      for (const data of topic.partitionData) {
+        const write = transactionalWriteOf(this.#lookUp(topic, data), data);
+        if (write !== undefined) writes.set(data, write);
+      }
+    }
+    const all = [...writes.values()];
+    if (all.some((write) => !isOfSameProducer(write, all[0]!))) {
+      this.#refuseAll('INVALID_PRODUCER_ID_MAPPING', 'batches of more than one producer in one transaction');
+      return;
+    }
+    const verified = this.#parts.transactional?.verify(all, this.#verificationOptions(transactionalId));
+    if (verified instanceof Promise) {
+      const waiting = verified.then((found) => this.#verifiedAs(writes, found));
+      this.#continueSlowly(waiting, 0, 0);
+      return;
+    }
+    this.#verifiedAs(writes, verified ?? new Map());
+    this.#walk();
+  }
+
+  #verificationOptions(transactionalId: string): VerificationOptions {
+    const { version } = this.#exchange;
+    return {
+      transactionalId,
+      mode: version >= 12 ? 'add' : 'verify',
+      knowsAbortable: version >= 11,
+      timeoutMs: this.#request?.timeoutMs ?? 0,
+    };
+  }
+
+  #verifiedAs(
+    writes: ReadonlyMap<PartitionData, TransactionalWrite>,
+    found: ReadonlyMap<TransactionalWrite, number | ErrorName>,
+  ): void {
+    const verified = new Map<PartitionData, number | ErrorName>();
+    for (const [data, write] of writes) verified.set(data, found.get(write) ?? 'INVALID_TXN_STATE');
+    this.#verified = verified;
+  }
+
+  /** Of a partition that was not here when the coordinator was asked nothing is known. */
+  #verificationOf(data: PartitionData): number | ErrorName {
+    if (this.#verified === undefined) return NOT_TRANSACTIONAL;
+    return this.#verified.get(data) ?? 'NOT_LEADER_OR_FOLLOWER';
+  }
+
+  #refuseAll(error: ErrorName, message: string): void {
+    for (const topic of this.#topicData) {
+      const answer = this.#responseOf(topic);
+      for (const { index } of topic.partitionData) {
+        const response: PartitionResponse = { index, errorCode: NONE, baseOffset: -1 };
+        answer.partitionResponses.push(response);
+        this.#refuse(response, answer, { error, message });
+      }
+    }
+    this.#walked();
+  }
+
+  // The way through the request
+
+  #walk(): void {
     const topicData = this.#topicData;
     for (let topicIndex = 0; topicIndex < topicData.length; topicIndex++) {
       const topic = topicData[topicIndex]!;
@@ -140,13 +231,23 @@ class PendingProduce implements BagEntry {
     const topicData = this.#topicData;
     for (let topicAt = topicIndex; topicAt < topicData.length; topicAt++) {
       const topic = topicData[topicAt]!;
-      const response = topicAt === topicIndex ? this.#responses[topicAt]! : this.#responseOf(topic);
+      const response = this.#responses[topicAt] ?? this.#responseOf(topic);
       const { partitionData } = topic;
       for (let index = topicAt === topicIndex ? partitionIndex : 0; index < partitionData.length; index++) {
         // One after the other is the point
         await this.#produce(response, partitionData[index]!);
       }
     }
+  }
+
+  #lookUp(
+    { name, topicId }: { readonly name: string; readonly topicId: string },
+    { index }: PartitionData,
+  ): Lookup {
+    const { partitions } = this.#services;
+    return this.#exchange.version >= 13
+      ? lookUpById(partitions, topicId, index)
+      : lookUpByName(partitions, name, index);
   }
 
   #responseOf({ name, topicId }: TopicData): TopicAnswer {
@@ -158,10 +259,7 @@ class PendingProduce implements BagEntry {
   /** What waits for the result holds on to `topic` and not to the request, whose bytes are not counted any more by then. */
   #produce(topic: TopicAnswer, data: PartitionData): Promise<void> | undefined {
     const { partitions, metrics, compute } = this.#services;
-    const byId = this.#exchange.version >= 13;
-    const found = byId
-      ? lookUpById(partitions, topic.topicId, data.index)
-      : lookUpByName(partitions, topic.name, data.index);
+    const found = this.#lookUp(topic, data);
     const response: PartitionResponse = { index: data.index, errorCode: NONE, baseOffset: -1 };
     topic.partitionResponses.push(response);
     if (found.error !== undefined) {
@@ -193,6 +291,7 @@ class PendingProduce implements BagEntry {
         requiredAcks: this.#acks,
         nowMs: this.#nowMs,
         zstdAllowed: this.#exchange.version >= 7,
+        verification: this.#verificationOf(data),
       },
       compute,
       (result) => {
@@ -230,13 +329,13 @@ class PendingProduce implements BagEntry {
 
   #walked(): void {
     this.#request = undefined;
-    if (this.#left > 1 && this.#acks === -1) this.#deadlines.add(this);
+    if (this.#left > 1 && this.#acks === -1) this.#parts.deadlines.add(this);
     this.#settle();
   }
 
   #settle(): void {
     if (--this.#left > 0) return;
-    this.#deadlines.delete(this);
+    this.#parts.deadlines.delete(this);
     this.#finish();
   }
 
@@ -272,6 +371,22 @@ class PendingProduce implements BagEntry {
       ),
     });
   }
+}
+
+/** The batch, as far as its header can be read: all else about it is checked when it is appended. */
+function transactionalWriteOf(
+  { partition }: Lookup,
+  { records }: PartitionData,
+): TransactionalWrite | undefined {
+  if (partition?.isLeader !== true || records === null || records.length < BATCH_HEADER_BYTES)
+    return undefined;
+  const { attributes, producerId, producerEpoch, baseSequence } = readBatchHeader(records);
+  if (!isTransactional(attributes) || producerId < 0) return undefined;
+  return { partition, producerId, producerEpoch, baseSequence };
+}
+
+function isOfSameProducer(left: TransactionalWrite, right: TransactionalWrite): boolean {
+  return left.producerId === right.producerId && left.producerEpoch === right.producerEpoch;
 }
 
 const DEADLINE_STEP_MS = 100;
