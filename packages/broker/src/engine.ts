@@ -2,6 +2,7 @@ import { Controller } from './cluster/controller.ts';
 import { ProducerIdBlocks } from './cluster/producer-id-blocks.ts';
 import { register, startPartitions, type Registration } from './cluster/registration.ts';
 import { SectionWriter } from './cluster/section-writer.ts';
+import { OFFSETS_TOPIC } from './cluster/topic-names.ts';
 import { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
@@ -223,14 +224,15 @@ async function assemble(
   describeStorage(metrics, logs);
   describeCleaning(metrics, logs);
   describePartitions(metrics, partitions, brokerId);
-  const peers = new OwnBrokerPort({ brokerId, markers: new TransactionMarkers({ partitions, clock }) });
+  const markers = new TransactionMarkers({ partitions, clock });
+  const peers = new OwnBrokerPort({ brokerId, markers });
   const admin = new BrokerTopicAdmin({
     controller,
     partitions,
     topicDefaults,
     deletionAllowed: settings['delete.topic.enable'],
   });
-  const groups = coordinateGroups(platform, config, { partitions, admin, tracker });
+  const groups = coordinateGroups(platform, config, { partitions, admin, tracker, markers });
   describeGroups(metrics, groups, partitions);
   frontend.serve({
     brokerId,
@@ -270,9 +272,10 @@ function coordinateGroups(
     readonly partitions: PartitionRegistry;
     readonly admin: BrokerTopicAdmin;
     readonly tracker: ImageTracker;
+    readonly markers: TransactionMarkers;
   },
 ): GroupService {
-  const { partitions, admin, tracker } = parts;
+  const { partitions, admin, tracker, markers } = parts;
   const groups = new GroupService({
     partitions,
     admin,
@@ -287,6 +290,7 @@ function coordinateGroups(
       segmentBytes: settings['offsets.topic.segment.bytes'],
     },
   });
+  markers.route(OFFSETS_TOPIC, groups);
   tracker.onChange(({ topics }) => {
     groups.imageChanged();
     for (const [name, topic] of topics) if (topic === undefined) groups.topicDeleted(name);

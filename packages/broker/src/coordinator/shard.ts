@@ -17,7 +17,7 @@ import {
 } from '@polylog/record';
 import type { ErrorName } from '../errors.ts';
 import type { Clock, Logger, TimerHandle, Timers } from '../platform/index.ts';
-import type { AppendResult, Partition } from '../replication/types.ts';
+import type { AppendResult, Partition, TransactionEnd } from '../replication/types.ts';
 import type {
   CoordinatorCore,
   CoordinatorSink,
@@ -156,6 +156,30 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     if (this.#state.kind === 'active') this.#schedule(this.#state.life);
   }
 
+  /**
+   * Writes the marker that ends a producer's transaction, and tells the core in the same turn. `done` gets the error, or undefined once the
+   * marker is committed; it may be called at once.
+   */
+  endTransaction(end: TransactionEnd, done: (failure: Durability) => void): void {
+    this.#follow();
+    const state = this.#state;
+    // Markers are meant for the leader of a partition; whoever sends them looks for it again, and repeats them.
+    const refusal = state.kind === 'active' ? this.partition.markerRefusal(end) : 'NOT_LEADER_OR_FOLLOWER';
+    if (refusal !== undefined || state.kind !== 'active') {
+      done(refusal);
+      return;
+    }
+    const { life } = state;
+    const change = ++life.appended;
+    life.core.endTransaction?.(end.producerId, end.result);
+    this.partition.appendMarker(end, this.#clock.nowMs(), ({ error }) => {
+      if (error === undefined) this.#changed(life, change);
+      else this.#failed(life, error);
+      done(error);
+    });
+    this.used();
+  }
+
   now(): Instant {
     return { monotonicMs: this.#clock.monotonicMs(), wallMs: this.#clock.nowMs() };
   }
@@ -218,7 +242,8 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     const isStill = (): boolean =>
       this.#state.kind === 'loading' && this.partition.isLeader && this.partition.leaderEpoch === leaderEpoch;
     let offset = this.partition.logStartOffset;
-    // What a leader has in its log will be committed, or its epoch ends: what lies above the HW counts too.
+    // What a leader has in its log will be committed, or its epoch ends: what lies above the HW counts too. Nothing is added meanwhile: all
+    // that is written here, markers included, passes by the core.
     while (offset < this.partition.logEndOffset) {
       const next = await this.#loadFrom(core, offset);
       if (!isStill()) return this.#loadAnew();
@@ -312,8 +337,7 @@ export class CoordinatorShard<C extends CoordinatorCore> {
   #sinkOf(lifeOf: () => Life<C>): CoordinatorSink {
     return {
       append: (records, done, producer) => this.#append(lifeOf(), records, done, producer),
-      // Partitions do not take transactions yet.
-      transactionRefusal: () => 'INVALID_TXN_STATE',
+      transactionRefusal: (producer) => this.partition.transactionRefusal(producer),
       isWritable: () => this.isWritable,
       whenCommitted: (done) => {
         const life = lifeOf();

@@ -1,9 +1,10 @@
 import { BrokerError, type ErrorName } from '../errors.ts';
 import type { Clock, Logger, Timers } from '../platform/index.ts';
+import type { TransactionEnd } from '../replication/types.ts';
 import type { HostedPartitions, TopicAdmin } from '../topics/types.ts';
 import { statePartitionOf } from './partitioning.core.ts';
 import { CoordinatorShard, type ShardCounters } from './shard.ts';
-import type { CoordinatorCore, CoordinatorFound, CoordinatorSink } from './types.ts';
+import type { CoordinatorCore, CoordinatorFound, CoordinatorSink, Durability } from './types.ts';
 
 export interface StateTopicOptions<C extends CoordinatorCore> {
   /** Of the internal topic. */
@@ -155,6 +156,13 @@ export class StateTopic<C extends CoordinatorCore> {
       if (!(error instanceof BrokerError && error.code === 'TOPIC_ALREADY_EXISTS')) throw error;
     }
     this.imageChanged();
+  }
+
+  /** Writes a marker through the core of its partition; see {@link CoordinatorShard.endTransaction}. */
+  endTransaction(partition: number, end: TransactionEnd, done: (failure: Durability) => void): void {
+    const shard = this.#shards.get(partition);
+    if (shard === undefined) done('NOT_LEADER_OR_FOLLOWER');
+    else shard.endTransaction(end, done);
   }
 
   /** The core that has the key, if it may be asked now. Whoever used it calls `used` of the shard in the same turn. */

@@ -6,6 +6,8 @@ import { StateTopic } from '../coordinator/state-topic.ts';
 import type { CoordinatorFound } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
 import type { Clock, Logger, Random, Timers } from '../platform/index.ts';
+import type { TransactionEnd } from '../replication/types.ts';
+import type { MarkerAppender } from '../topics/transaction-markers.ts';
 import type { HostedPartitions, TopicAdmin } from '../topics/types.ts';
 import { GroupsCore } from './groups.core.ts';
 import { joinRefusal, syncRefusal } from './answers.core.ts';
@@ -50,7 +52,7 @@ export interface GroupServiceOptions {
 type Shard = CoordinatorShard<GroupsCore>;
 
 /** Leads each request to the partition of `__consumer_offsets` that has its group, and to the core that runs over it. */
-export class GroupService implements GroupCoordinator {
+export class GroupService implements GroupCoordinator, MarkerAppender {
   readonly counters: GroupCounters = {
     rebalances: 0,
     membersExpired: 0,
@@ -125,6 +127,10 @@ export class GroupService implements GroupCoordinator {
       const { core } = shard.use();
       if (core !== undefined) yield* core.summaries();
     }
+  }
+
+  endTransaction(partition: number, end: TransactionEnd, done: (error: ErrorName | undefined) => void): void {
+    this.#topic.endTransaction(partition, end, done);
   }
 
   coordinatorOf(groupId: string): Promise<CoordinatorFound> {

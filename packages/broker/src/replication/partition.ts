@@ -246,6 +246,18 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     return this.#core.producers.startVerification(producer, isEpochBumped, nowMs);
   }
 
+  transactionRefusal(producer: {
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    readonly verification: number;
+  }): ErrorName | undefined {
+    return this.appendRefusal(-1) ?? this.#core.producers.transactionRefusal(producer);
+  }
+
+  markerRefusal(end: TransactionEnd): ErrorName | undefined {
+    return this.appendRefusal(-1) ?? this.#core.producers.checkMarker(end);
+  }
+
   describeProducers(): ProducerDescription[] {
     return this.#core.producers.describe();
   }

@@ -1,5 +1,12 @@
 import type { BatchHeader, EndTransactionMarker } from '@polylog/record';
-import { advanceSequence, isControl, isTransactional, lastOffset, lastSequence } from '@polylog/record';
+import {
+  advanceSequence,
+  isControl,
+  isTransactional,
+  lastOffset,
+  lastSequence,
+  NO_SEQUENCE,
+} from '@polylog/record';
 import type { ErrorName } from '../errors.ts';
 import type { AbortedTransaction, ProducerSnapshotEntry } from '../storage/types.ts';
 import type { AppendOptions, ProducerDescription, TransactionEnd } from './types.ts';
@@ -65,6 +72,8 @@ class ProducerEntry {
     return NO_OFFSET;
   }
 }
+
+type ProducedHeader = Pick<BatchHeader, 'producerId' | 'producerEpoch' | 'baseSequence'>;
 
 /** How one producer was before the turn. Kept and reused from turn to turn. */
 class SavedEntry {
@@ -135,11 +144,7 @@ export class ProducerStates {
   }
 
   /** See `Partition.startVerification`. */
-  startVerification(
-    header: Pick<BatchHeader, 'producerId' | 'producerEpoch' | 'baseSequence'>,
-    isEpochBumped: boolean,
-    nowMs: number,
-  ): number | ErrorName {
+  startVerification(header: ProducedHeader, isEpochBumped: boolean, nowMs: number): number | ErrorName {
     const { producerId, producerEpoch, baseSequence } = header;
     const entry = this.#entries.get(producerId);
     if (entry !== undefined && producerEpoch < entry.epoch) return 'INVALID_PRODUCER_EPOCH';
@@ -173,9 +178,25 @@ export class ProducerStates {
       : undefined;
   }
 
+  /** The same for what a coordinator would write, which has no sequences. */
+  transactionRefusal({
+    producerId,
+    producerEpoch,
+    verification,
+  }: {
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    readonly verification: number;
+  }): ErrorName | undefined {
+    const entry = this.#entries.get(producerId);
+    if (entry !== undefined && producerEpoch < entry.epoch) return 'INVALID_PRODUCER_EPOCH';
+    const header = { producerId, producerEpoch, baseSequence: NO_SEQUENCE };
+    return this.#checkTransaction(header, entry, { origin: 'coordinator', verification });
+  }
+
   /** No record of a transaction gets in that the coordinator does not know to be open. */
   #checkTransaction(
-    { producerId, producerEpoch, baseSequence }: BatchHeader,
+    { producerId, producerEpoch, baseSequence }: ProducedHeader,
     entry: ProducerEntry | undefined,
     { origin, verification = NO_VERIFICATION }: Pick<AppendOptions, 'origin' | 'verification'>,
   ): ErrorName | undefined {

@@ -70,6 +70,16 @@ export interface Partition {
     nowMs: number,
   ): number | ErrorName;
 
+  /** Why `append` would refuse a coordinator's batch of that producer's transaction in the present turn, whatever is in it. */
+  transactionRefusal(producer: {
+    readonly producerId: number;
+    readonly producerEpoch: number;
+    readonly verification: number;
+  }): ErrorName | undefined;
+
+  /** Why `appendMarker` would refuse the marker in the present turn. */
+  markerRefusal(end: TransactionEnd): ErrorName | undefined;
+
   /** The idempotent and transactional producers that it remembers. */
   describeProducers(): ProducerDescription[];
 
