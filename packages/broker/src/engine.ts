@@ -19,6 +19,7 @@ import { BrokerMetrics } from './metrics/registry.ts';
 import { OwnBrokerPort } from './peer/own-broker.ts';
 import type { PeerPort } from './peer/types.ts';
 import type { Platform } from './platform/index.ts';
+import { followQuotas } from './quotas/service.ts';
 import { LocalPartition, TurnScheduler } from './replication/index.ts';
 import { describeCleaning } from './storage/cleaner/metrics.ts';
 import type { CleaningRunner } from './storage/cleaner/types.ts';
@@ -206,16 +207,8 @@ async function assemble(
   const metadata = await LocalMetadataStore.open({ logs, clock, loop, logger });
   const registration = await enter(platform, config, machine, metadata, frontend);
   const { brokerEpoch } = registration;
-  const tracker = await ImageTracker.open({ store: metadata, logger });
-  const revision = await startPartitions({
-    store: metadata,
-    image: tracker.image,
-    brokerId,
-    brokerEpoch,
-    retained: logs.recovery.kind !== 'power-loss',
-    minInsyncReplicas: ({ overrides }) => parseTopicSettings(overrides, topicDefaults).minInsyncReplicas,
-  });
-  await tracker.reached(revision);
+  const retained = logs.recovery.kind !== 'power-loss';
+  const tracker = await followCluster(platform, config, { metadata, brokerEpoch, retained });
   const metrics = new BrokerMetrics();
   const partitions = hostPartitions(platform, config, { logs, tracker, metrics, brokerEpoch });
   const controller = makeController(platform, config, metadata, tracker);
@@ -239,6 +232,7 @@ async function assemble(
     partitions,
     admin,
     sections: new SectionWriter({ store: metadata, tracker }),
+    quotas: followQuotas({ clock, tracker, settings, metrics }),
     groups,
     producerIds: new ProducerIdBlocks(metadata),
     metrics,
@@ -262,6 +256,31 @@ async function assemble(
     metrics,
     compute,
   };
+}
+
+/** The image, when it says that this start leads and follows its partitions. */
+async function followCluster(
+  { logger }: Platform,
+  { settings, topicDefaults }: BrokerConfig,
+  parts: {
+    readonly metadata: LocalMetadataStore;
+    readonly brokerEpoch: number;
+    /** Whether all that was written before this start is there. */
+    readonly retained: boolean;
+  },
+): Promise<ImageTracker> {
+  const { metadata, brokerEpoch, retained } = parts;
+  const tracker = await ImageTracker.open({ store: metadata, logger });
+  const revision = await startPartitions({
+    store: metadata,
+    image: tracker.image,
+    brokerId: settings['node.id'],
+    brokerEpoch,
+    retained,
+    minInsyncReplicas: ({ overrides }) => parseTopicSettings(overrides, topicDefaults).minInsyncReplicas,
+  });
+  await tracker.reached(revision);
+  return tracker;
 }
 
 /** After the partitions, so that those hear of a change of the image first. */

@@ -1,5 +1,6 @@
 import { addOffsetsToTxn } from './messages/add-offsets-to-txn.ts';
 import { addPartitionsToTxn } from './messages/add-partitions-to-txn.ts';
+import { alterClientQuotas } from './messages/alter-client-quotas.ts';
 import { alterConfigs } from './messages/alter-configs.ts';
 import { apiVersions } from './messages/api-versions.ts';
 import { createPartitions } from './messages/create-partitions.ts';
@@ -7,6 +8,7 @@ import { createTopics } from './messages/create-topics.ts';
 import { deleteGroups } from './messages/delete-groups.ts';
 import { deleteRecords } from './messages/delete-records.ts';
 import { deleteTopics } from './messages/delete-topics.ts';
+import { describeClientQuotas } from './messages/describe-client-quotas.ts';
 import { describeCluster } from './messages/describe-cluster.ts';
 import { describeConfigs } from './messages/describe-configs.ts';
 import { describeGroups } from './messages/describe-groups.ts';
@@ -21,6 +23,7 @@ import { incrementalAlterConfigs } from './messages/incremental-alter-configs.ts
 import { initProducerId } from './messages/init-producer-id.ts';
 import { joinGroup } from './messages/join-group.ts';
 import { leaveGroup } from './messages/leave-group.ts';
+import { listConfigResources } from './messages/list-config-resources.ts';
 import { listGroups } from './messages/list-groups.ts';
 import { listOffsets } from './messages/list-offsets.ts';
 import { listTransactions } from './messages/list-transactions.ts';
@@ -67,10 +70,13 @@ export const apis = {
   deleteGroups,
   incrementalAlterConfigs,
   offsetDelete,
+  describeClientQuotas,
+  alterClientQuotas,
   updateFeatures,
   describeCluster,
   describeTransactions,
   listTransactions,
+  listConfigResources,
   describeTopicPartitions,
 } as const;
 

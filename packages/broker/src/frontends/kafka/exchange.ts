@@ -1,8 +1,10 @@
 import { encodeResponse } from '@polylog/kafka-protocol';
 
 import { BrokerError } from '../../errors.ts';
+import type { ClientAllowance } from '../../quotas/client-quotas.ts';
 import { errorCodeOf } from './errors.ts';
 import type { ConnectionFacts, Exchange, KafkaHandler, RecordsHole, Waiter } from './handler.ts';
+import { withThrottleTime } from './session-throttle.ts';
 
 /** What an exchange asks of the session it belongs to. */
 export interface ExchangeOwner {
@@ -14,6 +16,8 @@ export interface ExchangeOwner {
   /** Ends the connection for something the broker did wrong. */
   broken(error: unknown, exchange: PendingExchange): void;
   hold(): () => void;
+  /** Reads nothing of the connection for so long. */
+  throttle(ms: number): void;
 }
 
 const NO_CHUNKS: readonly Uint8Array[] = [];
@@ -28,6 +32,8 @@ export class PendingExchange implements Exchange<unknown> {
   /** Monotonic time at which its bytes were parsed. */
   readonly receivedMs: number;
   waiter: Waiter | undefined = undefined;
+  allowance: ClientAllowance | undefined = undefined;
+  throttleMs = 0;
   /** The encoded response once `answered`; empty if the request wants none. */
   chunks: readonly Uint8Array[] = NO_CHUNKS;
   holes: readonly RecordsHole[] = NO_HOLES;
@@ -88,8 +94,10 @@ export class PendingExchange implements Exchange<unknown> {
       releaseHoles(holes);
       return;
     }
+    const { handler, version, throttleMs } = this;
+    const told = throttleMs > 0 ? withThrottleTime(handler, version, body, throttleMs) : body;
     try {
-      this.chunks = encodeResponse(this.handler.api, this.version, this.correlationId, body as never);
+      this.chunks = encodeResponse(handler.api, version, this.correlationId, told as never);
     } catch (error) {
       // A response that its own schema refuses is a bug; other connections shall not pay for it.
       releaseHoles(holes);
@@ -100,6 +108,11 @@ export class PendingExchange implements Exchange<unknown> {
     for (const chunk of this.chunks) this.encodedBytes += chunk.length;
     for (const hole of holes) this.encodedBytes -= hole.placeholder.length;
     this.#finish();
+  }
+
+  throttle(ms: number): void {
+    this.throttleMs = Math.max(this.throttleMs, ms);
+    if (!this.#abandoned) this.#owner.throttle(ms);
   }
 
   respondNothing(): void {

@@ -137,6 +137,11 @@ export class FetchSessions {
     return { kind: 'incremental', entries: [...session.entries.values()], session };
   }
 
+  /** The session that a full fetch was granted, which its answer does not name after all. */
+  takeBack(session: FetchSession): void {
+    this.#end(session.id);
+  }
+
   #touch(session: FetchSession): void {
     session.usedMs = this.#clock.monotonicMs();
     this.#sessions.delete(session.id);

@@ -1,4 +1,4 @@
-import type { Api } from '@polylog/kafka-protocol';
+import { includes, type Api, type Shape } from '@polylog/kafka-protocol';
 
 import type { BrokerConfig } from '../../config/broker-config.ts';
 import type { ProducerIds } from '../../cluster/producer-ids.ts';
@@ -8,6 +8,8 @@ import type { ApiMetrics, Metrics } from '../../metrics/types.ts';
 import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
+import type { ClientAllowance } from '../../quotas/client-quotas.ts';
+import type { Quotas } from '../../quotas/service.ts';
 import type { Principal } from '../../security/principal.ts';
 import type { TransactionVerifier } from '../../topics/transaction-verifier.ts';
 import type { DataFolder, HostedPartitions, TopicAdmin } from '../../topics/types.ts';
@@ -24,6 +26,7 @@ export interface KafkaServices {
   readonly partitions: HostedPartitions;
   readonly admin: TopicAdmin;
   readonly sections: SectionWriter;
+  readonly quotas: Quotas;
   readonly producerIds: ProducerIds;
   readonly groups: GroupCoordinator;
   /** Without it no batch of a transaction is taken. */
@@ -70,6 +73,12 @@ export interface Exchange<S> {
   readonly connection: ConnectionFacts;
   /** Whether the connection is gone: nobody will read the response, and long polls should end. */
   readonly abandoned: boolean;
+  /** What its sender may do; undefined where no quota is set. */
+  readonly allowance: ClientAllowance | undefined;
+  /** Above 0 its connection is over a quota, and is not read from for so long; the response says it. */
+  readonly throttleMs: number;
+  /** Makes the connection wait at least so long. Before the response, so that it says so. */
+  throttle(ms: number): void;
   /** Is told once when the connection goes before the response does; for long polls. */
   waiter: Waiter | undefined;
   respond(body: S): void;
@@ -118,6 +127,8 @@ export interface HandlerDefinition<Q, S> {
    * turn. Whoever needs them longer copies them.
    */
   readonly keepsBytes?: boolean;
+  /** Its bytes count for `producer_byte_rate`. */
+  readonly isProduce?: boolean;
   /** Each entry of a request is work, so that one may have `adminRequestEntriesMax` of them only. */
   readonly isAdmin?: boolean;
   /**
@@ -139,6 +150,9 @@ export interface KafkaHandler {
   readonly advertisedMin: number;
   readonly keepsBytes: boolean;
   readonly isAdmin: boolean;
+  readonly isProduce: boolean;
+  /** Whether the response has a field for it in that version. */
+  saysThrottleTime(version: number): boolean;
   handle(request: unknown, exchange: Exchange<unknown>): unknown;
   failure(request: unknown, errorCode: number, message: string, version: number): unknown;
   readonly unsupportedVersion:
@@ -160,6 +174,8 @@ export function defineHandler<Q, S>(definition: HandlerDefinition<Q, S>): KafkaH
     advertisedMin: definition.advertisedMin ?? versions[0],
     keepsBytes: definition.keepsBytes ?? false,
     isAdmin: definition.isAdmin ?? false,
+    isProduce: definition.isProduce ?? false,
+    saysThrottleTime: (version) => saysThrottleTime(api.response.type.shape, version),
     // The pipeline passes what `api` decoded, and encodes what comes back with the same `api`.
     handle: (request, exchange) => definition.handle(request as Q, exchange),
     failure: (request, errorCode, message, version) =>
@@ -167,4 +183,10 @@ export function defineHandler<Q, S>(definition: HandlerDefinition<Q, S>): KafkaH
     unsupportedVersion: definition.unsupportedVersion?.bind(definition),
     metrics: { observe() {}, errors: 0 },
   };
+}
+
+function saysThrottleTime(shape: Shape, version: number): boolean {
+  if (shape.kind !== 'struct') return false;
+  const field = shape.fields['throttleTimeMs'];
+  return field !== undefined && includes(field.versions, version);
 }

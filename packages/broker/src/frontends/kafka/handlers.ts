@@ -1,10 +1,12 @@
 import type { KafkaHandler, KafkaServices } from './handler.ts';
+import { alterClientQuotasHandler } from './handlers/alter-client-quotas.ts';
 import { alterConfigsHandler } from './handlers/alter-configs.ts';
 import { apiVersionsHandler } from './handlers/api-versions.ts';
 import { createPartitionsHandler } from './handlers/create-partitions.ts';
 import { createTopicsHandler } from './handlers/create-topics.ts';
 import { deleteRecordsHandler } from './handlers/delete-records.ts';
 import { deleteTopicsHandler } from './handlers/delete-topics.ts';
+import { describeClientQuotasHandler } from './handlers/describe-client-quotas.ts';
 import { describeClusterHandler } from './handlers/describe-cluster.ts';
 import { describeConfigsHandler } from './handlers/describe-configs.ts';
 import { describeLogDirsHandler } from './handlers/describe-log-dirs.ts';
@@ -51,6 +53,8 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),
     describeLogDirsHandler(services),
+    describeClientQuotasHandler(services),
+    alterClientQuotasHandler(services),
     updateFeaturesHandler(services),
     initProducerIdHandler(services),
     syncGroupHandler(services),

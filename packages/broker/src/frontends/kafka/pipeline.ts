@@ -1,7 +1,8 @@
 import type { ConnectionCounters } from '../../metrics/types.ts';
-import type { Clock } from '../../platform/clock.ts';
+import type { Clock, Timers } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
+import type { ClientQuotas } from '../../quotas/client-quotas.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { FrameMemory } from './frame-assembly.ts';
@@ -16,6 +17,7 @@ const POOL_RETAINED_BYTES_MAX = 32 * 1024 * 1024;
 /** What all sessions of one listener share. */
 export class Pipeline {
   readonly clock: Clock;
+  readonly timers: Timers;
   readonly loop: Loop;
   readonly logger: Logger;
   readonly limitedLog: LogLimiter;
@@ -34,12 +36,15 @@ export class Pipeline {
     bytesReceived: 0,
     bytesSent: 0,
   };
+  /** Known once the broker serves; no request is run before. */
+  quotas: ClientQuotas | undefined;
   #handlers: (KafkaHandler | undefined)[] = [];
   #turn = 0;
   #turnEnds = false;
 
-  constructor(options: { clock: Clock; loop: Loop; logger: Logger; limits: KafkaLimits }) {
+  constructor(options: { clock: Clock; timers: Timers; loop: Loop; logger: Logger; limits: KafkaLimits }) {
     this.clock = options.clock;
+    this.timers = options.timers;
     this.loop = options.loop;
     this.logger = options.logger;
     this.limits = options.limits;

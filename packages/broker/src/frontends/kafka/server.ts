@@ -3,6 +3,7 @@ import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
 import type { Connection, Listener, Network } from '../../platform/network.ts';
+import type { ConnectionQuotas } from '../../quotas/connection-quotas.ts';
 import { ANONYMOUS } from '../../security/principal.ts';
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
@@ -65,6 +66,7 @@ class KafkaServer implements KafkaFrontend {
   readonly #limits: KafkaLimits;
   readonly #pipeline: Pipeline;
   #listener: Listener | undefined;
+  #connectionQuotas: ConnectionQuotas | undefined;
   #serving = false;
   #closing = false;
   #nextConnectionId = 1;
@@ -73,9 +75,10 @@ class KafkaServer implements KafkaFrontend {
   constructor(options: KafkaFrontendOptions) {
     this.#options = options;
     this.#limits = options.limits;
-    const { clock, loop, logger } = options.platform;
+    const { clock, timers, loop, logger } = options.platform;
     this.#pipeline = new Pipeline({
       clock,
+      timers,
       loop,
       logger: logger.child({ frontend: 'kafka' }),
       limits: this.#limits,
@@ -138,6 +141,8 @@ class KafkaServer implements KafkaFrontend {
     pipeline.metrics.accepted += pipeline.sessions.size;
     describeListener(backend.metrics, pipeline);
     pipeline.setHandlers(list);
+    pipeline.quotas = backend.quotas.clients;
+    this.#connectionQuotas = backend.quotas.connections;
     this.#serving = true;
     for (const session of pipeline.sessions) session.serve();
   }
@@ -164,6 +169,9 @@ class KafkaServer implements KafkaFrontend {
     pipeline.metrics.open++;
     pipeline.metrics.accepted++;
     session.start(this.#serving);
+    const verdict = this.#connectionQuotas?.accepted(connection.remoteAddress);
+    if (verdict?.kind === 'delay') session.throttle(verdict.ms);
+    else if (verdict?.kind === 'close') session.closeAfter(verdict.afterMs);
     if (this.#closing) session.close('now');
   }
 

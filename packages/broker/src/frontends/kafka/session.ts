@@ -10,6 +10,7 @@ import type { FrameAssembly } from './frame-assembly.ts';
 import type { Pipeline } from './pipeline.ts';
 import { ResponseStream, type UnsentBuffer } from './response-stream.ts';
 import { SessionDeadlines } from './session-deadlines.ts';
+import { SessionThrottle } from './session-throttle.ts';
 
 /** Bytes that requests are parsed from. */
 interface Lent {
@@ -37,6 +38,7 @@ const WAITS_FOR_RESPONSES = 16;
 const WAITS_FOR_DRAIN = 32;
 const WAITS_FOR_EARLIER = 64;
 const WAITS_FOR_MEMORY = 128;
+const WAITS_FOR_QUOTA = 256;
 /** Those that a peer causes by not taking its responses. */
 const WAITS_FOR_PEER = WAITS_FOR_DRAIN | WAITS_FOR_EARLIER | WAITS_FOR_MEMORY;
 
@@ -75,6 +77,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #closed = false;
 
   readonly #deadlines: SessionDeadlines;
+  /** Made when a quota is first met. */
+  #throttle: SessionThrottle | undefined;
 
   constructor(pipeline: Pipeline, connection: Connection, facts: ConnectionFacts) {
     this.#pipeline = pipeline;
@@ -138,6 +142,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   #teardown(): void {
     this.#closed = true;
+    this.#throttle?.cancel();
     this.#assembly?.release();
     this.#assembly = undefined;
     // The chunk that is being parsed is still in use further up the stack.
@@ -176,6 +181,26 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       'a request met a bug; its connection is closed',
     );
     this.close('flush');
+  }
+
+  throttle(ms: number): void {
+    if (this.#closed) return;
+    this.#throttled.wait(ms, this.#pipeline.clock.monotonicMs());
+    this.#block(WAITS_FOR_QUOTA);
+  }
+
+  /** Serves nothing, and closes it then. */
+  closeAfter(ms: number): void {
+    this.#block(WAITS_FOR_QUOTA);
+    const close = (): void => this.close('now');
+    this.#throttle = new SessionThrottle(this.#pipeline.timers, close);
+    this.#throttle.wait(ms, this.#pipeline.clock.monotonicMs());
+  }
+
+  get #throttled(): SessionThrottle {
+    const over = (): void => this.#unblock(WAITS_FOR_QUOTA);
+    this.#throttle ??= new SessionThrottle(this.#pipeline.timers, over);
+    return this.#throttle;
   }
 
   hold(): () => void {
@@ -410,8 +435,20 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     if (exchange.handler.isAdmin && entries > adminRequestEntriesMax) {
       const message = `${entries} entries in one request are more than ${adminRequestEntriesMax}`;
       exchange.refuse(request, new BrokerError('INVALID_REQUEST', message));
-    } else exchange.run(request);
+    } else this.#run(exchange, request, end - start);
     this.#dispatching = undefined;
+  }
+
+  #run(exchange: PendingExchange, request: unknown, frameBytes: number): void {
+    const { quotas, clock } = this.#pipeline;
+    if (quotas?.enabled !== true) {
+      exchange.run(request);
+      return;
+    }
+    this.#throttled.charge(quotas, exchange, this.facts.principal.name, frameBytes);
+    const startedMs = clock.monotonicMs();
+    exchange.run(request);
+    exchange.allowance?.spent(clock.monotonicMs() - startedMs);
   }
 
   /** KIP-511: a client may be newer than the broker, and learns from the refusal in v0 what the broker speaks. */

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Reader } from '@polylog/bytes';
 import {
+  alterClientQuotas,
   alterConfigs,
   createPartitions,
   createTopics,
   decodeResponse,
   deleteTopics,
+  describeClientQuotas,
   describeCluster,
   describeConfigs,
   describeLogDirs,
@@ -30,6 +32,7 @@ import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
 import { kafkaLimitsOf } from '../../../src/frontends/kafka/limits.ts';
 import { BrokerMetrics } from '../../../src/metrics/registry.ts';
 import { ManualClock, SILENT } from '../../replication/helpers.ts';
+import { testQuotas } from '../../support/quotas.ts';
 import { openCluster, type ClusterBench } from '../../support/cluster-bench.ts';
 
 /** A client of one broker: requests and responses go through their codecs. */
@@ -62,6 +65,7 @@ class Client {
       partitions: bench.partitions,
       admin: bench.admin,
       sections: new SectionWriter(bench),
+      quotas: testQuotas(clock),
       producerIds: new ProducerIdBlocks(bench.store),
       groups: undefined as unknown as KafkaServices['groups'],
       metrics: new BrokerMetrics(),
@@ -513,5 +517,59 @@ describe('UpdateFeatures', () => {
       assert.match(answer.errorMessage ?? '', /nonesuch\.version cannot be set to 1/);
       assert.deepEqual(answer.results, []);
     }
+  });
+});
+
+describe('Client quotas', () => {
+  const user = (entityName: string | null) => [{ entityType: 'user', entityName }];
+  const op = (key: string, value: number, remove = false) => ({ key, value, remove });
+  const all = { components: [], strict: false };
+
+  it('are altered one by one, and described', async () => {
+    const client = await Client.connect();
+    const entries = [
+      { entity: user('a'), ops: [op('producer_byte_rate', 1000), op('request_percentage', 12.5)] },
+      { entity: user(null), ops: [op('producer_byte_rate', 2000)] },
+      { entity: user('b'), ops: [op('nonesuch', 1)] },
+    ];
+    const altered = await client.call(alterClientQuotas, 1, { entries, validateOnly: false });
+    assert.deepEqual(
+      altered.entries.map(({ errorCode }) => errorCode),
+      [0, 0, errorCodeOf('INVALID_REQUEST')],
+    );
+    assert.match(altered.entries[2]!.errorMessage ?? '', /Unknown quota "nonesuch"/);
+    const described = await client.call(describeClientQuotas, 1, all);
+    assert.deepEqual(described.entries, [
+      { entity: user(null), values: [{ key: 'producer_byte_rate', value: 2000 }] },
+      {
+        entity: user('a'),
+        values: [
+          { key: 'producer_byte_rate', value: 1000 },
+          { key: 'request_percentage', value: 12.5 },
+        ],
+      },
+    ]);
+    const removal = { entity: user('a'), ops: [op('request_percentage', 0, true)] };
+    await client.call(alterClientQuotas, 0, { entries: [removal], validateOnly: true });
+    assert.deepEqual((await client.call(describeClientQuotas, 0, all)).entries, described.entries);
+    await client.call(alterClientQuotas, 0, { entries: [removal], validateOnly: false });
+    const after = await client.call(describeClientQuotas, 0, all);
+    assert.deepEqual(after.entries?.[1]?.values, [{ key: 'producer_byte_rate', value: 1000 }]);
+  });
+
+  it('are refused as a whole where the filter is no filter', async () => {
+    const client = await Client.connect();
+    const ask = (matchType: number, match: string | null, entityType = 'user') =>
+      client.call(describeClientQuotas, 1, {
+        components: [{ entityType, matchType, match }],
+        strict: false,
+      });
+    const invalid = errorCodeOf('INVALID_REQUEST');
+    assert.equal((await ask(0, null)).errorCode, invalid);
+    assert.equal((await ask(1, 'a')).errorCode, invalid);
+    assert.equal((await ask(3, null)).errorCode, invalid);
+    const unknown = await ask(2, null, 'group');
+    assert.equal(unknown.errorCode, errorCodeOf('UNSUPPORTED_VERSION'));
+    assert.equal(unknown.entries, null);
   });
 });

@@ -26,8 +26,10 @@ import type { Connection, Network, Platform } from '../../../src/platform/index.
 import { LocalPartition, standaloneRecord, TurnScheduler } from '../../../src/replication/index.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from '../../../src/storage/types.ts';
 import type { TransactionVerifier } from '../../../src/topics/transaction-verifier.ts';
+import type { Quotas } from '../../../src/quotas/service.ts';
 import type { HostedPartitions, TopicAdmin } from '../../../src/topics/types.ts';
 import { SimWorld } from '../../../../../sim/platform/world.ts';
+import { testQuotas } from '../../support/quotas.ts';
 import { FakeLog } from '../../replication/fake-log.ts';
 
 export const PORT = 9092;
@@ -109,6 +111,7 @@ interface TestTopic {
 export class TestBroker implements HostedPartitions, TopicAdmin {
   readonly platform: Platform;
   readonly turns: TurnScheduler;
+  readonly quotas: Quotas;
   readonly topics = new Map<string, TestTopic>();
   readonly created: string[] = [];
   #version = 1;
@@ -116,6 +119,7 @@ export class TestBroker implements HostedPartitions, TopicAdmin {
 
   constructor(platform: Platform) {
     this.platform = platform;
+    this.quotas = testQuotas(platform.clock);
     const isFull = (): boolean => this.diskFull;
     const store = {
       flushTurn: () => undefined,
@@ -341,8 +345,12 @@ export async function world(
 }
 
 export function backend(broker: TestBroker, metrics: Metrics): KafkaBackend {
-  const rest: Pick<KafkaBackend, 'brokerId' | 'partitions' | 'admin' | 'metrics' | 'autoCreateTopics'> = {
+  const rest: Pick<
+    KafkaBackend,
+    'brokerId' | 'partitions' | 'admin' | 'metrics' | 'autoCreateTopics' | 'quotas'
+  > = {
     brokerId: BROKER_ID,
+    quotas: broker.quotas,
     partitions: broker,
     admin: broker,
     metrics,

@@ -2,7 +2,9 @@ import { kafkaErrors } from '@polylog/kafka-protocol';
 
 import { BrokerError } from '../../../errors.ts';
 import type { Timers } from '../../../platform/clock.ts';
+import type { MutationAllowance } from '../../../quotas/client-quotas.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
+import type { Exchange } from '../handler.ts';
 
 /** What the admin APIs have in common: many items in a request, each with an outcome of its own. */
 
@@ -64,4 +66,12 @@ export function withinTimeout<T>(timers: Timers, timeoutMs: number, change: Prom
     });
     change.then(resolve, reject).finally(() => deadline.cancel());
   });
+}
+
+/** The connection waits for what the request has created and deleted beyond its quota (KIP-599). Before the response. */
+export function throttleFor(
+  exchange: Pick<Exchange<never>, 'throttle'>,
+  mutations: MutationAllowance | undefined,
+): void {
+  if (mutations !== undefined && mutations.throttleMs > 0) exchange.throttle(mutations.throttleMs);
 }

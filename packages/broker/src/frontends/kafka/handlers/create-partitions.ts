@@ -1,22 +1,31 @@
 import { createPartitions } from '@polylog/kafka-protocol';
 
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
-import { duplicatesOf, ItemRefusal, NO_ERROR, runItem, withinTimeout } from './admin-requests.ts';
+import {
+  duplicatesOf,
+  ItemRefusal,
+  NO_ERROR,
+  runItem,
+  throttleFor,
+  withinTimeout,
+} from './admin-requests.ts';
 
 /**
  * CreatePartitions v0-v3 (KIP-195).
  *
  * - Every topic has its own outcome: 3, 37 for a count that is not above the present one, 39, or 42 for one that comes twice.
  * - New partitions may be assigned to brokers, all of them or none.
+ * - Over `controller_mutation_rate` a topic is 89 from v3 on; before, the connection only waits (KIP-599).
  *
- * Gaps: no authorization, no controller mutation quota (KIP-599).
+ * Gaps: no authorization.
  */
 export function createPartitionsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: createPartitions,
     versions: [0, 3],
     isAdmin: true,
-    async handle(request) {
+    async handle(request, exchange) {
+      const mutations = exchange.allowance?.mutations({ strict: exchange.version >= 3 });
       const { timeoutMs, validateOnly } = request;
       const duplicates = duplicatesOf(request.topics.map(({ name }) => name));
       const results = request.topics.map(({ name, count, assignments }) =>
@@ -24,6 +33,10 @@ export function createPartitionsHandler(services: KafkaServices): KafkaHandler {
           async () => {
             if (duplicates.has(name)) {
               throw new ItemRefusal('INVALID_REQUEST', `The topic ${name} comes twice in the request`);
+            }
+            if (!validateOnly) {
+              const present = services.partitions.image.topicByName(name)?.partitions.length ?? count;
+              mutations?.take(Math.max(0, count - present));
             }
             const growth = services.admin.createPartitions({
               kafkaName: name,
@@ -37,7 +50,9 @@ export function createPartitionsHandler(services: KafkaServices): KafkaHandler {
           (error) => ({ name, ...error }),
         ),
       );
-      return { results: await Promise.all(results) };
+      const outcomes = await Promise.all(results);
+      throttleFor(exchange, mutations);
+      return { results: outcomes };
     },
     failure: (request, errorCode, errorMessage) => ({
       results: request.topics.map(({ name }) => ({ name, errorCode, errorMessage })),

@@ -5,8 +5,16 @@ import {
 } from '@polylog/kafka-protocol';
 
 import { BrokerError } from '../../../errors.ts';
+import type { MutationAllowance } from '../../../quotas/client-quotas.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
-import { duplicatesOf, ItemRefusal, NO_ERROR, runItem, withinTimeout } from './admin-requests.ts';
+import {
+  duplicatesOf,
+  ItemRefusal,
+  NO_ERROR,
+  runItem,
+  throttleFor,
+  withinTimeout,
+} from './admin-requests.ts';
 import { topicConfigEntries } from './config-entries.ts';
 
 /**
@@ -15,16 +23,18 @@ import { topicConfigEntries } from './config-entries.ts';
  * - Every topic has its own outcome: 17, 36, 37, 38, 39, 40, or 42 for one that the request names twice, in all its places.
  * - -1 partitions and replicas take `num.partitions` and `default.replication.factor` (KIP-464); with assigned replicas both must be -1.
  * - validateOnly answers what would be; v5+ answers with the topic's shape and configs (KIP-525), v7 with its id.
+ * - Over `controller_mutation_rate` a topic is 89 from v6 on; before, the connection only waits (KIP-599).
  * - Answered when this broker can serve the topic, or after timeoutMs with 7, while the creation goes on.
  *
- * Gaps: no create-topic policy, no authorization, no controller mutation quota (KIP-599).
+ * Gaps: no create-topic policy, no authorization.
  */
 export function createTopicsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: createTopics,
     versions: [2, 7],
     isAdmin: true,
-    async handle(request) {
+    async handle(request, exchange) {
+      const mutations = exchange.allowance?.mutations({ strict: exchange.version >= 6 });
       const duplicates = duplicatesOf(request.topics.map(({ name }) => name));
       const inherited = shownConfigs(services, new Map());
       const topics = request.topics.map((topic) =>
@@ -33,12 +43,14 @@ export function createTopicsHandler(services: KafkaServices): KafkaHandler {
             if (duplicates.has(topic.name)) {
               throw new ItemRefusal('INVALID_REQUEST', `The topic ${topic.name} comes twice in the request`);
             }
-            return create(services, request, topic, inherited);
+            return create(services, request, topic, { inherited, mutations });
           },
           (error) => ({ name: topic.name, ...error, configs: null }),
         ),
       );
-      return { topics: await Promise.all(topics) };
+      const outcomes = await Promise.all(topics);
+      throttleFor(exchange, mutations);
+      return { topics: outcomes };
     },
     failure: (request, errorCode, errorMessage) => ({
       topics: request.topics.map(({ name }) => ({ name, errorCode, errorMessage, configs: null })),
@@ -52,13 +64,19 @@ async function create(
   services: KafkaServices,
   request: CreateTopicsRequest,
   topic: Topic,
-  /** What a topic without configs of its own shows: made once for all of them. */
-  inherited: ShownConfigs,
+  shared: {
+    /** What a topic without configs of its own shows: made once for all of them. */
+    readonly inherited: ShownConfigs;
+    readonly mutations: MutationAllowance | undefined;
+  },
 ): Promise<CreateTopicsResponseInit['topics'][number]> {
   const configs = new Map<string, string>();
   for (const { name, value } of topic.configs) {
     if (value === null) throw new BrokerError('INVALID_CONFIG', `The config ${name} has no value`);
     configs.set(name, value);
+  }
+  if (!request.validateOnly && services.partitions.image.topicByName(topic.name) === undefined) {
+    shared.mutations?.take(partitionsOf(services, topic));
   }
   const creation = services.admin.createTopic({
     kafkaName: topic.name,
@@ -75,8 +93,13 @@ async function create(
     topicId: created.topicId,
     numPartitions: created.partitions,
     replicationFactor: created.replicationFactor,
-    configs: configs.size === 0 ? inherited : shownConfigs(services, configs),
+    configs: configs.size === 0 ? shared.inherited : shownConfigs(services, configs),
   };
+}
+
+function partitionsOf(services: KafkaServices, { numPartitions, assignments }: Topic): number {
+  if (numPartitions !== -1) return Math.max(0, numPartitions);
+  return assignments.length > 0 ? assignments.length : services.config.settings['num.partitions'];
 }
 
 type ShownConfigs = NonNullable<CreateTopicsResponseInit['topics'][number]['configs']>;

@@ -32,6 +32,7 @@ import { leaderHints, leaderOf } from '../leader-hints.ts';
  * - Leader epochs are checked (KIP-320); a `lastFetchedEpoch` that diverges is told so (KIP-595, v12+).
  * - read_committed reads to the last stable offset; the list of aborted transactions is then present, and empty.
  * - NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH name the leader (v12+) and its address (v16+, KIP-951).
+ * - Who is over its `consumer_byte_rate` or `request_percentage` is answered without records, and with the time to wait (KIP-219).
  * - Records are parts of files: they go out as the socket drains, never as a whole in memory.
  *
  * Gaps: followers (replicaId >= 0) are refused with INVALID_REQUEST until brokers replicate over the network; there is no fetching from
@@ -48,7 +49,8 @@ export function fetchHandler(services: KafkaServices): KafkaHandler {
       }
       const context = sessions.open(request, exchange.version);
       if (context.kind === 'error') return topLevelError(context.errorCode);
-      new PendingFetch(services, exchange, request, context).start();
+      if (exchange.throttleMs > 0) return nothingYet(sessions, context);
+      new PendingFetch(services, sessions, exchange, request, context).start();
       return undefined;
     },
     failure: (request, errorCode, _message, version) =>
@@ -64,6 +66,16 @@ const NO_RECORDS = new Uint8Array(0);
 
 function topLevelError(errorCode: number): FetchResponseInit {
   return { errorCode, sessionId: NO_SESSION, responses: [] };
+}
+
+/** The answer that only says to wait (KIP-219): to a client that asked for everything, it gives no session either. */
+function nothingYet(
+  sessions: FetchSessions,
+  { kind, session }: Exclude<FetchContext, { kind: 'error' }>,
+): FetchResponseInit {
+  if (kind === 'incremental') return { errorCode: NONE, sessionId: session.id, responses: [] };
+  if (session !== undefined) sessions.takeBack(session);
+  return topLevelError(NONE);
 }
 
 function perPartitionError(request: FetchRequest, errorCode: number): FetchResponseInit {
@@ -82,6 +94,7 @@ function errorEntry(partitionIndex: number, errorCode: number): PartitionRespons
 
 class PendingFetch implements Waiter {
   readonly #services: KafkaServices;
+  readonly #sessions: FetchSessions;
   readonly #exchange: Exchange<FetchResponseInit>;
   readonly #context: Exclude<FetchContext, { kind: 'error' }>;
   readonly #committed: boolean;
@@ -89,17 +102,23 @@ class PendingFetch implements Waiter {
 
   constructor(
     services: KafkaServices,
+    sessions: FetchSessions,
     exchange: Exchange<FetchResponseInit>,
     request: FetchRequest,
     context: Exclude<FetchContext, { kind: 'error' }>,
   ) {
     this.#services = services;
+    this.#sessions = sessions;
     this.#exchange = exchange;
     this.#context = context;
     this.#committed = request.isolationLevel === 1;
     const byId = exchange.version >= 13;
     const targets = context.entries.map((entry) => this.#target(entry, byId));
-    const bytesMax = Math.min(request.maxBytes, services.limits.fetchResponseBytesMax);
+    const bytesMax = Math.min(
+      request.maxBytes,
+      services.limits.fetchResponseBytesMax,
+      exchange.allowance?.fetchBytesMax ?? Infinity,
+    );
     this.#poll = new LongPoll(
       targets,
       {
@@ -137,6 +156,11 @@ class PendingFetch implements Waiter {
   }
 
   #answer(outcomes: FetchedPartition[]): void {
+    if (this.#isOverQuota(outcomes)) {
+      releaseOutcomes(outcomes);
+      this.#exchange.respond(nothingYet(this.#sessions, this.#context));
+      return;
+    }
     const reading = readSmall(outcomes);
     if (reading === undefined) {
       this.#respond(outcomes, NOTHING_READ);
@@ -149,6 +173,17 @@ class PendingFetch implements Waiter {
       })
       .then((read) => this.#respond(outcomes, read))
       .catch((error: unknown) => this.#broken(error));
+  }
+
+  /** Then its records stay here, for the next fetch. */
+  #isOverQuota(outcomes: readonly FetchedPartition[]): boolean {
+    const { allowance } = this.#exchange;
+    if (allowance === undefined) return false;
+    let bytes = 0;
+    for (const outcome of outcomes) if (outcome.kind === 'records') bytes += outcome.slice.bytes;
+    const throttleMs = bytes === 0 ? 0 : allowance.fetched(bytes);
+    if (throttleMs > 0) this.#exchange.throttle(throttleMs);
+    return throttleMs > 0;
   }
 
   #broken(error: unknown): void {

@@ -38,6 +38,7 @@ export function produceHandler(services: KafkaServices): KafkaHandler {
     versions: [3, 13],
     advertisedMin: 0,
     keepsBytes: true,
+    isProduce: true,
     handle(request, exchange) {
       const { acks } = request;
       if (acks !== -1 && acks !== 0 && acks !== 1) {

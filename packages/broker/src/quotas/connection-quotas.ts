@@ -1,0 +1,91 @@
+import type { Section } from '../cluster/sections.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { ClientQuotas } from './client-quotas.ts';
+import { canonicalAddress, parseEntityKey, quotaValues } from './entities.ts';
+import { UsageTable } from './quotas.core.ts';
+import { SampledRate, windowMsOf, type QuotaWindow } from './rate.core.ts';
+
+/** Addresses whose new connections are counted, some 300 bytes each. */
+const ADDRESSES_MAX = 50_000;
+
+export type ConnectionVerdict =
+  | { readonly kind: 'serve' }
+  /** Too many connections come to the broker: this one is served, but later. */
+  | { readonly kind: 'delay'; readonly ms: number }
+  /** Too many come from its address: it is held for so long, and then closed, so that the peer does not come back at once. */
+  | { readonly kind: 'close'; readonly afterMs: number };
+
+const SERVE: ConnectionVerdict = { kind: 'serve' };
+
+/** How many connections may come in a second: from one address (`connection_creation_rate`), and all together (KIP-612). */
+export class ConnectionQuotas {
+  /** `max.connection.creation.rate`; connections per second. */
+  broker: number;
+  readonly #clock: Clock;
+  readonly #window: QuotaWindow;
+  readonly #counters: Pick<ClientQuotas, 'count'>;
+  readonly #addresses: UsageTable;
+  readonly #all: SampledRate;
+  #limits: ReadonlyMap<string | null, number> = new Map();
+
+  constructor(options: {
+    readonly clock: Clock;
+    readonly window: QuotaWindow;
+    readonly broker: number;
+    readonly counters: Pick<ClientQuotas, 'count'>;
+    readonly addressesMax?: number;
+  }) {
+    this.broker = options.broker;
+    this.#clock = options.clock;
+    this.#window = options.window;
+    this.#counters = options.counters;
+    this.#all = new SampledRate(options.window);
+    this.#addresses = new UsageTable({
+      window: options.window,
+      entriesMax: options.addressesMax ?? ADDRESSES_MAX,
+    });
+  }
+
+  /** Addresses that connections came from lately, where their rate is limited. */
+  get trackedCount(): number {
+    return this.#addresses.size;
+  }
+
+  load(section: Section): void {
+    const limits = new Map<string | null, number>();
+    for (const [key, record] of section.entries()) {
+      const entity = parseEntityKey(key);
+      const limit = quotaValues(record).connection_creation_rate;
+      if (entity.has('ip') && limit !== undefined) limits.set(entity.get('ip') ?? null, limit);
+    }
+    this.#limits = limits;
+  }
+
+  /** A connection came. One that is to be closed counts nowhere. */
+  accepted(remoteAddress: string): ConnectionVerdict {
+    const nowMs = this.#clock.monotonicMs();
+    const closeAfterMs = this.#ofAddress(remoteAddress, nowMs);
+    if (closeAfterMs > 0) {
+      this.#counters.count('connection', closeAfterMs);
+      return { kind: 'close', afterMs: closeAfterMs };
+    }
+    this.#all.record(1, nowMs);
+    const ms = this.#all.throttleMs(this.broker, nowMs, windowMsOf(this.#window));
+    if (ms === 0) return SERVE;
+    this.#counters.count('connection', ms);
+    return { kind: 'delay', ms };
+  }
+
+  #ofAddress(remoteAddress: string, nowMs: number): number {
+    if (this.#limits.size === 0) return 0;
+    const address = canonicalAddress(remoteAddress) ?? remoteAddress;
+    const limit = this.#limits.get(address) ?? this.#limits.get(null);
+    if (limit === undefined) return 0;
+    const usage = this.#addresses.of(address, nowMs);
+    this.#addresses.touch(address, usage, nowMs);
+    usage.rate.record(1, nowMs);
+    const ms = usage.rate.throttleMs(limit, nowMs, this.#window.sampleMs);
+    if (ms > 0) usage.rate.record(-1, nowMs);
+    return ms;
+  }
+}
