@@ -35,6 +35,7 @@ export const COMMANDS = {
   'compaction:big': [CONDITIONS, 'test/longrun/compaction-big.ts'],
   'chaos:groups': [CONDITIONS, 'test/longrun/kill9-groups.ts'],
   'chaos:transactions': [CONDITIONS, 'test/longrun/chaos-transactions.ts'],
+  'suite:librdkafka': [CONDITIONS, 'test/suites/librdkafka/main.ts'],
   'fuzz:kafka': [CONDITIONS, 'test/longrun/fuzz-kafka.ts'],
 };
 

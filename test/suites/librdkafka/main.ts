@@ -1,0 +1,164 @@
+/**
+ * Runs librdkafka's own test suite against Polylog: every test that needs a broker, with classic groups and with KIP-848 groups, and
+ * compares with expectations.json. Usage: npm run suite:librdkafka -- [--tests 0012,0026] [--mode classic|consumer] [--resume] [--tries 2]
+ * [--limit-s 900] [--out FOLDER] [--full] [--debug CONTEXTS] [--list]. Exit code 1 if a test that is listed as passing does not pass, or one of
+ * the others does.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { requirePeer } from '../../peers/peers.ts';
+import { buildJavaClients, buildSuite, suiteCache, type BuiltSuite } from './build.ts';
+import { groupTests, testsThatNeedABroker, type SuiteTest, type TestGroup } from './catalogue.ts';
+import { SuiteCluster } from './cluster.ts';
+import {
+  contradictions,
+  isExpectedToPass,
+  MODES,
+  readExpectations,
+  surprises,
+  type Mode,
+} from './expectations.ts';
+import { writeKafkaHome } from './kafka-home.ts';
+import type { TestResult } from './outcomes.ts';
+import { Report, table } from './report.ts';
+import { runGroup } from './runner.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    tests: { type: 'string' },
+    mode: { type: 'string' },
+    resume: { type: 'boolean', default: false },
+    tries: { type: 'string', default: '2' },
+    'limit-s': { type: 'string', default: '900' },
+    out: { type: 'string', default: path.join(suiteCache(), 'librdkafka-suite') },
+    full: { type: 'boolean', default: false },
+    debug: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+const say = (line: string): void => console.log(line);
+const suite = await buildSuite(say);
+const catalogue = testsThatNeedABroker(readFileSync(path.join(suite.tests, 'test.c'), 'utf8'));
+const expectations = readExpectations();
+const mistakes = contradictions(
+  expectations,
+  catalogue.map(({ name }) => name),
+);
+if (options.list) {
+  for (const { name, scenario } of catalogue) say(`${name} (${scenario})`);
+  say(`${catalogue.length} tests need a broker`);
+} else {
+  process.exitCode = await runSuite(suite, selectTests(catalogue));
+}
+
+async function runSuite(built: BuiltSuite, tests: readonly SuiteTest[]): Promise<number> {
+  const peers = await requirePeer('java', 'kafka-jars');
+  if (peers.skip !== false) throw new Error(peers.skip);
+  const folder = mkdtempSync(path.join(tmpdir(), 'polylog-librdkafka-'));
+  try {
+    const kafkaHome = path.join(folder, 'kafka');
+    writeKafkaHome(kafkaHome);
+    await buildJavaClients(built.tests, kafkaHome);
+    mkdirSync(options.out, { recursive: true });
+    const report = Report.open(path.join(options.out, 'report.json'), {
+      librdkafka: built.version,
+      resume: options.resume,
+    });
+    for (const mode of selectModes()) await runMode({ built, mode, tests, report, folder, kafkaHome });
+    say(table(report.results));
+    say(`report and logs: ${options.out}`);
+    const findings = [...mistakes, ...surprises(expectations, report.results)];
+    for (const finding of findings) say(`NOT AS EXPECTED: ${finding}`);
+    return findings.length === 0 ? 0 : 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface ModeRun {
+  readonly built: BuiltSuite;
+  readonly mode: Mode;
+  readonly tests: readonly SuiteTest[];
+  readonly report: Report;
+  readonly folder: string;
+  readonly kafkaHome: string;
+}
+
+/** All groups in one mode, on brokers of their own, so that no topic or group of the other mode is there already. */
+async function runMode(run: ModeRun): Promise<void> {
+  const { mode, tests, report } = run;
+  const clusters = new Map<SuiteTest['scenario'], SuiteCluster>();
+  let done = 0;
+  try {
+    for (const group of groupTests(tests.filter(({ name }) => !report.has(mode, name)))) {
+      const results = await runWithTries(group, run, clusters);
+      for (const result of results) {
+        report.add(result);
+        const place = `[${++done}/${tests.length}]`.padEnd(9);
+        say(
+          `${place} ${mode} ${result.name} ${result.outcome} ${result.seconds.toFixed(1)} s ${result.reason}`.trimEnd(),
+        );
+      }
+    }
+  } finally {
+    for (const { broker } of clusters.values()) await broker.stop();
+  }
+}
+
+/** Those that do not pass but should are run again: tests measure time, and a machine may be busy for a moment. */
+async function runWithTries(
+  group: TestGroup,
+  run: ModeRun,
+  clusters: Map<SuiteTest['scenario'], SuiteCluster>,
+): Promise<(TestResult & { mode: Mode; tries: number })[]> {
+  const { built, mode, folder, kafkaHome } = run;
+  for (let tries = 1; ; tries++) {
+    let cluster = clusters.get(group.scenario);
+    if (cluster === undefined || !cluster.broker.isRunning) {
+      cluster = await SuiteCluster.start(
+        group.scenario,
+        path.join(folder, `${mode}-${group.scenario}-${tries}`),
+      );
+      clusters.set(group.scenario, cluster);
+    }
+    const name = `${mode}-${group.number}-${group.scenario}`;
+    const results = await runGroup(group, {
+      tests: built.tests,
+      mode,
+      environment: {
+        ...cluster.environment(kafkaHome),
+        ...(options.debug === undefined ? {} : { TEST_DEBUG: options.debug }),
+      },
+      logFile: path.join(options.out, `${name}.log`),
+      full: options.full,
+      limitMs: Number(options['limit-s']) * 1000,
+    });
+    const isBad = results.some(
+      (result) => result.outcome !== 'passed' && isExpectedToPass(expectations, result.name, mode),
+    );
+    if (isBad) writeFileSync(path.join(options.out, `${name}-broker.log`), cluster.broker.output);
+    if (!isBad || tries >= Number(options.tries))
+      return results.map((result) => ({ ...result, mode, tries }));
+    say(`${mode} ${group.number}: trying again`);
+  }
+}
+
+function selectTests(all: readonly SuiteTest[]): readonly SuiteTest[] {
+  const wanted = options.tests?.split(',');
+  if (wanted === undefined) return all;
+  const unknown = wanted.filter((word) => !all.some(({ name }) => name.startsWith(word)));
+  if (unknown.length > 0)
+    throw new Error(`no test that needs a broker is called ${unknown.join(', ')}; see --list`);
+  return all.filter(({ name }) => wanted.some((word) => name.startsWith(word)));
+}
+
+function selectModes(): readonly Mode[] {
+  if (options.mode === undefined) return MODES;
+  const mode = MODES.find((candidate) => candidate === options.mode);
+  if (mode === undefined) throw new Error(`--mode ${options.mode}: one of ${MODES.join(', ')}`);
+  return [mode];
+}
