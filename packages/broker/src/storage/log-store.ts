@@ -389,6 +389,7 @@ class DiskLogStore implements LogStore {
 
   async cleaningPass(): Promise<void> {
     if (this.#failed !== undefined || this.#closing) return;
+    if (this.#cleaner.waitsForCheckpoint) await this.checkpoint();
     await this.#cleaner.pass();
   }
 

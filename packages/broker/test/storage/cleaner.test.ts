@@ -89,20 +89,31 @@ describe('the log cleaner', () => {
     assert.deepEqual(opened.logger.errors, []);
   });
 
-  it('leaves the active segment, and what is not synced in its segments, alone', async () => {
+  it('leaves the active segment alone', async () => {
     const log = newLog(opened.store, COMPACTED);
     appendKeyed(log, [{ key: 'a', value: '1' }]);
     appendKeyed(log, [{ key: 'a', value: '2' }]);
+    await sync(log);
     await clean();
     assert.equal(summaryOf(log), 'a=1@0 a=2@1');
+  });
+
+  it('syncs what is due before it cleans it, and does not wait for the next checkpoint', async () => {
+    const log = newLog(opened.store, COMPACTED);
+    appendKeyed(log, [{ key: 'a', value: '1' }]);
+    appendKeyed(log, [{ key: 'a', value: '2' }]);
     appendKeyed(log, [{ key: 'b', value: 'x'.repeat(1900) }]);
     appendKeyed(log, [{ key: 'b', value: 'x'.repeat(1900) }]);
-    await makeDurable(opened.store, log);
+    // Not durable yet: a checkpoint would not help.
     await clean();
     assert.equal(opened.store.cleaning.passes, 0);
-    await opened.store.checkpoint();
+    const checkpoints = opened.store.statistics().checkpoints.completed;
+    await makeDurable(opened.store, log);
     await clean();
     assert.equal(opened.store.cleaning.passes, 1);
+    assert.equal(opened.store.statistics().checkpoints.completed, checkpoints + 1);
+    await clean();
+    assert.equal(opened.store.statistics().checkpoints.completed, checkpoints + 1);
   });
 
   it('leaves alone what its owner says is not stable', async () => {

@@ -15,12 +15,21 @@ export interface Dirtiness {
   readonly lateMs: number;
 }
 
-/** Undefined for a log that is not compacted, or not now. Throws DiskError. */
-export function dirtinessOf(log: PartitionLog, nowMs: number): Dirtiness | undefined {
+/**
+ * Undefined for a log that is not compacted, or not now. Throws DiskError.
+ * @param ifSynced as it would be if a checkpoint had just been written
+ */
+export function dirtinessOf(
+  log: PartitionLog,
+  nowMs: number,
+  { ifSynced = false }: { readonly ifSynced?: boolean } = {},
+): Dirtiness | undefined {
   const { compaction } = log.config;
   if (compaction === undefined || log.closed || log.offline || log.segments.length === 0) return undefined;
   const dirtyFrom = Math.max(log.cleanedTo, log.startOffset);
-  const segments = cleanableSegments(log, compaction, dirtyFrom, nowMs);
+  const stable = log.cleaningBound?.() ?? log.durableOffset;
+  const bound = ifSynced ? stable : Math.min(stable, log.recoveryPoint, log.savedRecoveryPoint);
+  const segments = cleanableSegments(log, compaction, { dirtyFrom, bound, nowMs });
   let dirtyBytes = 0;
   let bytes = 0;
   for (const segment of log.segments.slice(0, segments)) {
@@ -47,11 +56,8 @@ export function byUrgency(left: Dirtiness, right: Dirtiness): number {
 function cleanableSegments(
   log: PartitionLog,
   { minLagMs }: CompactionConfig,
-  dirtyFrom: number,
-  nowMs: number,
+  { dirtyFrom, bound, nowMs }: { readonly dirtyFrom: number; readonly bound: number; readonly nowMs: number },
 ): number {
-  const stable = log.cleaningBound?.() ?? log.durableOffset;
-  const bound = Math.min(stable, log.recoveryPoint, log.savedRecoveryPoint);
   let count = 0;
   for (const segment of log.segments.slice(0, -1)) {
     if (segment.endOffset > bound) break;

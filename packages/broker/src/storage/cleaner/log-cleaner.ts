@@ -77,6 +77,22 @@ export class LogCleaner {
     };
   }
 
+  /**
+   * Whether a log is due but for the checkpoint that vouches for its segments: checkpoints are far less frequent than passes, and
+   * max.compaction.lag.ms may be short.
+   */
+  get waitsForCheckpoint(): boolean {
+    const nowMs = this.#context.clock.nowMs();
+    for (const log of this.#logs()) {
+      if (this.#uncleanable.has(log)) continue;
+      const synced = this.#look(log, nowMs, { ifSynced: true });
+      if (synced === undefined || !isDue(synced)) continue;
+      const present = this.#look(log, nowMs);
+      if (present !== undefined && present.segments < synced.segments) return true;
+    }
+    return false;
+  }
+
   /** Cleans until no log is due. Rejects for a bug only. */
   pass(): Promise<void> {
     this.#pass ??= this.#cleanAll().finally(() => {
@@ -132,10 +148,10 @@ export class LogCleaner {
     return due.sort(byUrgency)[0];
   }
 
-  #look(log: PartitionLog, nowMs: number): Dirtiness | undefined {
+  #look(log: PartitionLog, nowMs: number, options?: { readonly ifSynced: boolean }): Dirtiness | undefined {
     try {
       this.#rollIfLate(log, nowMs);
-      return dirtinessOf(log, nowMs);
+      return dirtinessOf(log, nowMs, options);
     } catch (error) {
       if (!(error instanceof DiskError)) throw error;
       this.#context.logger.warn({ folder: log.folder, error }, 'A log could not be looked at for cleaning');
