@@ -28,7 +28,8 @@ export function dirtinessOf(
   if (compaction === undefined || log.closed || log.offline || log.segments.length === 0) return undefined;
   const dirtyFrom = Math.max(log.cleanedTo, log.startOffset);
   const stable = log.cleaningBound?.() ?? log.durableOffset;
-  const bound = ifSynced ? stable : Math.min(stable, log.recoveryPoint, log.savedRecoveryPoint);
+  const synced = ifSynced ? Infinity : Math.min(log.recoveryPoint, log.savedRecoveryPoint);
+  const bound = Math.min(stable, synced);
   const segments = cleanableSegments(log, compaction, { dirtyFrom, bound, nowMs });
   let dirtyBytes = 0;
   let bytes = 0;
