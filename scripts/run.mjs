@@ -34,6 +34,8 @@ export const COMMANDS = {
   'chaos:compaction': [CONDITIONS, 'test/longrun/chaos-compaction.ts'],
   'compaction:big': [CONDITIONS, 'test/longrun/compaction-big.ts'],
   'chaos:groups': [CONDITIONS, 'test/longrun/kill9-groups.ts'],
+  'chaos:streams': [CONDITIONS, 'test/longrun/chaos-streams.ts'],
+  'chaos:connect': [CONDITIONS, 'test/longrun/chaos-connect.ts'],
   'chaos:transactions': [CONDITIONS, 'test/longrun/chaos-transactions.ts'],
   'suite:librdkafka': [CONDITIONS, 'test/suites/librdkafka/main.ts'],
   'fuzz:kafka': [CONDITIONS, 'test/longrun/fuzz-kafka.ts'],

@@ -1,6 +1,7 @@
 /**
  * Apache Kafka's jars, as kafka-jars.json pins them: the path of each in a Maven repository and its SHA-256. They are what
  * `mvn dependency:copy-dependencies` resolves for kafka_2.13 and kafka-tools 4.3.1, log4j 2.25.5 and jackson-dataformat-yaml.
+ * kafka-app-jars.json has what applications need beside them: Kafka Streams with RocksDB, and Connect's file connectors.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
@@ -13,39 +14,49 @@ import { PEER_CACHE } from './install-lock.ts';
 
 export const KAFKA_VERSION = '4.3.1';
 export const KAFKA_LIBS = path.join(PEER_CACHE, `kafka-${KAFKA_VERSION}`);
+export const KAFKA_APP_LIBS = path.join(PEER_CACHE, `kafka-apps-${KAFKA_VERSION}`);
 
 const MAVEN_CENTRAL = 'https://repo.maven.apache.org/maven2';
 const DOWNLOADS_IN_PARALLEL = 6;
 const DOWNLOAD_TRIES = 3;
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 
+const SETS = {
+  kafka: { pins: 'kafka-jars.json', folder: KAFKA_LIBS },
+  apps: { pins: 'kafka-app-jars.json', folder: KAFKA_APP_LIBS },
+} as const;
+
 /**
- * The version if all jars are in the cache, after fetching those that are not if `download` says so; otherwise undefined.
+ * The version if all jars of a set are in the cache, after fetching those that are not if `download` says so; otherwise undefined.
  * @throws Error if a jar cannot be fetched or is not the one that was pinned
  */
-export async function installKafkaJars({ download = true } = {}): Promise<string | undefined> {
-  const pinned = pinnedJars();
-  const missing = Object.keys(pinned).filter((jar) => !existsSync(path.join(KAFKA_LIBS, path.basename(jar))));
+export async function installKafkaJars(
+  set: keyof typeof SETS,
+  { download = true } = {},
+): Promise<string | undefined> {
+  const { pins, folder } = SETS[set];
+  const pinned = pinnedJars(pins);
+  const missing = Object.keys(pinned).filter((jar) => !existsSync(path.join(folder, path.basename(jar))));
   if (missing.length > 0 && !download) return undefined;
   if (missing.length === 0) return KAFKA_VERSION;
-  mkdirSync(KAFKA_LIBS, { recursive: true });
+  mkdirSync(folder, { recursive: true });
   http.setGlobalProxyFromEnv();
   const repository = mavenRepository();
   const jars = missing.values();
   const work = async (): Promise<void> => {
-    for (const jar of jars) save(jar, await fetchJar(repository, jar, pinned[jar] ?? ''));
+    for (const jar of jars)
+      save(path.join(folder, path.basename(jar)), await fetchJar(repository, jar, pinned[jar] ?? ''));
   };
   await Promise.all(Array.from({ length: DOWNLOADS_IN_PARALLEL }, work));
   return KAFKA_VERSION;
 }
 
-function pinnedJars(): Record<string, string> {
-  const file = path.join(path.dirname(fileURLToPath(import.meta.url)), 'kafka-jars.json');
+function pinnedJars(pins: string): Record<string, string> {
+  const file = path.join(path.dirname(fileURLToPath(import.meta.url)), pins);
   return JSON.parse(readFileSync(file, 'utf8')) as Record<string, string>;
 }
 
-function save(jar: string, bytes: Uint8Array): void {
-  const target = path.join(KAFKA_LIBS, path.basename(jar));
+function save(target: string, bytes: Uint8Array): void {
   writeFileSync(`${target}.part`, bytes);
   renameSync(`${target}.part`, target);
 }

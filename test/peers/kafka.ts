@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { KAFKA_LIBS } from './kafka-jars.ts';
+import { KAFKA_APP_LIBS, KAFKA_LIBS } from './kafka-jars.ts';
 import { freePorts } from './ports.ts';
 import { run, runOk, start, type RunOptions, type RunResult } from './process.ts';
 
@@ -89,12 +89,29 @@ export function writeKafkaScripts(folder: string): void {
 }
 
 /** Tools and tests live for seconds: the serial collector and the first compiler halve what they cost on two cores. */
-const QUICK_JVM = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto', HEAP];
+const QUICK_JVM = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'];
+const TOOL_JVM = [...QUICK_JVM, HEAP];
+/** An application has little to do. */
+const APP_JVM = [...QUICK_JVM, '-Xmx256m'];
 
-function javaArgs(folder: string, jvm: readonly string[] = QUICK_JVM): string[] {
+function javaArgs(
+  folder: string,
+  jvm: readonly string[] = TOOL_JVM,
+  classPath: readonly string[] = [],
+): string[] {
   const log4j = path.join(folder, 'log4j2.yaml');
   writeFileSync(log4j, LOG4J_ERRORS_TO_STDERR);
-  return [...jvm, `-Dlog4j2.configurationFile=${log4j}`, '-cp', path.join(KAFKA_LIBS, '*')];
+  const all = [...classPath, path.join(KAFKA_LIBS, '*')].join(':');
+  return [...jvm, `-Dlog4j2.configurationFile=${log4j}`, '-cp', all];
+}
+
+/** Arguments of java to run an application over Kafka Streams or Connect: its class path, its main class, its own arguments. */
+export function kafkaAppArgs(
+  folder: string,
+  app: { readonly classPath?: readonly string[]; readonly main: string; readonly args: readonly string[] },
+): string[] {
+  const classPath = [...(app.classPath ?? []), path.join(KAFKA_APP_LIBS, '*')];
+  return [...javaArgs(folder, APP_JVM, classPath), app.main, ...app.args];
 }
 
 /** What kafka-run-class.sh gives to each JVM, for measurements. */
@@ -149,7 +166,7 @@ export async function prepareKafka(
   const id = (await runOk('java', [...java, 'kafka.tools.StorageTool', 'random-uuid'])).stdout.trim();
   const format = ['format', '--standalone', '-t', id, '-c', properties];
   await runOk('java', [...java, 'kafka.tools.StorageTool', ...format]);
-  const jvm = forSpeed ? [...SERVER_JVM, ...SERVER_HEAP] : QUICK_JVM;
+  const jvm = forSpeed ? [...SERVER_JVM, ...SERVER_HEAP] : TOOL_JVM;
   return { port, args: [...javaArgs(folder, jvm), 'kafka.Kafka', properties] };
 }
 

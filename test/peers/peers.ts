@@ -51,9 +51,20 @@ const PEERS = {
     },
     install: () => installDebian(['default-jre-headless']),
   },
+  jdk: {
+    probe: async () => {
+      const version = await versionOf('javac', ['-version'], /javac (\S+)/);
+      return version !== undefined && Number.parseInt(version, 10) >= JAVA_MAJOR_MIN ? version : undefined;
+    },
+    install: () => installDebian(['default-jdk-headless']),
+  },
   'kafka-jars': {
-    probe: () => installKafkaJars({ download: false }),
-    install: async () => void (await installKafkaJars()),
+    probe: () => installKafkaJars('kafka', { download: false }),
+    install: async () => void (await installKafkaJars('kafka')),
+  },
+  'kafka-app-jars': {
+    probe: () => installKafkaJars('apps', { download: false }),
+    install: async () => void (await installKafkaJars('apps')),
   },
 } satisfies Record<string, PeerDefinition>;
 

@@ -31,9 +31,12 @@ export class ApacheKafkaProcess implements KillableBroker {
     this.#args = args;
   }
 
-  static async create(folder: string): Promise<ApacheKafkaProcess> {
+  static async create(
+    folder: string,
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<ApacheKafkaProcess> {
     mkdirSync(folder, { recursive: true });
-    const { port, args } = await prepareKafka(folder);
+    const { port, args } = await prepareKafka(folder, { settings });
     return new ApacheKafkaProcess(port, args);
   }
 

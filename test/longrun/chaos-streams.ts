@@ -1,0 +1,181 @@
+/**
+ * Kafka Streams counts words exactly once (exactly_once_v2) while the application and the broker are killed with SIGKILL: at the end of each round
+ * every word has been counted as often as it was given, and the output has each of its counts once, in order.
+ * Usage: npm run chaos:streams -- [--rounds 20] [--seed N] [--instances 1] [--peer kafka] [--keep]
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { requirePeer } from '../peers/peers.ts';
+import { BrokerProcess } from './broker-process.ts';
+import { randomOf, type RandomNumber } from './random.ts';
+import { ApacheKafkaProcess, type KillableBroker } from './transactions/brokers.ts';
+import type { CountViolation } from './word-counts.ts';
+import { WORD_COUNT_PEERS, WORD_COUNT_SETTINGS, WordCountRun } from './word-count-run.ts';
+
+const FEED_MS = 8_000;
+const KILLS_MAX = 3;
+/** How long what was killed is away. */
+const AWAY_MS_MAX = 1_000;
+
+export interface ChaosStreamsOptions {
+  readonly rounds: number;
+  readonly seed: number;
+  readonly folder: string;
+  readonly instances?: number;
+  /** In each round at most; 0: nothing is killed. */
+  readonly killsMax?: number;
+  readonly feedMs?: number;
+  readonly peer?: 'polylog' | 'kafka';
+  readonly report?: (line: string) => void;
+}
+
+export interface ChaosStreamsReport {
+  readonly rounds: number;
+  readonly brokerKills: number;
+  readonly applicationKills: number;
+  /** Threads that gave up, and were replaced, by what they said. */
+  readonly died: Readonly<Record<string, number>>;
+  readonly lines: number;
+  readonly words: number;
+  /** From the end of a round's input to its last count. */
+  readonly completeMsMax: number;
+  readonly violations: readonly CountViolation[];
+  /** What a reader that begins anew finds after an orderly restart of the broker. */
+  readonly violationsAgain: readonly CountViolation[];
+  /** The applications ended when they were told to. */
+  readonly stopped: boolean;
+}
+
+/** One run. Needs {@link WORD_COUNT_PEERS}. */
+export async function runChaosStreams(options: ChaosStreamsOptions): Promise<ChaosStreamsReport> {
+  const { folder, rounds, report = () => undefined } = options;
+  const random = randomOf(options.seed);
+  const broker = await createBroker(options);
+  await broker.start();
+  const { instances = 1, feedMs = FEED_MS } = options;
+  let run: WordCountRun | undefined;
+  const died: Record<string, number> = {};
+  const onDied = (reason: string): void => {
+    const [name = ''] = reason.split(':', 1);
+    died[name] = (died[name] ?? 0) + 1;
+    report(`a thread died: ${reason}`);
+  };
+  const kills = { broker: 0, application: 0 };
+  let completeMsMax = 0;
+  try {
+    run = await WordCountRun.start({ broker, folder, instances, random, onDied });
+    const kill = killer(broker, run, { ...options, random, kills });
+    for (let round = 1; round <= rounds; round++) {
+      const [told] = await Promise.all([kill(feedMs), run.feed(feedMs)]);
+      const completeMs = await run.complete();
+      completeMsMax = Math.max(completeMsMax, completeMs);
+      report(
+        `round ${round}/${rounds}: ${told}; ${run.wordsGiven} words counted ${completeMs.toFixed(0)} ms after the last one; ` +
+          `${run.violations.length} violations`,
+      );
+    }
+    const stopped = await run.stop();
+    await broker.stop();
+    await broker.start();
+    const violationsAgain = await run.judgeAgain();
+    return {
+      rounds,
+      brokerKills: kills.broker,
+      applicationKills: kills.application,
+      died,
+      lines: run.linesGiven,
+      words: run.wordsGiven,
+      completeMsMax,
+      violations: run.violations,
+      violationsAgain,
+      stopped,
+    };
+  } finally {
+    await run?.dispose();
+    await broker.kill();
+  }
+}
+
+function createBroker({ folder, peer }: ChaosStreamsOptions): Promise<KillableBroker> {
+  const data = path.join(folder, 'broker');
+  return peer === 'kafka'
+    ? ApacheKafkaProcess.create(data, WORD_COUNT_SETTINGS)
+    : BrokerProcess.create({ data, settings: WORD_COUNT_SETTINGS });
+}
+
+/** Returns a function that kills something now and then for so long, and tells what. */
+function killer(
+  broker: KillableBroker,
+  { instances }: WordCountRun,
+  options: {
+    readonly killsMax?: number;
+    readonly random: RandomNumber;
+    readonly kills: { broker: number; application: number };
+  },
+): (durationMs: number) => Promise<string> {
+  const { killsMax = KILLS_MAX, random, kills } = options;
+  return async (durationMs) => {
+    const count = Math.ceil(random() * killsMax);
+    const told: string[] = [];
+    for (let kill = 0; kill < count; kill++) {
+      await sleep((random() * durationMs) / count);
+      const awayMs = random() * AWAY_MS_MAX;
+      if (random() < 0.5) {
+        kills.broker++;
+        told.push('broker');
+        await broker.kill();
+        await sleep(awayMs);
+        await broker.start();
+      } else {
+        kills.application++;
+        const index = Math.floor(random() * instances.length);
+        told.push(`application ${index}`);
+        await instances[index]!.kill();
+        await sleep(awayMs);
+        instances[index]!.start();
+      }
+    }
+    return count === 0 ? 'nothing killed' : `killed ${told.join(', ')}`;
+  };
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string', default: '20' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      instances: { type: 'string', default: '1' },
+      peer: { type: 'string', default: 'polylog' },
+      keep: { type: 'boolean', default: false },
+    },
+  });
+  const { peer } = values;
+  if (peer !== 'polylog' && peer !== 'kafka') throw new Error(`--peer: ${peer} is neither polylog nor kafka`);
+  const { skip } = await requirePeer(...WORD_COUNT_PEERS);
+  if (skip !== false) throw new Error(skip);
+  const folder = mkdtempSync(path.join(tmpdir(), 'polylog-streams-'));
+  console.log(`seed ${values.seed}, data in ${folder}`);
+  const startedMs = performance.now();
+  const { violations, violationsAgain, ...figures } = await runChaosStreams({
+    rounds: Number(values.rounds),
+    seed: Number(values.seed),
+    instances: Number(values.instances),
+    peer,
+    folder,
+    report: (line) => console.log(line),
+  });
+  console.log(JSON.stringify(figures, undefined, 2));
+  console.log(`${((performance.now() - startedMs) / 1000).toFixed(0)} s`);
+  console.log(`violations: ${violations.length}, to a reader that begins anew: ${violationsAgain.length}`);
+  for (const violation of [...violations, ...violationsAgain].slice(0, 20))
+    console.log(`  ${JSON.stringify(violation)}`);
+  const passed = violations.length === 0 && violationsAgain.length === 0 && figures.stopped;
+  if (passed && !values.keep) rmSync(folder, { recursive: true, force: true });
+  process.exit(passed ? 0 : 1);
+}
+
+if (import.meta.main) await main();
