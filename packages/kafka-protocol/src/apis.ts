@@ -2,6 +2,7 @@ import { addOffsetsToTxn } from './messages/add-offsets-to-txn.ts';
 import { addPartitionsToTxn } from './messages/add-partitions-to-txn.ts';
 import { alterClientQuotas } from './messages/alter-client-quotas.ts';
 import { alterConfigs } from './messages/alter-configs.ts';
+import { alterUserScramCredentials } from './messages/alter-user-scram-credentials.ts';
 import { apiVersions } from './messages/api-versions.ts';
 import { createPartitions } from './messages/create-partitions.ts';
 import { createTopics } from './messages/create-topics.ts';
@@ -16,6 +17,7 @@ import { describeLogDirs } from './messages/describe-log-dirs.ts';
 import { describeTopicPartitions } from './messages/describe-topic-partitions.ts';
 import { describeTransactions } from './messages/describe-transactions.ts';
 import { endTxn } from './messages/end-txn.ts';
+import { describeUserScramCredentials } from './messages/describe-user-scram-credentials.ts';
 import { fetch } from './messages/fetch.ts';
 import { findCoordinator } from './messages/find-coordinator.ts';
 import { heartbeat } from './messages/heartbeat.ts';
@@ -33,6 +35,8 @@ import { offsetDelete } from './messages/offset-delete.ts';
 import { offsetFetch } from './messages/offset-fetch.ts';
 import { offsetForLeaderEpoch } from './messages/offset-for-leader-epoch.ts';
 import { produce } from './messages/produce.ts';
+import { saslAuthenticate } from './messages/sasl-authenticate.ts';
+import { saslHandshake } from './messages/sasl-handshake.ts';
 import { syncGroup } from './messages/sync-group.ts';
 import { txnOffsetCommit } from './messages/txn-offset-commit.ts';
 import { updateFeatures } from './messages/update-features.ts';
@@ -53,6 +57,7 @@ export const apis = {
   syncGroup,
   describeGroups,
   listGroups,
+  saslHandshake,
   apiVersions,
   createTopics,
   deleteTopics,
@@ -66,6 +71,7 @@ export const apis = {
   describeConfigs,
   alterConfigs,
   describeLogDirs,
+  saslAuthenticate,
   createPartitions,
   deleteGroups,
   incrementalAlterConfigs,
@@ -73,6 +79,8 @@ export const apis = {
   describeClientQuotas,
   alterClientQuotas,
   updateFeatures,
+  describeUserScramCredentials,
+  alterUserScramCredentials,
   describeCluster,
   describeTransactions,
   listTransactions,
