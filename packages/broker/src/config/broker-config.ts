@@ -2,12 +2,15 @@ import {
   address,
   boolean,
   decimal,
+  form,
   integer,
   oneOf,
   optional,
   pattern,
   type ConfigDefinition,
 } from './definition.ts';
+import { LISTENER_CONFIGS } from './listener-definitions.ts';
+import { LISTENERS_FORM, parseSecurityMap, SECURITY_MODES, type ListenerConfig } from './listeners.ts';
 import { DEFAULT_STORAGE_CONFIG } from '../storage/types.ts';
 import { TOPIC_CONFIGS, topicConfigDefinitions } from './topic-config-definitions.ts';
 import type { TopicDefaults } from './topic-config.ts';
@@ -45,6 +48,29 @@ export const BROKER_CONFIGS = {
         'The address that clients are told for this broker, where it differs from the one it listens on.',
     }),
   ),
+  listeners: optional(
+    form('listeners', {
+      ...LISTENERS_FORM,
+      default: null,
+      documentation:
+        'Several listeners instead of the one that `kafka` names, each with a name of its own: `PLAINTEXT://127.0.0.1:9092,SASL_SSL://:9093`.',
+    }),
+  ),
+  'advertised.listeners': optional(
+    form('advertised.listeners', {
+      ...LISTENERS_FORM,
+      default: null,
+      documentation:
+        'The addresses that clients of each listener are told, where they differ from those of `listeners`.',
+    }),
+  ),
+  'listener.security.protocol.map': form('listener.security.protocol.map', {
+    default: '',
+    parse: parseSecurityMap,
+    legal: `NAME:MODE, several with commas between, where MODE is one of ${SECURITY_MODES.join(', ')}`,
+    documentation:
+      'How listeners are secured: `kafka:SASL_SSL`. One whose name is a mode, such as SASL_SSL, need not stand here; `kafka` is PLAINTEXT unless it does.',
+  }),
   'node.id': integer('node.id', {
     type: 'int',
     default: '1',
@@ -380,6 +406,7 @@ export const BROKER_CONFIGS = {
     documentation:
       'The size of segments of __consumer_offsets: small, so that compaction keeps up and starts are quick.',
   }),
+  ...LISTENER_CONFIGS,
   'shutdown.timeout.ms': integer('shutdown.timeout.ms', {
     type: 'long',
     default: '10000',
@@ -433,6 +460,8 @@ export interface ConfigEntry {
 export interface BrokerConfig {
   readonly settings: BrokerSettings;
   readonly topicDefaults: TopicDefaults;
+  /** At least one. */
+  readonly listeners: readonly ListenerConfig[];
   /** What was set; settings that are missing have their defaults. */
   readonly entries: ReadonlyMap<string, ConfigEntry>;
 }

@@ -2,13 +2,15 @@
 export interface ConfigDefinition<T> {
   readonly name: string;
   /** Kafka's type names, for DescribeConfigs. */
-  readonly type: 'boolean' | 'string' | 'int' | 'long' | 'double' | 'list';
+  readonly type: 'boolean' | 'string' | 'int' | 'long' | 'double' | 'list' | 'password';
   /** `null`: unset, where the parsed value has a rule of its own. */
   readonly defaultText: string | null;
   /** `ms`, `bytes`, … where the name does not end in it. */
   readonly unit: string | undefined;
   readonly importance: 'high' | 'medium' | 'low';
   readonly documentation: string;
+  /** Its value is a secret: nobody is shown it, and no message quotes it. */
+  readonly isSensitive: boolean;
   /** What a legal value is, to complete the sentence "must be …". */
   readonly legal: string;
   /** Throws {@link ConfigValueError}. */
@@ -19,8 +21,9 @@ export interface ConfigDefinition<T> {
 export class ConfigValueError extends Error {
   override readonly name = 'ConfigValueError';
 
-  constructor(name: string, text: string, legal: string) {
-    super(`${name} must be ${legal}, not ${JSON.stringify(text)}`);
+  /** `text` is left out for a secret. */
+  constructor(name: string, text: string | undefined, legal: string) {
+    super(`${name} must be ${legal}${text === undefined ? '' : `, not ${JSON.stringify(text)}`}`);
   }
 }
 
@@ -90,16 +93,35 @@ export function pattern(
   );
 }
 
+/** Text that nobody may read: it is neither shown nor logged. */
+export function secret(
+  name: string,
+  options: Common & { readonly pattern: RegExp; readonly legal: string },
+): ConfigDefinition<string> {
+  return define(name, options, 'password', options.legal, (value) =>
+    options.pattern.test(value) ? value : undefined,
+  );
+}
+
 /** Comma-separated values, each at most once. */
 export function list(
   name: string,
-  options: Common & { readonly item: RegExp; readonly legal: string },
+  options: Common & { readonly item: RegExp; readonly legal: string; readonly nonEmpty?: boolean },
 ): ConfigDefinition<readonly string[]> {
   return define(name, options, 'list', options.legal, (value) => {
     const items = splitList(value);
+    if (options.nonEmpty === true && items.length === 0) return undefined;
     const valid = items.every((item) => options.item.test(item)) && new Set(items).size === items.length;
     return valid ? items : undefined;
   });
+}
+
+/** A list whose items have a form of their own; `parse` returns undefined for what is not legal. */
+export function form<T>(
+  name: string,
+  options: Common & { readonly legal: string; readonly parse: (text: string) => T | undefined },
+): ConfigDefinition<T> {
+  return define(name, options, 'list', options.legal, options.parse);
 }
 
 /** Surrounding blanks do not count; an empty text is an empty list. */
@@ -116,16 +138,19 @@ export interface Address {
 const ADDRESS_PATTERN = /^(?:\[([0-9a-fA-F:.%]+)\]|([^\s:[\]]*)):(\d{1,5})$/;
 const PORT_MAX = 65_535;
 
-/** `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for all interfaces; port 0 takes a free one. */
+export const ADDRESS_LEGAL = 'HOST:PORT, with a port from 0 (any free one) to 65535';
+
 export function address(name: string, options: Common): ConfigDefinition<Address> {
-  const legal = 'HOST:PORT, with a port from 0 (any free one) to 65535';
-  return define(name, options, 'string', legal, (value) => {
-    const match = ADDRESS_PATTERN.exec(value);
-    if (match === null) return undefined;
-    const port = Number(match[3]);
-    const host = match[1] ?? match[2] ?? '';
-    return port > PORT_MAX ? undefined : Object.freeze({ host: host === '' ? '0.0.0.0' : host, port });
-  });
+  return define(name, options, 'string', ADDRESS_LEGAL, parseAddress);
+}
+
+/** `HOST:PORT`, `[IPv6]:PORT`, `:PORT` for all interfaces; port 0 takes a free one. Undefined if it is something else. */
+export function parseAddress(text: string): Address | undefined {
+  const match = ADDRESS_PATTERN.exec(text);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  const host = match[1] ?? match[2] ?? '';
+  return port > PORT_MAX ? undefined : Object.freeze({ host: host === '' ? '0.0.0.0' : host, port });
 }
 
 /** A definition whose value may be left out. */
@@ -147,10 +172,11 @@ function define<T>(
     unit: common.unit,
     importance: common.importance ?? 'medium',
     documentation: common.documentation,
+    isSensitive: type === 'password',
     legal,
     parse: (value) => {
       const parsed = parse(value.trim());
-      if (parsed === undefined) throw new ConfigValueError(name, value, legal);
+      if (parsed === undefined) throw new ConfigValueError(name, type === 'password' ? undefined : value, legal);
       return parsed;
     },
   };

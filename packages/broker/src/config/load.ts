@@ -7,7 +7,9 @@ import {
   type ConfigEntry,
   type ConfigSource,
 } from './broker-config.ts';
-import { ConfigValueError } from './definition.ts';
+import { ConfigValueError, type ConfigDefinition } from './definition.ts';
+import { LISTENER_CONFIGS } from './listener-definitions.ts';
+import { listenersOf, overrideName, parseOverride } from './listeners.ts';
 import { didYouMean } from './suggest.ts';
 import { parseTopicSettings } from './topic-config.ts';
 
@@ -48,7 +50,7 @@ export function resolveConfig(settings: readonly RawSetting[]): BrokerConfig {
       continue;
     }
     try {
-      BROKER_DEFINITIONS.get(canonical)!.parse(text);
+      definitionOf(canonical).parse(text);
     } catch (error) {
       if (!(error instanceof ConfigValueError)) throw error;
       mistakes.push(`${where}: ${error.message}`);
@@ -57,9 +59,11 @@ export function resolveConfig(settings: readonly RawSetting[]): BrokerConfig {
     entries.set(canonical, { text: text.trim(), source, where });
   }
   if (mistakes.length > 0) throw new ConfigError(mistakes);
+  const listeners = listenersOf(entries, mistakes);
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
   const topicDefaults = topicDefaultsOf(entries);
   parseTopicSettings(new Map(), topicDefaults);
-  return Object.freeze({ settings: parseSettings(entries), topicDefaults, entries });
+  return Object.freeze({ settings: parseSettings(entries), topicDefaults, listeners, entries });
 }
 
 /** `POLYLOG_…` variables as settings, but for those of {@link NO_SETTINGS}. */
@@ -77,7 +81,16 @@ let namesBySpelling: Map<string, string> | undefined;
 /** The setting's own name for any spelling: letter case, and `.`, `-` and `_` for each other. */
 export function canonicalName(name: string): string | undefined {
   namesBySpelling ??= new Map([...BROKER_DEFINITIONS.keys()].map((known) => [spelling(known), known]));
-  return namesBySpelling.get(spelling(name));
+  const known = namesBySpelling.get(spelling(name));
+  if (known !== undefined) return known;
+  const override = parseOverride(name);
+  return override === undefined ? undefined : overrideName(override);
+}
+
+/** Of a name in its canonical form. */
+function definitionOf(name: string): ConfigDefinition<unknown> {
+  const override = parseOverride(name);
+  return override === undefined ? BROKER_DEFINITIONS.get(name)! : LISTENER_CONFIGS[override.setting];
 }
 
 function spelling(name: string): string {

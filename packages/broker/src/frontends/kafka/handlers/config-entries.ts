@@ -15,6 +15,7 @@ const CONFIG_TYPES: Readonly<Record<ConfigDefinition<unknown>['type'], number>> 
   long: 5,
   double: 6,
   list: 7,
+  password: 9,
 };
 
 export interface ConfigSynonym {
@@ -64,17 +65,18 @@ export function topicConfigEntries(
 /** Every config of this broker. All are static in this release, so none may be altered. */
 export function brokerConfigEntries(config: BrokerConfig): ShownConfig[] {
   return [...BROKER_DEFINITIONS.values()].map((definition) => {
-    const { name, defaultText } = definition;
+    const { name, defaultText, isSensitive } = definition;
     const entry = config.entries.get(name);
+    const value = isSensitive ? null : (entry?.text ?? defaultText);
     const synonyms: ConfigSynonym[] = [];
-    if (entry !== undefined) synonyms.push({ name, value: entry.text, source: SOURCE.staticBroker });
+    if (entry !== undefined) synonyms.push({ name, value, source: SOURCE.staticBroker });
     if (defaultText !== null) synonyms.push({ name, value: defaultText, source: SOURCE.default });
     return {
       name,
-      value: entry?.text ?? defaultText,
+      value,
       readOnly: true,
       configSource: synonyms[0]?.source ?? SOURCE.default,
-      isSensitive: false,
+      isSensitive,
       synonyms,
       configType: CONFIG_TYPES[definition.type],
       documentation: definition.documentation,

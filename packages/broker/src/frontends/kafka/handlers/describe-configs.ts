@@ -20,9 +20,10 @@ export const RESOURCE_BROKER = 4;
  * - Topics (resource type 2) and this broker (4), each config with value, source and synonyms (KIP-226), from v3 on with type and
  *   documentation (KIP-569). No or an empty list of keys asks for all; unknown keys are left out.
  * - A resource that comes more than once is answered once: its configs are a thousand times as long as its name.
+ * - Secrets are shown as null, in every version.
  * - A broker with an empty name stands for the cluster-wide dynamic defaults, of which there are none.
  *
- * Gaps: broker loggers, client metrics and groups are answered 42; sensitive configs, whose values would be null, do not exist yet.
+ * Gaps: broker loggers, client metrics and groups are answered 42.
  */
 export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
