@@ -6,7 +6,7 @@ import type { AdminServer } from './admin/server.ts';
 import { CleaningThread } from './cleaning-thread.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
-import { resolveConfig, type RawSetting } from './config/load.ts';
+import { canonicalName, resolveConfig, type RawSetting } from './config/load.ts';
 import { addressOf, Engine } from './engine.ts';
 import { createNodePlatform } from './platform/node/index.ts';
 import type { Logger } from './platform/index.ts';
@@ -33,8 +33,10 @@ const KEEP_ALIVE_MS = 1000;
 
 /** A broker in this process. */
 export class Broker {
-  /** `host:port` at which Kafka clients connect. */
+  /** `host:port` at which Kafka clients connect; of the first listener, if there are several. */
   readonly kafkaAddress: string;
+  /** `host:port` of each listener, by its name; the only one's is `kafka` unless the setting `listeners` names others. */
+  readonly listenerAddresses: ReadonlyMap<string, string>;
   /** `host:port` of the HTTP API; undefined if there is none. */
   readonly httpAddress: string | undefined;
   readonly dataDirectory: string;
@@ -45,12 +47,14 @@ export class Broker {
 
   private constructor(fields: {
     kafkaAddress: string;
+    listenerAddresses: ReadonlyMap<string, string>;
     httpAddress: string | undefined;
     dataDirectory: string;
     failed: Promise<Error>;
     stop: () => Promise<void>;
   }) {
     this.kafkaAddress = fields.kafkaAddress;
+    this.listenerAddresses = fields.listenerAddresses;
     this.httpAddress = fields.httpAddress;
     this.dataDirectory = fields.dataDirectory;
     this.failed = fields.failed;
@@ -109,6 +113,7 @@ export class Broker {
     }
     return new Broker({
       kafkaAddress: engine.kafkaAddress,
+      listenerAddresses: engine.listenerAddresses,
       httpAddress: admin === undefined ? undefined : addressOf(admin),
       dataDirectory: engine.dataDirectory,
       failed: engine.failed,
@@ -148,11 +153,13 @@ function settingsOf(options: BrokerOptions, data: string): RawSetting[] {
     source: 'option',
     where: `option ${name}`,
   });
+  const config = Object.entries(options.config ?? {});
+  const namesListeners = config.some(([name]) => canonicalName(name) === 'listeners');
   return [
     setting('log-level', options.logLevel ?? 'warn'),
-    ...Object.entries(options.config ?? {}).map(([name, value]) => setting(name, String(value))),
+    ...config.map(([name, value]) => setting(name, String(value))),
     setting('data', data),
-    setting('kafka', options.kafka ?? NO_ADDRESS),
+    ...(options.kafka === undefined && namesListeners ? [] : [setting('kafka', options.kafka ?? NO_ADDRESS)]),
     setting('http', options.http === undefined || options.http === false ? NO_ADDRESS : options.http),
     ...(options.nodeId === undefined ? [] : [setting('node.id', String(options.nodeId))]),
   ];

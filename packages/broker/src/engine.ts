@@ -6,9 +6,11 @@ import { OFFSETS_TOPIC } from './cluster/topic-names.ts';
 import { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
+import type { ListenerConfig } from './config/listeners.ts';
 import { claimDataFolder } from './config/meta-properties.ts';
 import { openFilesMaxOf } from './config/open-files.ts';
 import { parseTopicSettings } from './config/topic-config.ts';
+import { BrokerError } from './errors.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
 import { describeGroups } from './groups/metrics.ts';
@@ -18,7 +20,7 @@ import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
 import { OwnBrokerPort } from './peer/own-broker.ts';
 import type { PeerPort } from './peer/types.ts';
-import type { Platform } from './platform/index.ts';
+import type { Logger, Platform } from './platform/index.ts';
 import { followQuotas } from './quotas/service.ts';
 import { LocalPartition, TurnScheduler } from './replication/index.ts';
 import { describeCleaning } from './storage/cleaner/metrics.ts';
@@ -32,7 +34,6 @@ import { BrokerTopicAdmin } from './topics/topic-admin.ts';
 import { TransactionMarkers } from './topics/transaction-markers.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
-const LISTENER = 'kafka';
 /** How long a start waits for the consumer groups: with very many of them clients are served before all are known. */
 const GROUPS_LOAD_WAIT_MS_MAX = 1000;
 const BYTES_PER_MIB = 1024 * 1024;
@@ -51,7 +52,10 @@ export interface Machine {
 
 /** Everything of a broker but its HTTP API, over any platform: the simulator runs it as it is. */
 export class Engine {
+  /** Of the first listener. */
   readonly kafkaAddress: string;
+  /** `host:port` of each listener, by its name. */
+  readonly listenerAddresses: ReadonlyMap<string, string>;
   readonly dataDirectory: string;
   readonly metrics: BrokerMetrics;
   /** What the start found on the disk. */
@@ -64,7 +68,10 @@ export class Engine {
 
   private constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.kafkaAddress = addressOf(parts.frontend);
+    this.listenerAddresses = new Map(
+      [...parts.frontend.addresses].map(([name, address]) => [name, addressOf(address)]),
+    );
+    this.kafkaAddress = [...this.listenerAddresses.values()][0]!;
     this.dataDirectory = parts.logs.dataDirectory;
     this.metrics = parts.metrics;
     this.recovery = parts.logs.recovery;
@@ -148,13 +155,19 @@ interface EngineParts {
   readonly compute: Platform['compute'];
 }
 
-async function listen(platform: Platform, { settings }: BrokerConfig): Promise<KafkaFrontend> {
+async function listen(platform: Platform, { settings, listeners }: BrokerConfig): Promise<KafkaFrontend> {
+  const secured = listeners.find(({ security }) => security !== 'PLAINTEXT');
+  if (secured !== undefined) {
+    throw new BrokerError('INVALID_CONFIG', `The listener ${secured.name} cannot be ${secured.security} yet`);
+  }
   return startKafkaFrontend({
-    listener: LISTENER,
-    host: settings.kafka.host,
-    port: settings.kafka.port,
-    connectionsMax: settings['max.connections'],
-    connectionsPerAddressMax: settings['max.connections.per.ip'],
+    listeners: listeners.map(({ name, address: { host, port } }) => ({
+      name,
+      host,
+      port,
+      connectionsMax: settings['max.connections'],
+      connectionsPerAddressMax: settings['max.connections.per.ip'],
+    })),
     platform,
     limits: kafkaLimitsOf(settings),
   });
@@ -378,19 +391,17 @@ function makeController(
 
 async function enter(
   { random, logger }: Platform,
-  { settings }: BrokerConfig,
+  { settings, listeners }: BrokerConfig,
   { hostname }: Machine,
   store: LocalMetadataStore,
   frontend: KafkaFrontend,
 ): Promise<Registration> {
-  const advertised = settings['advertised.kafka'];
-  const isWildcard = WILDCARDS.has(settings.kafka.host);
-  if (advertised === undefined && isWildcard) {
-    logger.warn({}, 'Clients are told 127.0.0.1: set advertised.kafka for those on other machines');
-  }
-  // An address and not a name: `localhost` may resolve to ::1, where nothing listens.
-  const host = isWildcard ? '127.0.0.1' : settings.kafka.host;
-  const endpoint = advertised ?? { host, port: frontend.port };
+  const endpoints = Object.fromEntries(
+    listeners.map((listener) => [
+      listener.name,
+      endpointOf(listener, frontend.addresses.get(listener.name)!.port, logger),
+    ]),
+  );
   return register({
     store,
     random,
@@ -398,9 +409,23 @@ async function enter(
     record: {
       rack: settings['broker.rack'] ?? null,
       host: hostname,
-      endpoints: { [LISTENER]: endpoint },
+      endpoints,
     },
   });
+}
+
+/** What clients of a listener are told. */
+function endpointOf({ name, address, advertised }: ListenerConfig, port: number, logger: Logger): Address {
+  if (advertised !== undefined) return advertised;
+  const isWildcard = WILDCARDS.has(address.host);
+  if (isWildcard) {
+    logger.warn(
+      { listener: name },
+      'Clients are told 127.0.0.1: set advertised.kafka, or advertised.listeners, for those on other machines',
+    );
+  }
+  // An address and not a name: `localhost` may resolve to ::1, where nothing listens.
+  return { host: isWildcard ? '127.0.0.1' : address.host, port };
 }
 
 function diskFullReason(logs: LogStore): string {

@@ -87,9 +87,14 @@ async function start(config: BrokerConfig): Promise<Broker> {
     http: true,
     onKafkaReady: (address) => process.stdout.write(`Polylog is listening for Kafka clients on ${address}\n`),
   });
-  const { kafkaAddress, httpAddress, dataDirectory } = broker;
+  const { kafkaAddress, listenerAddresses, httpAddress, dataDirectory } = broker;
+  const { listeners } = config;
+  const several = listeners.length === 1 ? [] : listeners;
   process.stdout.write(
     [
+      ...several.map(
+        ({ name, security }) => `  ${name.padEnd(8)}  ${listenerAddresses.get(name)!} (${security})`,
+      ),
       `  HTTP      http://${httpAddress}/health/ready and /metrics`,
       `  Data      ${dataDirectory}`,
       '',

@@ -33,6 +33,34 @@ describe('An embedded broker', () => {
     assert.ok(!existsSync(other.dataDirectory));
   });
 
+  it('tells the clients of each listener the addresses of that listener', async () => {
+    const broker = await Broker.start({
+      http: false,
+      config: {
+        listeners: 'PLAINTEXT://127.0.0.1:0,OTHER://127.0.0.1:0',
+        'listener.security.protocol.map': 'OTHER:PLAINTEXT',
+      },
+    });
+    const addresses = [...broker.listenerAddresses];
+    assert.deepEqual(
+      addresses.map(([name]) => name),
+      ['PLAINTEXT', 'OTHER'],
+    );
+    assert.equal(broker.kafkaAddress, addresses[0]![1]);
+    assert.notEqual(addresses[0]![1], addresses[1]![1]);
+    for (const [, address] of addresses) {
+      const admin = new Kafka({ brokers: [address], logLevel: logLevel.NOTHING }).admin();
+      await admin.connect();
+      const { brokers } = await admin.describeCluster();
+      assert.deepEqual(
+        brokers.map(({ host, port }) => `${host}:${port}`),
+        [address],
+      );
+      await admin.disconnect();
+    }
+    await broker.stop();
+  });
+
   it('serves health and metrics, and answers errors as JSON', async () => {
     const broker = await Broker.start();
     const get = async (url: string): Promise<{ status: number; body: string }> => {

@@ -176,7 +176,8 @@ function define<T>(
     legal,
     parse: (value) => {
       const parsed = parse(value.trim());
-      if (parsed === undefined) throw new ConfigValueError(name, type === 'password' ? undefined : value, legal);
+      if (parsed === undefined)
+        throw new ConfigValueError(name, type === 'password' ? undefined : value, legal);
       return parsed;
     },
   };

@@ -20,7 +20,8 @@ export const LISTENER_CONFIGS = {
     default: 'PEM',
     values: ['PEM'],
     importance: 'low',
-    documentation: "The form of certificates and keys. Java's key stores are not read: docs/security.md says how to turn them into PEM.",
+    documentation:
+      "The form of certificates and keys. Java's key stores are not read: docs/security.md says how to turn them into PEM.",
   }),
   'ssl.keystore.location': optional(
     pattern('ssl.keystore.location', {
@@ -87,7 +88,7 @@ export const LISTENER_CONFIGS = {
     default: 'none',
     values: ['none', 'requested', 'required'],
     documentation:
-      "Whether clients show a certificate: never, if they have one, always. On a listener of mode SSL it says who they are; one that is shown has to be trusted.",
+      'Whether clients show a certificate: never, if they have one, always. On a listener of mode SSL it says who they are; one that is shown has to be trusted.',
   }),
   'ssl.principal.mapping.rules': pattern('ssl.principal.mapping.rules', {
     default: 'DEFAULT',

@@ -153,7 +153,9 @@ function doors(entries: ReadonlyMap<string, ConfigEntry>, mistakes: string[]): D
     const advertised = entries.get('advertised.kafka');
     const misplaced = entries.get('advertised.listeners');
     if (misplaced !== undefined) {
-      mistakes.push(`${misplaced.where}: advertised.listeners goes with listeners; beside kafka it is advertised.kafka`);
+      mistakes.push(
+        `${misplaced.where}: advertised.listeners goes with listeners; beside kafka it is advertised.kafka`,
+      );
     }
     return {
       addresses: new Map([[DEFAULT_LISTENER, one === undefined ? DEFAULT_ADDRESS : parseAddress(one.text)!]]),
@@ -166,10 +168,13 @@ function doors(entries: ReadonlyMap<string, ConfigEntry>, mistakes: string[]): D
   for (const name of ['kafka', 'advertised.kafka']) {
     const entry = entries.get(name);
     if (entry !== undefined) {
-      mistakes.push(`${entry.where}: ${name} and listeners exclude each other: name every listener in listeners`);
+      mistakes.push(
+        `${entry.where}: ${name} and listeners exclude each other: name every listener in listeners`,
+      );
     }
   }
-  const advertised = parseListeners(entries.get('advertised.listeners')?.text ?? '') ?? new Map<string, Address>();
+  const advertised =
+    parseListeners(entries.get('advertised.listeners')?.text ?? '') ?? new Map<string, Address>();
   return {
     addresses: parseListeners(many.text)!,
     advertised: new Map([...advertised].map(([name, address]) => [spelling(name), address])),
@@ -178,7 +183,9 @@ function doors(entries: ReadonlyMap<string, ConfigEntry>, mistakes: string[]): D
 }
 
 function modeNamed(name: string): SecurityMode | undefined {
-  return name === DEFAULT_LISTENER ? 'PLAINTEXT' : SECURITY_MODES.find((mode) => spelling(mode) === spelling(name));
+  return name === DEFAULT_LISTENER
+    ? 'PLAINTEXT'
+    : SECURITY_MODES.find((mode) => spelling(mode) === spelling(name));
 }
 
 /** What holds for the listener: its own settings over those for all. */
@@ -214,4 +221,3 @@ function whatIsMissing({ security, settings }: ListenerConfig): string | undefin
   }
   return undefined;
 }
-

@@ -21,8 +21,6 @@ import type { KafkaLimits } from './limits.ts';
  */
 export interface KafkaServices {
   readonly brokerId: number;
-  /** Key of BrokerImage.endpoints under which this front end is advertised. */
-  readonly listener: string;
   readonly partitions: HostedPartitions;
   readonly admin: TopicAdmin;
   readonly sections: SectionWriter;

@@ -34,9 +34,10 @@ interface WithLeader {
 
 const NO_HINTS: { nodeEndpoints?: NodeEndpoint[] } = {};
 
-/** The addresses of all leaders that a response names; nothing if it names none. */
+/** The addresses, at the listener that the client came through, of all leaders that a response names; nothing if it names none. */
 export function leaderHints<T>(
   services: KafkaServices,
+  listener: string,
   inVersion: boolean,
   topics: readonly T[],
   partitionsOf: (topic: T) => readonly WithLeader[],
@@ -48,7 +49,7 @@ export function leaderHints<T>(
       const leaderId = currentLeader?.leaderId ?? -1;
       if (leaderId === -1) continue;
       const broker = services.partitions.image.brokers.get(leaderId);
-      const endpoint = broker?.endpoints.get(services.listener);
+      const endpoint = broker?.endpoints.get(listener);
       if (broker === undefined || endpoint === undefined) continue;
       endpoints ??= new Map();
       endpoints.set(leaderId, {

@@ -1,8 +1,8 @@
 import type { Metrics } from '../../metrics/types.ts';
 import type { Pipeline } from './pipeline.ts';
 
-/** Registers what a listener holds at the moment; all of it is read at scrapes. */
-export function describeListener(metrics: Metrics, pipeline: Pipeline): void {
+/** Registers what the connections of all listeners hold at the moment; all of it is read at scrapes. */
+export function describePipeline(metrics: Metrics, pipeline: Pipeline): void {
   const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
   const { frames, responseBudget, limits } = pipeline;
   gauge('requests_in_flight', 'Requests without a response yet, long polls included', () => {

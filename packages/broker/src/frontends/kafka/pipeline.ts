@@ -1,4 +1,3 @@
-import type { ConnectionCounters } from '../../metrics/types.ts';
 import type { Clock, Timers } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
@@ -14,7 +13,7 @@ import type { Session } from './session.ts';
 /** Memory that is kept for the next large frame or response instead of being freed. */
 const POOL_RETAINED_BYTES_MAX = 32 * 1024 * 1024;
 
-/** What all sessions of one listener share. */
+/** What all sessions share, whichever listener they came through. */
 export class Pipeline {
   readonly clock: Clock;
   readonly timers: Timers;
@@ -28,14 +27,6 @@ export class Pipeline {
   encodedBytes = 0;
   readonly pool = new BufferPool({ retainedBytesMax: POOL_RETAINED_BYTES_MAX });
   readonly sessions = new Set<Session>();
-  /** Counters of the broker's metrics, once it serves. */
-  metrics: ConnectionCounters = {
-    open: 0,
-    accepted: 0,
-    refused: 0,
-    bytesReceived: 0,
-    bytesSent: 0,
-  };
   /** Known once the broker serves; no request is run before. */
   quotas: ClientQuotas | undefined;
   #handlers: (KafkaHandler | undefined)[] = [];
@@ -79,9 +70,5 @@ export class Pipeline {
   /** Who holds more than its guaranteed share waits until its peer has read. */
   get encodedUnderPressure(): boolean {
     return this.encodedBytes > this.limits.responseBytesInFlightMax;
-  }
-
-  sessionClosed(session: Session): void {
-    if (this.sessions.delete(session)) this.metrics.open--;
   }
 }

@@ -1,3 +1,4 @@
+import type { Address } from '../../config/definition.ts';
 import type { Clock, Random, TimerHandle, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -8,18 +9,24 @@ import { ANONYMOUS } from '../../security/principal.ts';
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
 import type { KafkaLimits } from './limits.ts';
-import { describeListener } from './metrics.ts';
+import { describePipeline } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
+import { SessionListener } from './session-listener.ts';
 import { Session } from './session.ts';
 
-export interface KafkaFrontendOptions {
+/** One address to listen on. */
+export interface KafkaListener {
   /** Key of BrokerImage.endpoints by which Metadata finds the addresses to advertise. */
-  readonly listener: string;
+  readonly name: string;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
+}
+
+export interface KafkaFrontendOptions {
+  readonly listeners: readonly KafkaListener[];
   readonly platform: {
     readonly network: Network;
     readonly clock: Clock;
@@ -35,16 +42,16 @@ export interface KafkaFrontendOptions {
 /** What the front end needs of the broker once it is ready to serve. */
 export type KafkaBackend = Omit<
   KafkaServices,
-  'listener' | 'clock' | 'timers' | 'random' | 'compute' | 'logger' | 'limits'
+  'clock' | 'timers' | 'random' | 'compute' | 'logger' | 'limits'
 >;
 
 /**
- * The Kafka listener. It is bound before the broker has recovered its data, so that a taken port is known at once and the
- * advertised port can be registered; connections that come before {@link KafkaFrontend.serve} wait.
+ * The Kafka listeners. They are bound before the broker has recovered its data, so that a taken port is known at once and the
+ * advertised ports can be registered; connections that come before {@link KafkaFrontend.serve} wait.
  */
 export interface KafkaFrontend {
-  readonly host: string;
-  readonly port: number;
+  /** Where each listener listens, by its name. */
+  readonly addresses: ReadonlyMap<string, Address>;
   readonly connectionCount: number;
   /** Opens the doors, once. `handlers` replaces the list of handlers.ts, for tests. */
   serve(backend: KafkaBackend, handlers?: readonly KafkaHandler[]): void;
@@ -54,18 +61,28 @@ export interface KafkaFrontend {
 
 const SWEEP_MS = 1000;
 
-/** Binds the listener. Rejects with NetworkError. */
+/** Binds the listeners. Rejects with NetworkError. */
 export async function startKafkaFrontend(options: KafkaFrontendOptions): Promise<KafkaFrontend> {
   const server = new KafkaServer(options);
-  await server.listen();
+  try {
+    await server.listen();
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
   return server;
+}
+
+interface BoundListener {
+  readonly sessions: SessionListener;
+  readonly bound: Listener;
 }
 
 class KafkaServer implements KafkaFrontend {
   readonly #options: KafkaFrontendOptions;
   readonly #limits: KafkaLimits;
   readonly #pipeline: Pipeline;
-  #listener: Listener | undefined;
+  readonly #listeners: BoundListener[] = [];
   #connectionQuotas: ConnectionQuotas | undefined;
   #serving = false;
   #closing = false;
@@ -86,31 +103,21 @@ class KafkaServer implements KafkaFrontend {
   }
 
   async listen(): Promise<void> {
-    const { host, port, connectionsMax, connectionsPerAddressMax } = this.#options;
-    this.#listener = await this.#options.platform.network.listen(
-      {
-        host,
-        port,
-        connectionsMax,
-        connectionsPerAddressMax,
-        onRefused: () => void this.#pipeline.metrics.refused++,
-      },
-      (connection) => this.#accept(connection),
-    );
+    for (const { name, ...options } of this.#options.listeners) {
+      const sessions = new SessionListener(name);
+      const onRefused = (): void => void sessions.counters.refused++;
+      const bound = await this.#options.platform.network.listen({ ...options, onRefused }, (connection) =>
+        this.#accept(sessions, connection),
+      );
+      this.#listeners.push({ sessions, bound });
+    }
     this.#sweepLater();
   }
 
-  get #bound(): Listener {
-    if (this.#listener === undefined) throw new Error('the listener is not bound');
-    return this.#listener;
-  }
-
-  get host(): string {
-    return this.#bound.host;
-  }
-
-  get port(): number {
-    return this.#bound.port;
+  get addresses(): ReadonlyMap<string, Address> {
+    return new Map(
+      this.#listeners.map(({ sessions, bound: { host, port } }) => [sessions.name, { host, port }]),
+    );
   }
 
   get connectionCount(): number {
@@ -123,7 +130,6 @@ class KafkaServer implements KafkaFrontend {
     const pipeline = this.#pipeline;
     const services: KafkaServices = {
       ...backend,
-      listener: this.#options.listener,
       clock,
       timers,
       random,
@@ -133,13 +139,8 @@ class KafkaServer implements KafkaFrontend {
     };
     const list = handlers ?? kafkaHandlers(services);
     for (const handler of list) handler.metrics = backend.metrics.api('kafka', handler.api.name);
-    const { refused } = pipeline.metrics;
-    pipeline.metrics = backend.metrics.connections(this.#options.listener);
-    // What came before is counted now.
-    pipeline.metrics.refused += refused;
-    pipeline.metrics.open += pipeline.sessions.size;
-    pipeline.metrics.accepted += pipeline.sessions.size;
-    describeListener(backend.metrics, pipeline);
+    for (const { sessions } of this.#listeners) sessions.countIn(backend.metrics);
+    describePipeline(backend.metrics, pipeline);
     pipeline.setHandlers(list);
     pipeline.quotas = backend.quotas.clients;
     this.#connectionQuotas = backend.quotas.connections;
@@ -151,23 +152,23 @@ class KafkaServer implements KafkaFrontend {
     if (this.#closing) return;
     this.#closing = true;
     this.#sweepTimer?.cancel();
-    const closed = this.#bound.close();
+    const closed = Promise.all(this.#listeners.map(({ bound }) => bound.close()));
     for (const session of this.#pipeline.sessions) session.close('flush');
     await closed;
   }
 
-  #accept(connection: Connection): void {
+  #accept(listener: SessionListener, connection: Connection): void {
     const pipeline = this.#pipeline;
-    const session = new Session(pipeline, connection, {
+    const session = new Session(pipeline, listener, connection, {
       id: this.#nextConnectionId++,
       remoteAddress: connection.remoteAddress,
       remotePort: connection.remotePort,
-      listener: this.#options.listener,
+      listener: listener.name,
       principal: ANONYMOUS,
     });
     pipeline.sessions.add(session);
-    pipeline.metrics.open++;
-    pipeline.metrics.accepted++;
+    listener.counters.open++;
+    listener.counters.accepted++;
     session.start(this.#serving);
     const verdict = this.#connectionQuotas?.accepted(connection.remoteAddress);
     if (verdict?.kind === 'delay') session.throttle(verdict.ms);

@@ -9,6 +9,7 @@ import type { ConnectionFacts } from './handler.ts';
 import type { FrameAssembly } from './frame-assembly.ts';
 import type { Pipeline } from './pipeline.ts';
 import { ResponseStream, type UnsentBuffer } from './response-stream.ts';
+import type { SessionListener } from './session-listener.ts';
 import { SessionDeadlines } from './session-deadlines.ts';
 import { SessionThrottle } from './session-throttle.ts';
 
@@ -49,6 +50,7 @@ const WAITS_FOR_PEER = WAITS_FOR_DRAIN | WAITS_FOR_EARLIER | WAITS_FOR_MEMORY;
 export class Session implements ConnectionHandler, ExchangeOwner {
   readonly facts: ConnectionFacts;
   readonly #pipeline: Pipeline;
+  readonly #listener: SessionListener;
   readonly #connection: Connection;
   readonly #chunks: Chunk[] = [];
   #assembly: FrameAssembly | undefined;
@@ -80,8 +82,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   /** Made when a quota is first met. */
   #throttle: SessionThrottle | undefined;
 
-  constructor(pipeline: Pipeline, connection: Connection, facts: ConnectionFacts) {
+  constructor(pipeline: Pipeline, listener: SessionListener, connection: Connection, facts: ConnectionFacts) {
     this.#pipeline = pipeline;
+    this.#listener = listener;
     this.#connection = connection;
     this.facts = facts;
     this.#deadlines = new SessionDeadlines(pipeline.limits, pipeline.clock.monotonicMs());
@@ -108,7 +111,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       release();
       return;
     }
-    this.#pipeline.metrics.bytesReceived += bytes.length;
+    this.#listener.counters.bytesReceived += bytes.length;
     this.#deadlines.received(bytes.length, this.#pipeline.clock.monotonicMs());
     this.#chunks.push({ bytes, release, at: 0, kept: false, holds: 0, parsed: false });
     if (this.#waits === 0 && !this.#parsing) this.#parse();
@@ -152,7 +155,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     for (const exchange of this.#pending.splice(0)) exchange.abandon();
     this.#freeUnsent();
     this.#holdBytes(-this.#heldBytes);
-    this.#pipeline.sessionClosed(this);
+    if (this.#pipeline.sessions.delete(this)) this.#listener.counters.open--;
   }
 
   // ExchangeOwner
@@ -520,7 +523,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #countSent(chunks: readonly Uint8Array[]): void {
     let bytes = 0;
     for (let index = 0; index < chunks.length; index++) bytes += chunks[index]!.length;
-    this.#pipeline.metrics.bytesSent += bytes;
+    this.#listener.counters.bytesSent += bytes;
   }
 
   #startStream(exchange: PendingExchange): void {

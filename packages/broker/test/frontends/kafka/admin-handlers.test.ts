@@ -61,7 +61,6 @@ class Client {
     const clock = new ManualClock();
     const services: KafkaServices = {
       brokerId: 1,
-      listener: 'kafka',
       partitions: bench.partitions,
       admin: bench.admin,
       sections: new SectionWriter(bench),
@@ -94,7 +93,8 @@ class Client {
     const flexible = api.flexibleSince !== null && version >= api.flexibleSince;
     reader.skip(4 + 8 + 2 + (flexible ? 1 : 0));
     const request = api.request.decode(reader, version);
-    const exchange = { version } as Exchange<unknown>;
+    const connection = { listener: 'kafka' };
+    const exchange = { version, connection } as Exchange<unknown>;
     let response: unknown;
     try {
       response = await handler.handle(request, exchange);

@@ -29,7 +29,6 @@ async function groupWorld(): Promise<{ world: World; client: TestClient; inputId
     ...backend(broker, metrics),
     ...platform,
     groups,
-    listener: 'kafka',
   } as unknown as KafkaServices;
   // The handlers that other services are needed for are not asked.
   frontend.serve({ ...backend(broker, metrics), groups }, kafkaHandlers(withStubs(services)));

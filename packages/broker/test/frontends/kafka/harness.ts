@@ -327,11 +327,15 @@ export async function world(
   const metrics = new TestMetrics();
   const frontend = await sim.settle(
     startKafkaFrontend({
-      listener: 'kafka',
-      host: '127.0.0.1',
-      port: PORT,
-      connectionsMax: 100,
-      connectionsPerAddressMax: 100,
+      listeners: [
+        {
+          name: 'kafka',
+          host: '127.0.0.1',
+          port: PORT,
+          connectionsMax: 100,
+          connectionsPerAddressMax: 100,
+        },
+      ],
       platform,
       limits: { ...kafkaLimitsOf(resolveConfig([]).settings), ...options.limits },
     }),

@@ -22,16 +22,14 @@ for (const receive of ['pooled', 'plain'] as const) {
     const broker = new TestBroker(platform);
     const topic = broker.add('t', { partitions: 2, configs: { 'max.message.bytes': String(4 * MIB) } });
     const frontend = await startKafkaFrontend({
-      listener: 'kafka',
-      host: '127.0.0.1',
-      port: 0,
-      connectionsMax: 10,
-      connectionsPerAddressMax: 10,
+      listeners: [
+        { name: 'kafka', host: '127.0.0.1', port: 0, connectionsMax: 10, connectionsPerAddressMax: 10 },
+      ],
       limits: kafkaLimitsOf(resolveConfig([]).settings),
       platform,
     });
     frontend.serve(backend(broker, new TestMetrics()));
-    const clients = [0, 1].map(() => TestClient.connect(node.network, frontend.port));
+    const clients = [0, 1].map(() => TestClient.connect(node.network, frontend.addresses.get('kafka')!.port));
     const sizes = [1, 100, 70_000, 5, 2 * MIB, 300, 1_000_000, 10];
     for (const [partition, connecting] of clients.entries()) {
       const client = await connecting;

@@ -18,7 +18,7 @@ export function describeClusterHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: describeCluster,
     versions: [0, 2],
-    handle({ endpointType }) {
+    handle({ endpointType }, { connection }) {
       const { image } = services.partitions;
       if (endpointType !== ENDPOINT_BROKERS) {
         const refusal =
@@ -29,7 +29,7 @@ export function describeClusterHandler(services: KafkaServices): KafkaHandler {
       }
       const brokers = [];
       for (const { id, rack, endpoints } of image.brokers.values()) {
-        const endpoint = endpoints.get(services.listener);
+        const endpoint = endpoints.get(connection.listener);
         if (endpoint === undefined) continue;
         const { host, port } = endpoint;
         brokers.push({ brokerId: id, host, port, rack: rack ?? null, isFenced: false });

@@ -221,7 +221,13 @@ class PendingFetch implements Waiter {
         errorCode: NONE,
         sessionId: session?.id ?? NO_SESSION,
         responses,
-        ...leaderHints(this.#services, this.#exchange.version >= 16, responses, (topic) => topic.partitions),
+        ...leaderHints(
+          this.#services,
+          this.#exchange.connection.listener,
+          this.#exchange.version >= 16,
+          responses,
+          (topic) => topic.partitions,
+        ),
       },
       holes,
     );

@@ -21,9 +21,9 @@ export function findCoordinatorHandler(services: KafkaServices): KafkaHandler {
     api: findCoordinator,
     versions: [0, 6],
     isAdmin: true,
-    async handle({ key, keyType, coordinatorKeys }, { version }) {
+    async handle({ key, keyType, coordinatorKeys }, { version, connection: { listener } }) {
       const keys = version >= 4 ? coordinatorKeys : [key];
-      const coordinators = await Promise.all(keys.map((wanted) => find(services, wanted, keyType)));
+      const coordinators = await Promise.all(keys.map((wanted) => find(services, listener, wanted, keyType)));
       if (version >= 4) return { coordinators };
       const { key: _key, ...only } = coordinators[0]!;
       return only;
@@ -36,7 +36,12 @@ export function findCoordinatorHandler(services: KafkaServices): KafkaHandler {
   });
 }
 
-async function find(services: KafkaServices, key: string, keyType: number): Promise<Coordinator> {
+async function find(
+  services: KafkaServices,
+  listener: string,
+  key: string,
+  keyType: number,
+): Promise<Coordinator> {
   const refuse = (error: ErrorName, errorMessage: string): Coordinator => ({
     key,
     errorCode: errorCodeOf(error),
@@ -48,7 +53,7 @@ async function find(services: KafkaServices, key: string, keyType: number): Prom
   }
   const found = await services.groups.coordinatorOf(key);
   if (found.error !== undefined) return refuse(found.error, 'The group has no coordinator at present');
-  const endpoint = services.partitions.image.brokers.get(found.brokerId)?.endpoints.get(services.listener);
+  const endpoint = services.partitions.image.brokers.get(found.brokerId)?.endpoints.get(listener);
   if (endpoint === undefined) return refuse('COORDINATOR_NOT_AVAILABLE', 'The coordinator has no listener');
   const { host, port } = endpoint;
   return { key, errorCode: NONE, errorMessage: null, nodeId: found.brokerId, host, port };

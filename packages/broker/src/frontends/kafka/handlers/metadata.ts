@@ -34,15 +34,16 @@ export function metadataHandler(services: KafkaServices): KafkaHandler {
       if (wanted === null || (version === 0 && wanted.length === 0)) {
         const all: TopicEntry[] = [];
         for (const topic of partitions.image.topics()) all.push(topicEntry(partitions.image, topic));
-        return response(services, all);
+        return response(services, exchange.connection.listener, all);
       }
       if (version < 12 && wanted.some(({ topicId, name }) => topicId !== ZERO_UUID || name === null)) {
         throw new BrokerError('INVALID_REQUEST', `topic ids are not supported in version ${version}`);
       }
       const missing = namesToCreate(services, request);
-      if (missing.length === 0) return response(services, entriesOf(services, wanted, NO_FAILURES));
+      const { listener } = exchange.connection;
+      if (missing.length === 0) return response(services, listener, entriesOf(services, wanted, NO_FAILURES));
       return createAll(services, missing).then((failures) =>
-        response(services, entriesOf(services, wanted, failures)),
+        response(services, listener, entriesOf(services, wanted, failures)),
       );
     },
     failure: (request, errorCode, _message, version) => ({
@@ -140,11 +141,11 @@ function partitionEntry(image: ClusterImage, partition: PartitionImage, partitio
   };
 }
 
-function response(services: KafkaServices, topics: TopicEntry[]): MetadataResponseInit {
+function response(services: KafkaServices, listener: string, topics: TopicEntry[]): MetadataResponseInit {
   const { image } = services.partitions;
   const brokers = [];
   for (const broker of image.brokers.values()) {
-    const endpoint = broker.endpoints.get(services.listener);
+    const endpoint = broker.endpoints.get(listener);
     if (endpoint === undefined) continue;
     brokers.push({
       nodeId: broker.id,

@@ -366,6 +366,7 @@ class PendingProduce implements BagEntry {
       responses: this.#responses,
       ...leaderHints(
         this.#services,
+        exchange.connection.listener,
         exchange.version >= 10,
         this.#responses,
         (topic) => topic.partitionResponses,
