@@ -6,10 +6,8 @@ import { integer, list, oneOf, optional, pattern, secret } from './definition.ts
  */
 
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const;
-export type SaslMechanism = (typeof MECHANISMS)[number];
 
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
-export type TlsVersion = (typeof TLS_VERSIONS)[number];
 
 const PEM = /^-----BEGIN /;
 const FILE = { pattern: /./, legal: 'a file' };

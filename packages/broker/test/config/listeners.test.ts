@@ -69,7 +69,10 @@ describe('Listeners', () => {
   });
 
   it('are refused when they do not fit together', () => {
-    assert.match(mistakes({ listeners: 'A://:1', kafka: ':2' })[0]!, /kafka and listeners exclude each other/);
+    assert.match(
+      mistakes({ listeners: 'A://:1', kafka: ':2' })[0]!,
+      /kafka and listeners exclude each other/,
+    );
     assert.match(mistakes({ listeners: 'A://:1' })[0]!, /nothing says how the listener A is secured/);
     assert.match(mistakes({ listeners: 'SSL://:1' })[0]!, /SSL is SSL: ssl.keystore.location has to name/);
     assert.match(mistakes({ listeners: 'SSL://:1,ssl://:2' })[0]!, /listeners must be NAME:\/\//);
