@@ -1,5 +1,6 @@
 import type { Clock, Timers } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
+import { LogLimiter } from '../../platform/log-limiter.ts';
 import type { Loop } from '../../platform/loop.ts';
 import type { ClientQuotas } from '../../quotas/client-quotas.ts';
 import { BufferPool } from './buffer-pool.ts';
@@ -7,7 +8,6 @@ import { ByteBudget } from './byte-budget.ts';
 import { FrameMemory } from './frame-assembly.ts';
 import type { KafkaHandler } from './handler.ts';
 import type { KafkaLimits } from './limits.ts';
-import { LogLimiter } from './log-limiter.ts';
 import type { Session } from './session.ts';
 
 /** Memory that is kept for the next large frame or response instead of being freed. */
@@ -39,7 +39,7 @@ export class Pipeline {
     this.loop = options.loop;
     this.logger = options.logger;
     this.limits = options.limits;
-    this.limitedLog = new LogLimiter(options.clock, options.logger);
+    this.limitedLog = new LogLimiter(options.clock, options.logger, 'bad requests');
     this.frames = new FrameMemory(new ByteBudget(options.limits.requestBytesInFlightMax), this.pool);
     this.responseBudget = new ByteBudget(options.limits.responseBytesInFlightMax);
   }
