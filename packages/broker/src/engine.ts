@@ -23,6 +23,9 @@ import type { PeerPort } from './peer/types.ts';
 import type { Logger, Platform } from './platform/index.ts';
 import { followQuotas } from './quotas/service.ts';
 import { LocalPartition, TurnScheduler } from './replication/index.ts';
+import { Authorizer } from './security/authorizer.ts';
+import { Denials } from './security/denials.ts';
+import { authorizerSettingsOf } from './security/settings.ts';
 import { describeCleaning } from './storage/cleaner/metrics.ts';
 import type { CleaningRunner } from './storage/cleaner/types.ts';
 import { openLogStore } from './storage/log-store.ts';
@@ -244,6 +247,7 @@ async function assemble(
     brokerId,
     partitions,
     admin,
+    authorizer: authorize(platform, config, { tracker, metrics }),
     sections: new SectionWriter({ store: metadata, tracker }),
     quotas: followQuotas({ clock, tracker, settings, metrics }),
     groups,
@@ -294,6 +298,18 @@ async function followCluster(
   });
   await tracker.reached(revision);
   return tracker;
+}
+
+function authorize(
+  { clock, logger }: Platform,
+  { settings }: BrokerConfig,
+  { tracker, metrics }: { readonly tracker: ImageTracker; readonly metrics: BrokerMetrics },
+): Authorizer | undefined {
+  const denials = new Denials(clock, logger);
+  denials.describe(metrics);
+  const rules = authorizerSettingsOf(settings);
+  if (rules === undefined) return undefined;
+  return new Authorizer({ ...rules, denials, section: () => tracker.image.section('acls/') });
 }
 
 /** After the partitions, so that those hear of a change of the image first. */

@@ -83,7 +83,7 @@ export class AclStore {
       }
       return changes;
     });
-    return removed.map((acls) => [...acls.values()]);
+    return removed.map((acls) => Array.from(acls.values()));
   }
 }
 
@@ -112,7 +112,10 @@ function checkHost(host: string): string {
   if (host === WILDCARD) return host;
   const address = canonicalAddress(host);
   if (address === undefined) {
-    throw new BrokerError('INVALID_REQUEST', `The host must be an IP address or *, not ${JSON.stringify(host)}`);
+    throw new BrokerError(
+      'INVALID_REQUEST',
+      `The host must be an IP address or *, not ${JSON.stringify(host)}`,
+    );
   }
   return address;
 }

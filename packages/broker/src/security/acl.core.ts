@@ -121,7 +121,9 @@ export function matches(filter: AclFilter, acl: Acl): boolean {
 
 function matchesPattern({ patternType, resourceName: name }: AclFilter, acl: Acl): boolean {
   if (patternType !== 'MATCH') {
-    return (patternType ?? acl.patternType) === acl.patternType && (name ?? acl.resourceName) === acl.resourceName;
+    return (
+      (patternType ?? acl.patternType) === acl.patternType && (name ?? acl.resourceName) === acl.resourceName
+    );
   }
   return name === undefined || appliesTo(acl, name);
 }

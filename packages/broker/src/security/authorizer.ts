@@ -1,5 +1,12 @@
 import type { Section } from '../cluster/sections.ts';
-import { bitOf, WILDCARD, type Acl, type Operation, type OperationBits, type ResourceType } from './acl.core.ts';
+import {
+  bitOf,
+  WILDCARD,
+  type Acl,
+  type Operation,
+  type OperationBits,
+  type ResourceType,
+} from './acl.core.ts';
 import { AclIndex, type Subject } from './acl-index.core.ts';
 import { canonicalAddress } from './address.core.ts';
 import type { Denials } from './denials.ts';

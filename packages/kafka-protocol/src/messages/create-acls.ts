@@ -20,22 +20,30 @@ export const createAcls = api({
   versions: [1, 3],
   flexibleSince: 2,
   request: {
-    creations: field(array(struct({
-      resourceType: field(int8),
-      resourceName: field(string),
-      resourcePatternType: field(int8, { default: aclPatternTypes.LITERAL }),
-      principal: field(string),
-      host: field(string),
-      operation: field(int8),
-      permissionType: field(int8),
-    }))),
+    creations: field(
+      array(
+        struct({
+          resourceType: field(int8),
+          resourceName: field(string),
+          resourcePatternType: field(int8, { default: aclPatternTypes.LITERAL }),
+          principal: field(string),
+          host: field(string),
+          operation: field(int8),
+          permissionType: field(int8),
+        }),
+      ),
+    ),
   },
   response: {
     throttleTimeMs: field(int32, { default: 0 }),
-    results: field(array(struct({
-      errorCode: field(int16),
-      errorMessage: field(nullable(string), { default: null }),
-    }))),
+    results: field(
+      array(
+        struct({
+          errorCode: field(int16),
+          errorMessage: field(nullable(string), { default: null }),
+        }),
+      ),
+    ),
   },
 });
 

@@ -20,33 +20,45 @@ export const deleteAcls = api({
   versions: [1, 3],
   flexibleSince: 2,
   request: {
-    filters: field(array(struct({
-      resourceTypeFilter: field(int8),
-      resourceNameFilter: field(nullable(string)),
-      patternTypeFilter: field(int8, { default: aclPatternTypes.LITERAL }),
-      principalFilter: field(nullable(string)),
-      hostFilter: field(nullable(string)),
-      operation: field(int8),
-      permissionType: field(int8),
-    }))),
+    filters: field(
+      array(
+        struct({
+          resourceTypeFilter: field(int8),
+          resourceNameFilter: field(nullable(string)),
+          patternTypeFilter: field(int8, { default: aclPatternTypes.LITERAL }),
+          principalFilter: field(nullable(string)),
+          hostFilter: field(nullable(string)),
+          operation: field(int8),
+          permissionType: field(int8),
+        }),
+      ),
+    ),
   },
   response: {
     throttleTimeMs: field(int32, { default: 0 }),
-    filterResults: field(array(struct({
-      errorCode: field(int16),
-      errorMessage: field(nullable(string), { default: null }),
-      matchingAcls: field(array(struct({
-        errorCode: field(int16, { default: 0 }),
-        errorMessage: field(nullable(string), { default: null }),
-        resourceType: field(int8),
-        resourceName: field(string),
-        patternType: field(int8, { default: aclPatternTypes.LITERAL }),
-        principal: field(string),
-        host: field(string),
-        operation: field(int8),
-        permissionType: field(int8),
-      }))),
-    }))),
+    filterResults: field(
+      array(
+        struct({
+          errorCode: field(int16),
+          errorMessage: field(nullable(string), { default: null }),
+          matchingAcls: field(
+            array(
+              struct({
+                errorCode: field(int16, { default: 0 }),
+                errorMessage: field(nullable(string), { default: null }),
+                resourceType: field(int8),
+                resourceName: field(string),
+                patternType: field(int8, { default: aclPatternTypes.LITERAL }),
+                principal: field(string),
+                host: field(string),
+                operation: field(int8),
+                permissionType: field(int8),
+              }),
+            ),
+          ),
+        }),
+      ),
+    ),
   },
 });
 

@@ -32,17 +32,25 @@ export const describeAcls = api({
     throttleTimeMs: field(int32, { default: 0 }),
     errorCode: field(int16),
     errorMessage: field(nullable(string), { default: null }),
-    resources: field(array(struct({
-      resourceType: field(int8),
-      resourceName: field(string),
-      patternType: field(int8, { default: aclPatternTypes.LITERAL }),
-      acls: field(array(struct({
-        principal: field(string),
-        host: field(string),
-        operation: field(int8),
-        permissionType: field(int8),
-      }))),
-    }))),
+    resources: field(
+      array(
+        struct({
+          resourceType: field(int8),
+          resourceName: field(string),
+          patternType: field(int8, { default: aclPatternTypes.LITERAL }),
+          acls: field(
+            array(
+              struct({
+                principal: field(string),
+                host: field(string),
+                operation: field(int8),
+                permissionType: field(int8),
+              }),
+            ),
+          ),
+        }),
+      ),
+    ),
   },
 });
 

@@ -2,6 +2,8 @@ import { encodeResponse } from '@polylog/kafka-protocol';
 
 import { BrokerError } from '../../errors.ts';
 import type { ClientAllowance } from '../../quotas/client-quotas.ts';
+import type { SubjectAccess } from '../../security/authorizer.ts';
+import { UNLIMITED, type Access } from '../../security/types.ts';
 import { errorCodeOf } from './errors.ts';
 import type { ConnectionFacts, Exchange, KafkaHandler, RecordsHole, Waiter } from './handler.ts';
 import { withThrottleTime } from './session-throttle.ts';
@@ -9,6 +11,8 @@ import { withThrottleTime } from './session-throttle.ts';
 /** What an exchange asks of the session it belongs to. */
 export interface ExchangeOwner {
   readonly facts: ConnectionFacts;
+  /** What its principal may do, once that was asked for. */
+  subject: SubjectAccess | undefined;
   /** The exchange has its response, or needs none. */
   answered(exchange: PendingExchange): void;
   /** Ends the connection for something the peer did. */
@@ -34,6 +38,11 @@ export class PendingExchange implements Exchange<unknown> {
   waiter: Waiter | undefined = undefined;
   allowance: ClientAllowance | undefined = undefined;
   throttleMs = 0;
+  access: Access = UNLIMITED;
+  /** What becomes of the handler's answer before it is encoded. */
+  reshape: ((body: unknown) => unknown) | undefined = undefined;
+  /** Why the connection ends instead of an exchange without a response. */
+  closesAfterwards: string | undefined = undefined;
   /** The encoded response once `answered`; empty if the request wants none. */
   chunks: readonly Uint8Array[] = NO_CHUNKS;
   holes: readonly RecordsHole[] = NO_HOLES;
@@ -95,8 +104,9 @@ export class PendingExchange implements Exchange<unknown> {
       return;
     }
     const { handler, version, throttleMs } = this;
-    const told = throttleMs > 0 ? withThrottleTime(handler, version, body, throttleMs) : body;
     try {
+      const whole = this.reshape === undefined ? body : this.reshape(body);
+      const told = throttleMs > 0 ? withThrottleTime(handler, version, whole, throttleMs) : whole;
       this.chunks = encodeResponse(handler.api, version, this.correlationId, told as never);
     } catch (error) {
       // A response that its own schema refuses is a bug; other connections shall not pay for it.
@@ -116,7 +126,8 @@ export class PendingExchange implements Exchange<unknown> {
   }
 
   respondNothing(): void {
-    if (!this.#abandoned) this.#finish();
+    if (this.closesAfterwards !== undefined) this.closeConnection(this.closesAfterwards);
+    else if (!this.#abandoned) this.#finish();
   }
 
   closeConnection(reason: string): void {

@@ -12,6 +12,8 @@ import type { ClientAllowance } from '../../quotas/client-quotas.ts';
 import type { Quotas } from '../../quotas/service.ts';
 import type { Principal } from '../../security/principal.ts';
 import type { TransactionVerifier } from '../../topics/transaction-verifier.ts';
+import type { Authorizer } from '../../security/authorizer.ts';
+import type { Access } from '../../security/types.ts';
 import type { DataFolder, HostedPartitions, TopicAdmin } from '../../topics/types.ts';
 import type { KafkaLimits } from './limits.ts';
 
@@ -29,6 +31,8 @@ export interface KafkaServices {
   readonly groups: GroupCoordinator;
   /** Without it no batch of a transaction is taken. */
   readonly transactions?: TransactionVerifier;
+  /** Undefined where no access rules are in force. */
+  readonly authorizer: Authorizer | undefined;
   readonly metrics: Metrics;
   readonly clock: Clock;
   readonly timers: Timers;
@@ -69,6 +73,8 @@ export interface Exchange<S> {
   /** Empty if the client sent none. */
   readonly clientId: string;
   readonly connection: ConnectionFacts;
+  /** For what the table of permissions leaves to the handler, and for what it tells clients of theirs. */
+  readonly access: Access;
   /** Whether the connection is gone: nobody will read the response, and long polls should end. */
   readonly abandoned: boolean;
   /** What its sender may do; undefined where no quota is set. */

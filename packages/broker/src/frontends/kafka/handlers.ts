@@ -2,11 +2,14 @@ import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { alterClientQuotasHandler } from './handlers/alter-client-quotas.ts';
 import { alterConfigsHandler } from './handlers/alter-configs.ts';
 import { apiVersionsHandler } from './handlers/api-versions.ts';
+import { createAclsHandler } from './handlers/create-acls.ts';
 import { createPartitionsHandler } from './handlers/create-partitions.ts';
 import { createTopicsHandler } from './handlers/create-topics.ts';
+import { deleteAclsHandler } from './handlers/delete-acls.ts';
 import { deleteRecordsHandler } from './handlers/delete-records.ts';
 import { deleteTopicsHandler } from './handlers/delete-topics.ts';
 import { describeClientQuotasHandler } from './handlers/describe-client-quotas.ts';
+import { describeAclsHandler } from './handlers/describe-acls.ts';
 import { describeClusterHandler } from './handlers/describe-cluster.ts';
 import { describeConfigsHandler } from './handlers/describe-configs.ts';
 import { describeLogDirsHandler } from './handlers/describe-log-dirs.ts';
@@ -47,6 +50,9 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     createTopicsHandler(services),
     deleteTopicsHandler(services),
     createPartitionsHandler(services),
+    describeAclsHandler(services),
+    createAclsHandler(services),
+    deleteAclsHandler(services),
     describeConfigsHandler(services),
     alterConfigsHandler(services),
     incrementalAlterConfigsHandler(services),

@@ -3,6 +3,8 @@ import type { Logger } from '../../platform/log.ts';
 import { LogLimiter } from '../../platform/log-limiter.ts';
 import type { Loop } from '../../platform/loop.ts';
 import type { ClientQuotas } from '../../quotas/client-quotas.ts';
+import type { AuthorizationGate } from './authorization-gate.ts';
+import { ruleOf } from './authorization.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { FrameMemory } from './frame-assembly.ts';
@@ -27,6 +29,8 @@ export class Pipeline {
   encodedBytes = 0;
   readonly pool = new BufferPool({ retainedBytesMax: POOL_RETAINED_BYTES_MAX });
   readonly sessions = new Set<Session>();
+  /** Where access rules are in force. */
+  gate: AuthorizationGate | undefined = undefined;
   /** Known once the broker serves; no request is run before. */
   quotas: ClientQuotas | undefined;
   #handlers: (KafkaHandler | undefined)[] = [];
@@ -46,7 +50,11 @@ export class Pipeline {
 
   setHandlers(handlers: readonly KafkaHandler[]): void {
     this.#handlers = [];
-    for (const handler of handlers) this.#handlers[handler.api.key] = handler;
+    for (const handler of handlers) {
+      // Throws for one that nobody has said the permissions of, also where rules are not in force.
+      ruleOf(handler.api);
+      this.#handlers[handler.api.key] = handler;
+    }
   }
 
   handlerOf(apiKey: number): KafkaHandler | undefined {

@@ -6,6 +6,7 @@ import type { Loop } from '../../platform/loop.ts';
 import type { Connection, Listener, Network } from '../../platform/network.ts';
 import type { ConnectionQuotas } from '../../quotas/connection-quotas.ts';
 import { ANONYMOUS } from '../../security/principal.ts';
+import { AuthorizationGate } from './authorization-gate.ts';
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
 import type { KafkaLimits } from './limits.ts';
@@ -144,6 +145,10 @@ class KafkaServer implements KafkaFrontend {
     pipeline.setHandlers(list);
     pipeline.quotas = backend.quotas.clients;
     this.#connectionQuotas = backend.quotas.connections;
+    const { authorizer, partitions, autoCreateTopics } = backend;
+    if (authorizer !== undefined) {
+      pipeline.gate = new AuthorizationGate({ authorizer, image: () => partitions.image, autoCreateTopics });
+    }
     this.#serving = true;
     for (const session of pipeline.sessions) session.serve();
   }

@@ -4,6 +4,7 @@ import { decodedElements, decodeRequestHeader, FRAME_LENGTH_BYTES } from '@polyl
 import { BrokerError } from '../../errors.ts';
 import type { Connection, ConnectionHandler } from '../../platform/network.ts';
 import { PendingExchange, type ExchangeOwner } from './exchange.ts';
+import type { SubjectAccess } from '../../security/authorizer.ts';
 import { ANONYMOUS, principalName } from '../../security/principal.ts';
 import type { ConnectionFacts } from './handler.ts';
 import type { FrameAssembly } from './frame-assembly.ts';
@@ -49,6 +50,7 @@ const WAITS_FOR_PEER = WAITS_FOR_DRAIN | WAITS_FOR_EARLIER | WAITS_FOR_MEMORY;
  */
 export class Session implements ConnectionHandler, ExchangeOwner {
   readonly facts: ConnectionFacts;
+  subject: SubjectAccess | undefined = undefined;
   readonly #pipeline: Pipeline;
   readonly #listener: SessionListener;
   readonly #connection: Connection;
@@ -445,13 +447,26 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #run(exchange: PendingExchange, request: unknown, frameBytes: number): void {
     const { quotas, clock } = this.#pipeline;
     if (quotas?.enabled !== true) {
-      exchange.run(request);
+      this.#admit(exchange, request);
       return;
     }
     this.#throttled.charge(quotas, exchange, this.facts.principal.name, frameBytes);
     const startedMs = clock.monotonicMs();
-    exchange.run(request);
+    this.#admit(exchange, request);
     exchange.allowance?.spent(clock.monotonicMs() - startedMs);
+  }
+
+  #admit(exchange: PendingExchange, request: unknown): void {
+    const { gate } = this.#pipeline;
+    if (gate === undefined) {
+      exchange.run(request);
+      return;
+    }
+    try {
+      gate.admit(this, exchange, request);
+    } catch (error) {
+      this.broken(error, exchange);
+    }
   }
 
   /** KIP-511: a client may be newer than the broker, and learns from the refusal in v0 what the broker speaks. */

@@ -26,6 +26,7 @@ import { SectionWriter } from '../../../src/cluster/section-writer.ts';
 import { ProducerIdBlocks } from '../../../src/cluster/producer-id-blocks.ts';
 import { resolveConfig, type RawSetting } from '../../../src/config/load.ts';
 import { BrokerError } from '../../../src/errors.ts';
+import { UNLIMITED } from '../../../src/security/types.ts';
 import type { Exchange, KafkaHandler, KafkaServices } from '../../../src/frontends/kafka/handler.ts';
 import { errorCodeOf } from '../../../src/frontends/kafka/errors.ts';
 import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
@@ -65,6 +66,7 @@ class Client {
       admin: bench.admin,
       sections: new SectionWriter(bench),
       quotas: testQuotas(clock),
+      authorizer: undefined,
       producerIds: new ProducerIdBlocks(bench.store),
       groups: undefined as unknown as KafkaServices['groups'],
       metrics: new BrokerMetrics(),
@@ -94,7 +96,7 @@ class Client {
     reader.skip(4 + 8 + 2 + (flexible ? 1 : 0));
     const request = api.request.decode(reader, version);
     const connection = { listener: 'kafka' };
-    const exchange = { version, connection } as Exchange<unknown>;
+    const exchange = { version, connection, access: UNLIMITED } as Exchange<unknown>;
     let response: unknown;
     try {
       response = await handler.handle(request, exchange);

@@ -10,7 +10,7 @@ import { duplicatesOf, ItemRefusal, NO_ERROR, runItem } from './admin-requests.t
  * - Replaces all configs of a topic: those that are left out go back to their defaults.
  * - Brokers: see alter-resource.ts.
  *
- * Gaps: no alter-config policy, no authorization; other resources are answered 42.
+ * Gaps: no alter-config policy; other resources are answered 42.
  */
 export function alterConfigsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({

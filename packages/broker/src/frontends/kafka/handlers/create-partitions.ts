@@ -17,7 +17,6 @@ import {
  * - New partitions may be assigned to brokers, all of them or none.
  * - Over `controller_mutation_rate` a topic is 89 from v3 on; before, the connection only waits (KIP-599).
  *
- * Gaps: no authorization.
  */
 export function createPartitionsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({

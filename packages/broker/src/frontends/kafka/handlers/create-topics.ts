@@ -26,7 +26,7 @@ import { topicConfigEntries } from './config-entries.ts';
  * - Over `controller_mutation_rate` a topic is 89 from v6 on; before, the connection only waits (KIP-599).
  * - Answered when this broker can serve the topic, or after timeoutMs with 7, while the creation goes on.
  *
- * Gaps: no create-topic policy, no authorization.
+ * Gaps: no create-topic policy.
  */
 export function createTopicsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({

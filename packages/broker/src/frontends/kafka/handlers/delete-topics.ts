@@ -19,7 +19,6 @@ import {
  * - Answered when the topic is gone from this broker and its folders are renamed; files go after `file.delete.delay.ms`.
  * - Over `controller_mutation_rate` a topic is 89 from v5 on; before, the connection only waits (KIP-599).
  *
- * Gaps: no authorization.
  */
 export function deleteTopicsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({

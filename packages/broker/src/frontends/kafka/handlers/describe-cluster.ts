@@ -1,5 +1,6 @@
 import { describeCluster } from '@polylog/kafka-protocol';
 
+import { clusterOperations } from '../authorized-operations.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { ItemRefusal, itemErrorOf, NO_ERROR } from './admin-requests.ts';
 
@@ -11,14 +12,16 @@ const ENDPOINT_CONTROLLERS = 2;
  *
  * - v1+ says whether brokers or controllers are asked for (KIP-919): this listener is the brokers', others are answered 114 and 115.
  *
- * Gaps: authorized operations are never computed; there are no fenced brokers to include (KIP-1073), since a broker that is gone is no
+ * - What the client may do with the cluster is told where it asks (KIP-430).
+ *
+ * Gaps: there are no fenced brokers to include (KIP-1073), since a broker that is gone is no
  * longer registered.
  */
 export function describeClusterHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: describeCluster,
     versions: [0, 2],
-    handle({ endpointType }, { connection }) {
+    handle({ endpointType, includeClusterAuthorizedOperations }, { connection, access }) {
       const { image } = services.partitions;
       if (endpointType !== ENDPOINT_BROKERS) {
         const refusal =
@@ -35,7 +38,10 @@ export function describeClusterHandler(services: KafkaServices): KafkaHandler {
         brokers.push({ brokerId: id, host, port, rack: rack ?? null, isFenced: false });
       }
       const { clusterId, controllerId } = image;
-      return { ...NO_ERROR, endpointType, clusterId, controllerId, brokers };
+      const operations = includeClusterAuthorizedOperations
+        ? { clusterAuthorizedOperations: clusterOperations(access) }
+        : {};
+      return { ...NO_ERROR, endpointType, clusterId, controllerId, brokers, ...operations };
     },
     failure: (_request, errorCode, errorMessage) => ({
       errorCode,

@@ -1,5 +1,6 @@
 import { describeGroups, type DescribeGroupsResponseInit } from '@polylog/kafka-protocol';
 
+import { authorizedOperations } from '../authorized-operations.ts';
 import { NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { codeOf } from './group-requests.ts';
@@ -12,18 +13,24 @@ type GroupAnswer = DescribeGroupsResponseInit['groups'][number];
 /**
  * DescribeGroups v0-v6: classic groups with their members. What members have told and got is shown while the group is stable; a group that does
  * not exist is `Dead`, from v6 on 69.
- *
- * Gaps: no authorization, so authorized operations are never told.
+ * What the client may do with it is told where it asks (v3, KIP-430).
  */
 export function describeGroupsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
     api: describeGroups,
     versions: [0, 6],
     isAdmin: true,
-    async handle({ groups }, { version }) {
+    async handle({ groups, includeAuthorizedOperations }, { version, access }) {
       // Each once, however often it is asked for: an answer is much longer than a name.
       const wanted = [...new Set(groups)];
-      return { groups: await Promise.all(wanted.map((groupId) => answerOf(services, groupId, version))) };
+      const answers = await Promise.all(wanted.map((groupId) => answerOf(services, groupId, version)));
+      if (includeAuthorizedOperations) {
+        for (const answer of answers) {
+          if (answer.errorCode !== NONE) continue;
+          answer.authorizedOperations = authorizedOperations(access, 'GROUP', answer.groupId);
+        }
+      }
+      return { groups: answers };
     },
     failure: ({ groups }, errorCode, errorMessage, version) => ({
       groups: groups.map((groupId) =>

@@ -3,7 +3,7 @@ import { fetch, ZERO_UUID, type FetchRequest, type FetchResponseInit } from '@po
 import { BrokerError } from '../../../errors.ts';
 import { DiskError } from '../../../platform/disk.ts';
 import { LongPoll, releaseOutcomes, type FetchedPartition, type FetchTarget } from '../../../topics/fetch.ts';
-import { lookUpById, lookUpByName } from '../../../topics/lookup.ts';
+import { lookUpById, lookUpByName, type Lookup } from '../../../topics/lookup.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import {
   FetchSessions,
@@ -29,6 +29,7 @@ import { leaderHints, leaderOf } from '../leader-hints.ts';
  * - Topics by name until v12, by id from v13 (KIP-516). Incremental sessions from v7 (KIP-227), see fetch-sessions.ts.
  * - Waits for `minBytes` up to `maxWaitMs`; an error in any partition ends the wait. An offset at the log's end is empty, beyond it error 1.
  * - The first partition that has records gives at least one whole batch, however small the limits; only whole batches are sent.
+ * - Topics that may not be read are answered 29 each, at every fetch of a session.
  * - Leader epochs are checked (KIP-320); a `lastFetchedEpoch` that diverges is told so (KIP-595, v12+).
  * - read_committed reads to the last stable offset; the list of aborted transactions is then present, and empty.
  * - NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH name the leader (v12+) and its address (v16+, KIP-951).
@@ -63,6 +64,7 @@ type TopicResponse = FetchResponseInit['responses'][number];
 type PartitionResponse = TopicResponse['partitions'][number];
 
 const NO_RECORDS = new Uint8Array(0);
+const NOT_ALLOWED: Lookup = { partition: undefined, error: 'TOPIC_AUTHORIZATION_FAILED' };
 
 function topLevelError(errorCode: number): FetchResponseInit {
   return { errorCode, sessionId: NO_SESSION, responses: [] };
@@ -142,9 +144,11 @@ class PendingFetch implements Waiter {
 
   #target(entry: FetchEntry, byId: boolean): FetchTarget {
     const { partitions } = this.#services;
-    const found = byId
-      ? lookUpById(partitions, entry.topicId, entry.partition)
-      : lookUpByName(partitions, entry.topic, entry.partition);
+    const found = !this.#mayRead(entry, byId)
+      ? NOT_ALLOWED
+      : byId
+        ? lookUpById(partitions, entry.topicId, entry.partition)
+        : lookUpByName(partitions, entry.topic, entry.partition);
     return {
       partition: found.partition,
       error: found.error,
@@ -153,6 +157,15 @@ class PendingFetch implements Waiter {
       leaderEpoch: entry.currentLeaderEpoch,
       lastFetchedEpoch: entry.lastFetchedEpoch,
     };
+  }
+
+  /** Asked with every fetch: the topics of a session were allowed when it began, and need not be any more. */
+  #mayRead(entry: FetchEntry, byId: boolean): boolean {
+    const { access } = this.#exchange;
+    if (access.isUnlimited) return true;
+    const topic = byId ? this.#services.partitions.image.topicById(entry.topicId)?.kafkaName : entry.topic;
+    // A topic id that does not exist is answered as such.
+    return topic === undefined || access.allows('READ', 'TOPIC', topic);
   }
 
   #answer(outcomes: FetchedPartition[]): void {

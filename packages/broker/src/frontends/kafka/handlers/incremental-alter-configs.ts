@@ -14,7 +14,7 @@ const OPERATIONS: readonly ConfigOperation['operation'][] = ['set', 'delete', 'a
  * - Sets and deletes single configs of a topic, appends to and subtracts from lists; one resource's changes happen together or not at all.
  * - Brokers: see alter-resource.ts.
  *
- * Gaps: no alter-config policy, no authorization; other resources are answered 42.
+ * Gaps: no alter-config policy; other resources are answered 42.
  */
 export function incrementalAlterConfigsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({

@@ -7,8 +7,10 @@ import {
 
 import type { ClusterImage, PartitionImage, TopicImage } from '../../../cluster/image.ts';
 import { BrokerError, type ErrorName } from '../../../errors.ts';
+import type { Access } from '../../../security/types.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
+import { authorizedOperations, clusterOperations } from '../authorized-operations.ts';
 import { isLegalTopicName } from '../topic-names.ts';
 
 /**
@@ -20,7 +22,9 @@ import { isLegalTopicName } from '../topic-names.ts';
  * - By id from v12 (KIP-516); v10 and v11 carry ids, which Kafka refuses as INVALID_REQUEST, and so do we.
  * - Brokers are shown with the address that they advertise for the listener the client came through.
  *
- * Gaps: authorized operations (KIP-430) are never computed; KIP-1102's REBOOTSTRAP_REQUIRED is never sent, since there is
+ * - What the client may do with topics (v8+) and cluster (v8-v10) is told where it asks (KIP-430).
+ *
+ * Gaps: KIP-1102's REBOOTSTRAP_REQUIRED is never sent, since there is
  * one cluster id.
  */
 export function metadataHandler(services: KafkaServices): KafkaHandler {
@@ -31,20 +35,19 @@ export function metadataHandler(services: KafkaServices): KafkaHandler {
     handle(request, exchange) {
       const { version } = exchange;
       const wanted = request.topics;
+      const answer = (topics: TopicEntry[]): MetadataResponseInit =>
+        withOperations(response(services, exchange.connection.listener, topics), request, exchange.access);
       if (wanted === null || (version === 0 && wanted.length === 0)) {
         const all: TopicEntry[] = [];
         for (const topic of partitions.image.topics()) all.push(topicEntry(partitions.image, topic));
-        return response(services, exchange.connection.listener, all);
+        return answer(all);
       }
       if (version < 12 && wanted.some(({ topicId, name }) => topicId !== ZERO_UUID || name === null)) {
         throw new BrokerError('INVALID_REQUEST', `topic ids are not supported in version ${version}`);
       }
       const missing = namesToCreate(services, request);
-      const { listener } = exchange.connection;
-      if (missing.length === 0) return response(services, listener, entriesOf(services, wanted, NO_FAILURES));
-      return createAll(services, missing).then((failures) =>
-        response(services, listener, entriesOf(services, wanted, failures)),
-      );
+      if (missing.length === 0) return answer(entriesOf(services, wanted, NO_FAILURES));
+      return createAll(services, missing).then((failures) => answer(entriesOf(services, wanted, failures)));
     },
     failure: (request, errorCode, _message, version) => ({
       brokers: [],
@@ -56,6 +59,24 @@ export function metadataHandler(services: KafkaServices): KafkaHandler {
       })),
     }),
   });
+}
+
+function withOperations(
+  answer: MetadataResponseInit,
+  request: MetadataRequest,
+  access: Access,
+): MetadataResponseInit {
+  const topics = !request.includeTopicAuthorizedOperations
+    ? answer.topics
+    : answer.topics.map((topic) =>
+        typeof topic.name === 'string'
+          ? { ...topic, topicAuthorizedOperations: authorizedOperations(access, 'TOPIC', topic.name) }
+          : topic,
+      );
+  const cluster = request.includeClusterAuthorizedOperations
+    ? { clusterAuthorizedOperations: clusterOperations(access) }
+    : {};
+  return { ...answer, ...cluster, topics };
 }
 
 type Wanted = NonNullable<MetadataRequest['topics']>;
