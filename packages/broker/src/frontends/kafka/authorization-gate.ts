@@ -34,6 +34,14 @@ export class AuthorizationGate {
       exchange.run(request);
       return;
     }
+    try {
+      this.#decide(subject, exchange, request);
+    } catch (error) {
+      owner.broken(error, exchange);
+    }
+  }
+
+  #decide(subject: SubjectAccess, exchange: PendingExchange, request: unknown): void {
     const { api } = exchange.handler;
     const facts: Facts = {
       access: (exchange.access = subject.forRequest(api.name)),

@@ -7,6 +7,7 @@ import type { AuthorizationGate } from './authorization-gate.ts';
 import { ruleOf } from './authorization.ts';
 import { BufferPool } from './buffer-pool.ts';
 import { ByteBudget } from './byte-budget.ts';
+import type { ExchangeOwner, PendingExchange } from './exchange.ts';
 import { FrameMemory } from './frame-assembly.ts';
 import type { KafkaHandler } from './handler.ts';
 import type { KafkaLimits } from './limits.ts';
@@ -59,6 +60,12 @@ export class Pipeline {
 
   handlerOf(apiKey: number): KafkaHandler | undefined {
     return this.#handlers[apiKey];
+  }
+
+  /** Runs a request as far as its client may make it. */
+  admit(owner: ExchangeOwner, exchange: PendingExchange, request: unknown): void {
+    if (this.gate === undefined) exchange.run(request);
+    else this.gate.admit(owner, exchange, request);
   }
 
   /** A number that changes from turn to turn. */

@@ -447,26 +447,13 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #run(exchange: PendingExchange, request: unknown, frameBytes: number): void {
     const { quotas, clock } = this.#pipeline;
     if (quotas?.enabled !== true) {
-      this.#admit(exchange, request);
+      this.#pipeline.admit(this, exchange, request);
       return;
     }
     this.#throttled.charge(quotas, exchange, this.facts.principal.name, frameBytes);
     const startedMs = clock.monotonicMs();
-    this.#admit(exchange, request);
+    this.#pipeline.admit(this, exchange, request);
     exchange.allowance?.spent(clock.monotonicMs() - startedMs);
-  }
-
-  #admit(exchange: PendingExchange, request: unknown): void {
-    const { gate } = this.#pipeline;
-    if (gate === undefined) {
-      exchange.run(request);
-      return;
-    }
-    try {
-      gate.admit(this, exchange, request);
-    } catch (error) {
-      this.broken(error, exchange);
-    }
   }
 
   /** KIP-511: a client may be newer than the broker, and learns from the refusal in v0 what the broker speaks. */
