@@ -2,6 +2,8 @@ import { addOffsetsToTxn } from './messages/add-offsets-to-txn.ts';
 import { addPartitionsToTxn } from './messages/add-partitions-to-txn.ts';
 import { alterClientQuotas } from './messages/alter-client-quotas.ts';
 import { alterConfigs } from './messages/alter-configs.ts';
+import { alterPartitionReassignments } from './messages/alter-partition-reassignments.ts';
+import { alterReplicaLogDirs } from './messages/alter-replica-log-dirs.ts';
 import { alterUserScramCredentials } from './messages/alter-user-scram-credentials.ts';
 import { apiVersions } from './messages/api-versions.ts';
 import { createAcls } from './messages/create-acls.ts';
@@ -19,6 +21,7 @@ import { describeGroups } from './messages/describe-groups.ts';
 import { describeLogDirs } from './messages/describe-log-dirs.ts';
 import { describeTopicPartitions } from './messages/describe-topic-partitions.ts';
 import { describeTransactions } from './messages/describe-transactions.ts';
+import { electLeaders } from './messages/elect-leaders.ts';
 import { endTxn } from './messages/end-txn.ts';
 import { describeUserScramCredentials } from './messages/describe-user-scram-credentials.ts';
 import { fetch } from './messages/fetch.ts';
@@ -31,6 +34,7 @@ import { leaveGroup } from './messages/leave-group.ts';
 import { listConfigResources } from './messages/list-config-resources.ts';
 import { listGroups } from './messages/list-groups.ts';
 import { listOffsets } from './messages/list-offsets.ts';
+import { listPartitionReassignments } from './messages/list-partition-reassignments.ts';
 import { listTransactions } from './messages/list-transactions.ts';
 import { metadata } from './messages/metadata.ts';
 import { offsetCommit } from './messages/offset-commit.ts';
@@ -76,11 +80,15 @@ export const apis = {
   deleteAcls,
   describeConfigs,
   alterConfigs,
+  alterReplicaLogDirs,
   describeLogDirs,
   saslAuthenticate,
   createPartitions,
   deleteGroups,
+  electLeaders,
   incrementalAlterConfigs,
+  alterPartitionReassignments,
+  listPartitionReassignments,
   offsetDelete,
   describeClientQuotas,
   alterClientQuotas,

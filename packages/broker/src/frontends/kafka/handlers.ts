@@ -1,6 +1,8 @@
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { alterClientQuotasHandler } from './handlers/alter-client-quotas.ts';
 import { alterConfigsHandler } from './handlers/alter-configs.ts';
+import { alterPartitionReassignmentsHandler } from './handlers/alter-partition-reassignments.ts';
+import { alterReplicaLogDirsHandler } from './handlers/alter-replica-log-dirs.ts';
 import { apiVersionsHandler } from './handlers/api-versions.ts';
 import { createAclsHandler } from './handlers/create-acls.ts';
 import { createPartitionsHandler } from './handlers/create-partitions.ts';
@@ -14,10 +16,12 @@ import { describeClusterHandler } from './handlers/describe-cluster.ts';
 import { describeConfigsHandler } from './handlers/describe-configs.ts';
 import { describeLogDirsHandler } from './handlers/describe-log-dirs.ts';
 import { describeTopicPartitionsHandler } from './handlers/describe-topic-partitions.ts';
+import { electLeadersHandler } from './handlers/elect-leaders.ts';
 import { fetchHandler } from './handlers/fetch.ts';
 import { incrementalAlterConfigsHandler } from './handlers/incremental-alter-configs.ts';
 import { initProducerIdHandler } from './handlers/init-producer-id.ts';
 import { listOffsetsHandler } from './handlers/list-offsets.ts';
+import { listPartitionReassignmentsHandler } from './handlers/list-partition-reassignments.ts';
 import { metadataHandler } from './handlers/metadata.ts';
 import { offsetForLeaderEpochHandler } from './handlers/offset-for-leader-epoch.ts';
 import { produceHandler } from './handlers/produce.ts';
@@ -59,6 +63,10 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),
     describeLogDirsHandler(services),
+    alterReplicaLogDirsHandler(services),
+    electLeadersHandler(services),
+    alterPartitionReassignmentsHandler(services),
+    listPartitionReassignmentsHandler(),
     describeClientQuotasHandler(services),
     alterClientQuotasHandler(services),
     updateFeaturesHandler(services),
