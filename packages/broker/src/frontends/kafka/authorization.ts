@@ -156,6 +156,7 @@ export const AUTHORIZATION: Rules = {
   deleteAcls: { steps: [onCluster('ALTER')] },
   describeConfigs: { steps: [configsOfEach('DESCRIBE_CONFIGS')], merge: appended('results') },
   alterConfigs: { steps: [configsOfEach('ALTER_CONFIGS')], merge: appended('responses') },
+  alterReplicaLogDirs: { steps: [onCluster('ALTER')] },
   describeLogDirs: { steps: [onCluster('DESCRIBE')] },
   saslAuthenticate: FREE,
   createPartitions: {
@@ -172,7 +173,10 @@ export const AUTHORIZATION: Rules = {
     ],
     merge: appended('results'),
   },
+  electLeaders: { steps: [onCluster('ALTER')] },
   incrementalAlterConfigs: { steps: [configsOfEach('ALTER_CONFIGS')], merge: appended('responses') },
+  alterPartitionReassignments: { steps: [onCluster('ALTER')] },
+  listPartitionReassignments: { steps: [onCluster('DESCRIBE')] },
   offsetDelete: {
     steps: [onGroup('DELETE'), offsetDeletions()],
     merge: appended('topics'),
