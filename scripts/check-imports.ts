@@ -14,7 +14,7 @@ interface Layer {
   readonly packages?: readonly string[];
 }
 
-const GROUND = ['errors', 'bag', 'platform', 'metrics'];
+const GROUND = ['errors', 'bag', 'patterns', 'platform', 'metrics'];
 const CLUSTER = [...GROUND, 'config', 'storage', 'metadata', 'cluster', 'peer'];
 const DOMAIN = ['topics', 'groups', 'queues', 'transactions', 'security', 'quotas'];
 const FRONTENDS = ['kafka', 'amqp', 'rocketmq', 'stomp', 'mqtt', 'amqp10'].map((name) => `frontends/${name}`);
@@ -28,6 +28,7 @@ const EDGE = [...GROUND, 'config', 'cluster', 'peer', ...DOMAIN];
 export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   errors: { layers: [] },
   bag: { layers: [] },
+  patterns: { layers: ['errors'], packages: ['re2js'] },
   platform: { layers: ['errors'] },
   'platform/node': { layers: ['errors', 'platform'], packages: ['pino'] },
   metrics: { layers: ['errors', 'platform'], packages: ['@prometheus-io/client'] },
@@ -46,7 +47,7 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   coordinator: { layers: [...CLUSTER, 'replication', 'topics'] },
   groups: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'] },
   queues: { layers: [...CLUSTER, 'replication', 'topics'] },
-  transactions: { layers: [...CLUSTER, 'replication', 'topics'] },
+  transactions: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'] },
   'frontends/kafka': { layers: EDGE, packages: ['@polylog/kafka-protocol'] },
   'frontends/amqp': { layers: EDGE, packages: ['@polylog/amqp-protocol'] },
   'frontends/rocketmq': { layers: EDGE, packages: ['@polylog/rocketmq-protocol', '@grpc/grpc-js'] },

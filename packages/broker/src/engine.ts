@@ -34,11 +34,15 @@ import type { CleaningReport, LogStore, RecoveryReport } from './storage/types.t
 import { PartitionRegistry } from './topics/hosted-partitions.ts';
 import { describePartitions } from './topics/metrics.ts';
 import { BrokerTopicAdmin } from './topics/topic-admin.ts';
+import type { DataFolder } from './topics/types.ts';
 import { TransactionMarkers } from './topics/transaction-markers.ts';
+import { describeTransactions } from './transactions/metrics.ts';
+import { TransactionService } from './transactions/service.ts';
+import { transactionSettingsOf } from './transactions/settings.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
-/** How long a start waits for the consumer groups: with very many of them clients are served before all are known. */
-const GROUPS_LOAD_WAIT_MS_MAX = 1000;
+/** How long a start waits for groups and transactions: with very many of them clients are served before all are known. */
+const COORDINATORS_LOAD_WAIT_MS_MAX = 1000;
 const BYTES_PER_MIB = 1024 * 1024;
 
 /** What the engine is told of the machine, beside the platform. */
@@ -68,6 +72,7 @@ export class Engine {
   readonly #parts: EngineParts;
   #unreadyBecause: string | undefined;
   #groupsLoaded = false;
+  #transactionsLoaded = false;
 
   private constructor(parts: EngineParts) {
     this.#parts = parts;
@@ -96,7 +101,11 @@ export class Engine {
       logs = await openLogs(platform, config, machine);
       const engine = new Engine(await assemble(platform, config, machine, frontend, logs));
       // As a rule it takes milliseconds, and spares the first clients an answer that not all of them repeat.
-      await engine.#parts.groups.loaded(GROUPS_LOAD_WAIT_MS_MAX);
+      const { groups, transactions } = engine.#parts;
+      await Promise.all([
+        groups.loaded(COORDINATORS_LOAD_WAIT_MS_MAX),
+        transactions.loaded(COORDINATORS_LOAD_WAIT_MS_MAX),
+      ]);
       return engine;
     } catch (error) {
       await frontend.close();
@@ -108,16 +117,20 @@ export class Engine {
 
   readonly readiness = (): string | undefined => {
     if (this.#unreadyBecause !== undefined) return this.#unreadyBecause;
-    const { logs, groups } = this.#parts;
-    return logs.diskFull ? diskFullReason(logs) : this.#loadingReason(groups);
+    return this.#parts.logs.diskFull ? diskFullReason(this.#parts.logs) : this.#loadingReason();
   };
 
   /** After a start only: later loads concern single partitions, and one that fails for ever must not keep the rest from clients. */
-  #loadingReason({ loadingCount, shardCounters }: GroupService): string | undefined {
-    this.#groupsLoaded ||= loadingCount === 0 || shardCounters.loadFailures > 0;
-    return this.#groupsLoaded
+  #loadingReason(): string | undefined {
+    const { groups, transactions } = this.#parts;
+    this.#groupsLoaded ||= isLoaded(groups);
+    if (!this.#groupsLoaded) {
+      return `consumer groups are being loaded: ${groups.loadingCount} partitions of __consumer_offsets are left`;
+    }
+    this.#transactionsLoaded ||= isLoaded(transactions);
+    return this.#transactionsLoaded
       ? undefined
-      : `consumer groups are being loaded: ${loadingCount} partitions of __consumer_offsets are left`;
+      : `transactions are being loaded: ${transactions.loadingCount} partitions of __transaction_state are left`;
   }
 
   /** What the log cleaner has done since the start. */
@@ -131,10 +144,12 @@ export class Engine {
   }
 
   async stop(): Promise<void> {
-    const { frontend, groups, partitions, tracker, registration, metadata, logs, compute } = this.#parts;
+    const { frontend, groups, transactions, partitions, tracker, registration, metadata, logs, compute } =
+      this.#parts;
     this.stopping();
     await frontend.close();
     groups.close();
+    transactions.close();
     await partitions.close();
     tracker.close();
     await registration.lease.revoke();
@@ -152,6 +167,7 @@ interface EngineParts {
   readonly tracker: ImageTracker;
   readonly partitions: PartitionRegistry;
   readonly groups: GroupService;
+  readonly transactions: TransactionService;
   /** How the coordinators of this broker reach the leaders of partitions. */
   readonly peers: PeerPort;
   readonly metrics: BrokerMetrics;
@@ -241,8 +257,10 @@ async function assemble(
     topicDefaults,
     deletionAllowed: settings['delete.topic.enable'],
   });
-  const groups = coordinateGroups(platform, config, { partitions, admin, tracker, markers });
-  describeGroups(metrics, groups, partitions);
+  const parts = { partitions, admin, tracker, metrics };
+  const groups = coordinateGroups(platform, config, { ...parts, markers });
+  const producerIds = new ProducerIdBlocks(metadata);
+  const transactions = coordinateTransactions(platform, config, { ...parts, peers, producerIds });
   frontend.serve({
     brokerId,
     partitions,
@@ -251,15 +269,12 @@ async function assemble(
     sections: new SectionWriter({ store: metadata, tracker }),
     quotas: followQuotas({ clock, tracker, settings, metrics }),
     groups,
-    producerIds: new ProducerIdBlocks(metadata),
+    transactions,
+    producerIds,
     metrics,
     autoCreateTopics: settings['auto.create.topics.enable'],
     config,
-    dataFolder: {
-      path: logs.dataDirectory,
-      sizeOf: (kafkaName, partition) => logs.get(kafkaName, partition)?.sizeBytes,
-      freeSpace: () => platform.disk.freeSpace(logs.dataDirectory),
-    },
+    dataFolder: dataFolderOf(platform, logs),
   });
   return {
     frontend,
@@ -269,6 +284,7 @@ async function assemble(
     tracker,
     partitions,
     groups,
+    transactions,
     peers,
     metrics,
     compute,
@@ -312,6 +328,14 @@ function authorize(
   return new Authorizer({ ...rules, denials, section: () => tracker.image.section('acls/') });
 }
 
+function dataFolderOf({ disk }: Platform, logs: LogStore): DataFolder {
+  return {
+    path: logs.dataDirectory,
+    sizeOf: (kafkaName, partition) => logs.get(kafkaName, partition)?.sizeBytes,
+    freeSpace: () => disk.freeSpace(logs.dataDirectory),
+  };
+}
+
 /** After the partitions, so that those hear of a change of the image first. */
 function coordinateGroups(
   { clock, timers, random, logger }: Platform,
@@ -320,10 +344,11 @@ function coordinateGroups(
     readonly partitions: PartitionRegistry;
     readonly admin: BrokerTopicAdmin;
     readonly tracker: ImageTracker;
+    readonly metrics: BrokerMetrics;
     readonly markers: TransactionMarkers;
   },
 ): GroupService {
-  const { partitions, admin, tracker, markers } = parts;
+  const { partitions, admin, tracker, metrics, markers } = parts;
   const groups = new GroupService({
     partitions,
     admin,
@@ -338,12 +363,48 @@ function coordinateGroups(
       segmentBytes: settings['offsets.topic.segment.bytes'],
     },
   });
+  describeGroups(metrics, groups, partitions);
   markers.route(OFFSETS_TOPIC, groups);
   tracker.onChange(({ topics }) => {
     groups.imageChanged();
     for (const [name, topic] of topics) if (topic === undefined) groups.topicDeleted(name);
   });
   return groups;
+}
+
+/** The same for transactions. */
+function coordinateTransactions(
+  { clock, timers, logger }: Platform,
+  { settings }: BrokerConfig,
+  parts: {
+    readonly partitions: PartitionRegistry;
+    readonly admin: BrokerTopicAdmin;
+    readonly tracker: ImageTracker;
+    readonly metrics: BrokerMetrics;
+    readonly peers: PeerPort;
+    readonly producerIds: ProducerIdBlocks;
+  },
+): TransactionService {
+  const { partitions, admin, tracker, metrics, peers, producerIds } = parts;
+  const transactions = new TransactionService({
+    partitions,
+    admin,
+    peer: peers,
+    producerIds,
+    clock,
+    timers,
+    logger,
+    settings: transactionSettingsOf(settings),
+    topic: {
+      partitions: settings['transaction.state.log.num.partitions'],
+      replicationFactor: settings['transaction.state.log.replication.factor'],
+      segmentBytes: settings['transaction.state.log.segment.bytes'],
+      minInsyncReplicas: settings['transaction.state.log.min.isr'],
+    },
+  });
+  describeTransactions(metrics, transactions, () => clock.nowMs());
+  tracker.onChange(() => transactions.imageChanged());
+  return transactions;
 }
 
 function hostPartitions(
@@ -442,6 +503,10 @@ function endpointOf({ name, address, advertised }: ListenerConfig, port: number,
   }
   // An address and not a name: `localhost` may resolve to ::1, where nothing listens.
   return { host: isWildcard ? '127.0.0.1' : address.host, port };
+}
+
+function isLoaded({ loadingCount, shardCounters }: GroupService | TransactionService): boolean {
+  return loadingCount === 0 || shardCounters.loadFailures > 0;
 }
 
 function diskFullReason(logs: LogStore): string {

@@ -71,7 +71,8 @@ export type ErrorName =
   | 'INCONSISTENT_TOPIC_ID'
   | 'UNKNOWN_TOPIC_ID'
   | 'TRANSACTIONAL_ID_NOT_FOUND'
-  | 'TRANSACTION_ABORTABLE';
+  | 'TRANSACTION_ABORTABLE'
+  | 'INVALID_REGULAR_EXPRESSION';
 
 /** An operating error of the engine, with what to do about it in its message. */
 export class BrokerError extends Error {

@@ -14,8 +14,13 @@ export interface Feature {
   readonly defaultLevel: number;
 }
 
+/** KIP-890: 1 keeps more of each transaction, with 2 each has an epoch of its own. */
+export const TRANSACTION_VERSION = 'transaction.version';
+
 /** In the order of their names. */
-export const FEATURES: readonly Feature[] = [];
+export const FEATURES: readonly Feature[] = [
+  { name: TRANSACTION_VERSION, minVersion: 0, maxVersion: 2, defaultLevel: 2 },
+];
 
 /** The part of the image that holds them. */
 export type FeatureImage = Pick<ClusterImage, 'section' | 'version'>;

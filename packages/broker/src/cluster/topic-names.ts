@@ -7,6 +7,10 @@ export const TOPIC_NAME_LENGTH_MAX = 249;
 export const INTERNAL_PREFIX = '__';
 /** Where consumer groups and their offsets are kept, as in Kafka. */
 export const OFFSETS_TOPIC = '__consumer_offsets';
+/** Where transactions are kept, as in Kafka. */
+export const TRANSACTIONS_TOPIC = '__transaction_state';
+/** The logs of coordinators: a key belongs to one of their partitions by its hash. */
+export const STATE_TOPICS: ReadonlySet<string> = new Set([OFFSETS_TOPIC, TRANSACTIONS_TOPIC]);
 /** The metadata's own log. */
 const RESERVED_NAMES: ReadonlySet<string> = new Set(['__cluster', '__cluster_metadata']);
 

@@ -15,6 +15,7 @@ import { ACCESS_CONFIGS } from './access-config.ts';
 import { DEFAULT_STORAGE_CONFIG } from '../storage/types.ts';
 import { TOPIC_CONFIGS, topicConfigDefinitions } from './topic-config-definitions.ts';
 import type { TopicDefaults } from './topic-config.ts';
+import { TRANSACTION_CONFIGS } from './transaction-configs.ts';
 
 /*
  * The broker's own settings. Where Kafka has the setting it has Kafka's name; the others follow the same style, with the unit
@@ -409,6 +410,7 @@ export const BROKER_CONFIGS = {
       'The size of segments of __consumer_offsets: small, so that compaction keeps up and starts are quick.',
   }),
   ...LISTENER_CONFIGS,
+  ...TRANSACTION_CONFIGS,
   'shutdown.timeout.ms': integer('shutdown.timeout.ms', {
     type: 'long',
     default: '10000',

@@ -1,5 +1,5 @@
 import type { Controller } from '../cluster/controller.ts';
-import { INTERNAL_PREFIX, OFFSETS_TOPIC, validateTopicName } from '../cluster/topic-names.ts';
+import { INTERNAL_PREFIX, STATE_TOPICS, validateTopicName } from '../cluster/topic-names.ts';
 import { alterOverrides, parseTopicSettings, type TopicDefaults } from '../config/topic-config.ts';
 import { BrokerError } from '../errors.ts';
 import type { PartitionRegistry } from './hosted-partitions.ts';
@@ -29,7 +29,7 @@ export class BrokerTopicAdmin implements TopicAdmin {
     const { controller, partitions, topicDefaults } = this.#options;
     validateTopicName(request.kafkaName);
     // Whoever makes it: what is kept there must not be deleted by age.
-    const isState = request.kafkaName === OFFSETS_TOPIC;
+    const isState = STATE_TOPICS.has(request.kafkaName);
     const configs = isState ? new Map([...request.configs, ['cleanup.policy', 'compact']]) : request.configs;
     parseTopicSettings(configs, topicDefaults);
     const created = await controller.createTopic({ ...request, configs });
@@ -51,10 +51,10 @@ export class BrokerTopicAdmin implements TopicAdmin {
     assignments?: readonly (readonly number[])[];
     validateOnly: boolean;
   }): Promise<void> {
-    if (request.kafkaName === OFFSETS_TOPIC) {
+    if (STATE_TOPICS.has(request.kafkaName)) {
       throw new BrokerError(
         'INVALID_REQUEST',
-        `The partitions of ${OFFSETS_TOPIC} cannot be changed: each group belongs to one of them by its name`,
+        `The partitions of ${request.kafkaName} cannot be changed: what is in them belongs there by its name`,
       );
     }
     await this.#options.controller.createPartitions(request);

@@ -74,6 +74,7 @@ const CODES: Readonly<Record<ErrorName, number>> = {
   INCONSISTENT_TOPIC_ID: 103,
   TRANSACTIONAL_ID_NOT_FOUND: 105,
   TRANSACTION_ABORTABLE: 120,
+  INVALID_REGULAR_EXPRESSION: 128,
 };
 
 export function errorCodeOf(name: ErrorName): number {

@@ -11,10 +11,10 @@ import type { Logger } from '../../platform/log.ts';
 import type { ClientAllowance } from '../../quotas/client-quotas.ts';
 import type { Quotas } from '../../quotas/service.ts';
 import type { Principal } from '../../security/principal.ts';
-import type { TransactionVerifier } from '../../topics/transaction-verifier.ts';
 import type { Authorizer } from '../../security/authorizer.ts';
 import type { Access } from '../../security/types.ts';
 import type { DataFolder, HostedPartitions, TopicAdmin } from '../../topics/types.ts';
+import type { TransactionCoordinator } from '../../transactions/types.ts';
 import type { KafkaLimits } from './limits.ts';
 
 /**
@@ -29,8 +29,7 @@ export interface KafkaServices {
   readonly quotas: Quotas;
   readonly producerIds: ProducerIds;
   readonly groups: GroupCoordinator;
-  /** Without it no batch of a transaction is taken. */
-  readonly transactions?: TransactionVerifier;
+  readonly transactions: TransactionCoordinator;
   /** Undefined where no access rules are in force. */
   readonly authorizer: Authorizer | undefined;
   readonly metrics: Metrics;

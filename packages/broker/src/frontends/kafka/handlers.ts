@@ -1,5 +1,10 @@
 import type { KafkaHandler, KafkaServices } from './handler.ts';
 import { alterClientQuotasHandler } from './handlers/alter-client-quotas.ts';
+import { addOffsetsToTxnHandler } from './handlers/add-offsets-to-txn.ts';
+import { addPartitionsToTxnHandler } from './handlers/add-partitions-to-txn.ts';
+import { describeTransactionsHandler } from './handlers/describe-transactions.ts';
+import { endTxnHandler } from './handlers/end-txn.ts';
+import { listTransactionsHandler } from './handlers/list-transactions.ts';
 import { alterConfigsHandler } from './handlers/alter-configs.ts';
 import { alterPartitionReassignmentsHandler } from './handlers/alter-partition-reassignments.ts';
 import { alterReplicaLogDirsHandler } from './handlers/alter-replica-log-dirs.ts';
@@ -71,6 +76,11 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     alterClientQuotasHandler(services),
     updateFeaturesHandler(services),
     initProducerIdHandler(services),
+    addPartitionsToTxnHandler(services),
+    addOffsetsToTxnHandler(services),
+    endTxnHandler(services),
+    describeTransactionsHandler(services),
+    listTransactionsHandler(services),
     syncGroupHandler(services),
     offsetFetchHandler(services),
     offsetDeleteHandler(services),

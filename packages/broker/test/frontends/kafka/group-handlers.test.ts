@@ -252,12 +252,12 @@ describe('the group APIs', () => {
     for (const version of versionsOf(apis.findCoordinator).filter((v) => v >= 1)) {
       const many = version >= 4;
       const answer = await client.call(apis.findCoordinator, version, {
-        keyType: 1,
+        keyType: 2,
         ...(many ? { coordinatorKeys: ['t'] } : { key: 't' }),
       });
       const one = many ? answer.coordinators[0]! : answer;
       assert.equal(one.errorCode, errors.INVALID_REQUEST.code);
-      assert.match(one.errorMessage ?? '', /groups only/);
+      assert.match(one.errorMessage ?? '', /groups and transactions, not keys of type 2/);
     }
   });
 

@@ -27,6 +27,7 @@ import { LocalPartition, standaloneRecord, TurnScheduler } from '../../../src/re
 import type { LogSlice, ReadOptions, ReadOutcome } from '../../../src/storage/types.ts';
 import type { TransactionVerifier } from '../../../src/topics/transaction-verifier.ts';
 import type { Quotas } from '../../../src/quotas/service.ts';
+import type { TransactionCoordinator } from '../../../src/transactions/types.ts';
 import type { HostedPartitions, TopicAdmin } from '../../../src/topics/types.ts';
 import { SimWorld } from '../../../../../sim/platform/world.ts';
 import { testQuotas } from '../../support/quotas.ts';
@@ -341,7 +342,8 @@ export async function world(
     }),
   );
   const { transactions } = options;
-  const served = { ...backend(broker, metrics), ...(transactions === undefined ? {} : { transactions }) };
+  // No other request of these tests asks the coordinator.
+  const served = { ...backend(broker, metrics), transactions: transactions as TransactionCoordinator };
   if (options.serve !== false) frontend.serve(served, options.handlers);
   const connect = (): Promise<TestClient> =>
     sim.settle(TestClient.connect(platform.network, PORT).then((client) => client.using(sim)));

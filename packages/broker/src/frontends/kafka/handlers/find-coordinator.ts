@@ -5,6 +5,7 @@ import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 
 const KEY_TYPE_GROUP = 0;
+const KEY_TYPE_TRANSACTION = 1;
 const NO_NODE = { nodeId: -1, host: '', port: -1 };
 
 type Coordinator = NonNullable<FindCoordinatorResponseInit['coordinators']>[number];
@@ -13,8 +14,9 @@ type Coordinator = NonNullable<FindCoordinatorResponseInit['coordinators']>[numb
  * FindCoordinator v0-v6, from v4 for many keys (KIP-699).
  *
  * - Key type 0, groups: the leader of the group's partition of `__consumer_offsets`, which is made with the first one who asks.
+ * - Key type 1, transactional ids: the same of `__transaction_state`.
  *
- * Gaps: transactions (key type 1) and share groups (2) are answered 42.
+ * Gaps: share groups (key type 2) are answered 42.
  */
 export function findCoordinatorHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
@@ -48,11 +50,15 @@ async function find(
     errorMessage,
     ...NO_NODE,
   });
-  if (keyType !== KEY_TYPE_GROUP) {
-    return refuse('INVALID_REQUEST', `This release coordinates groups only, not keys of type ${keyType}`);
+  if (keyType !== KEY_TYPE_GROUP && keyType !== KEY_TYPE_TRANSACTION) {
+    return refuse(
+      'INVALID_REQUEST',
+      `This release coordinates groups and transactions, not keys of type ${keyType}`,
+    );
   }
-  const found = await services.groups.coordinatorOf(key);
-  if (found.error !== undefined) return refuse(found.error, 'The group has no coordinator at present');
+  const coordinators = keyType === KEY_TYPE_GROUP ? services.groups : services.transactions;
+  const found = await coordinators.coordinatorOf(key);
+  if (found.error !== undefined) return refuse(found.error, 'There is no coordinator at present');
   const endpoint = services.partitions.image.brokers.get(found.brokerId)?.endpoints.get(listener);
   if (endpoint === undefined) return refuse('COORDINATOR_NOT_AVAILABLE', 'The coordinator has no listener');
   const { host, port } = endpoint;

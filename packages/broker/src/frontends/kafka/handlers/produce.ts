@@ -31,7 +31,7 @@ export function produceHandler(services: KafkaServices): KafkaHandler {
   const parts: ProduceParts = {
     services,
     deadlines: new ProduceDeadlines(services),
-    transactional: verifier && new TransactionalWrites({ verifier, clock, timers }),
+    transactional: new TransactionalWrites({ verifier, clock, timers }),
   };
   return defineHandler({
     api: produce,
@@ -55,7 +55,7 @@ export function produceHandler(services: KafkaServices): KafkaHandler {
 interface ProduceParts {
   readonly services: KafkaServices;
   readonly deadlines: ProduceDeadlines;
-  readonly transactional: TransactionalWrites | undefined;
+  readonly transactional: TransactionalWrites;
 }
 
 type TopicResponse = ProduceResponseInit['responses'][number];
@@ -146,13 +146,13 @@ class PendingProduce implements BagEntry {
       this.#refuseAll('INVALID_PRODUCER_ID_MAPPING', 'batches of more than one producer in one transaction');
       return;
     }
-    const verified = this.#parts.transactional?.verify(all, this.#verificationOptions(transactionalId));
+    const verified = this.#parts.transactional.verify(all, this.#verificationOptions(transactionalId));
     if (verified instanceof Promise) {
       const waiting = verified.then((found) => this.#verifiedAs(writes, found));
       this.#continueSlowly(waiting, 0, 0);
       return;
     }
-    this.#verifiedAs(writes, verified ?? new Map());
+    this.#verifiedAs(writes, verified);
     this.#walk();
   }
 

@@ -1,0 +1,196 @@
+import type { TopicPartition } from '../cluster/topic-partition.core.ts';
+import { topicPartitionKey } from '../cluster/topic-partition.core.ts';
+import { BrokerError, type ErrorName } from '../errors.ts';
+import type { PeerPort, TxnMarker } from '../peer/types.ts';
+import type { Clock, Logger, Timers } from '../platform/index.ts';
+import type { HostedPartitions } from '../topics/types.ts';
+import { EPOCH_PER_TRANSACTION_SINCE, type MarkerTask, type TransactionCounters } from './types.ts';
+
+/** Pause before a marker that was not taken is sent again: the first one, and after many failures. */
+const RETRY_MS_MIN = 20;
+const RETRY_MS_MAX = 1000;
+/** Failures of a task after which the log says so; and again after so many more. */
+const FAILURES_PER_WARNING = 50;
+/** Partitions of one request, all markers together; a single transaction may have more. */
+const PARTITIONS_PER_REQUEST_MAX = 5000;
+
+export interface MarkerSenderOptions {
+  readonly peer: PeerPort;
+  readonly partitions: Pick<HostedPartitions, 'image'>;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly counters: TransactionCounters;
+}
+
+/** Some partitions of a task, of which none is under way. */
+interface Delivery {
+  readonly task: MarkerTask;
+  /** Tells the shard that its core was called. */
+  readonly used: () => void;
+  readonly partitions: readonly TopicPartition[];
+  readonly failures: number;
+}
+
+/**
+ * Brings markers to the brokers that lead the partitions: what is sent in one turn goes to each of them in one request. What is not taken is sent
+ * again, to whoever leads then, until it is, or its topic is gone, or the coordinator has given up its state. A partition never has two requests with
+ * the same marker under way. It holds no more than there are transactions that are being completed.
+ */
+export class MarkerSender {
+  readonly #options: MarkerSenderOptions;
+  #pending: Delivery[] = [];
+  #closed = false;
+
+  constructor(options: MarkerSenderOptions) {
+    this.#options = options;
+  }
+
+  send(task: MarkerTask, used: () => void): void {
+    this.#enqueue({ task, used, partitions: task.partitions, failures: 0 });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#pending = [];
+  }
+
+  #enqueue(delivery: Delivery): void {
+    if (this.#closed) return;
+    this.#pending.push(delivery);
+    if (this.#pending.length === 1) void Promise.resolve().then(() => this.#flush());
+  }
+
+  #flush(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    const byBroker = new Map<number, Delivery[]>();
+    for (const delivery of pending) {
+      if (delivery.task.isCancelled()) continue;
+      for (const [broker, partitions] of this.#byLeader(delivery)) {
+        const own = { ...delivery, partitions };
+        const deliveries = byBroker.get(broker);
+        if (deliveries === undefined) byBroker.set(broker, [own]);
+        else deliveries.push(own);
+      }
+    }
+    for (const [broker, deliveries] of byBroker) {
+      for (const request of inRequests(deliveries)) void this.#deliver(broker, request);
+    }
+  }
+
+  /** Partitions of topics that are gone are done with; those without a leader wait for one. */
+  #byLeader(delivery: Delivery): Map<number, TopicPartition[]> {
+    const { image } = this.#options.partitions;
+    const byLeader = new Map<number, TopicPartition[]>();
+    const gone: TopicPartition[] = [];
+    const leaderless: TopicPartition[] = [];
+    for (const partition of delivery.partitions) {
+      const leader = image.topicByName(partition.topic)?.partitions[partition.partition]?.leader;
+      if (leader === undefined) gone.push(partition);
+      else if (leader === -1) leaderless.push(partition);
+      else {
+        const led = byLeader.get(leader);
+        if (led === undefined) byLeader.set(leader, [partition]);
+        else led.push(partition);
+      }
+    }
+    this.#written(delivery, gone);
+    this.#retry(delivery, leaderless, 'LEADER_NOT_AVAILABLE');
+    return byLeader;
+  }
+
+  async #deliver(broker: number, deliveries: readonly Delivery[]): Promise<void> {
+    let response;
+    try {
+      response = await this.#options.peer.writeTxnMarkers(broker, { markers: deliveries.map(markerOf) });
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      for (const delivery of deliveries) this.#retry(delivery, delivery.partitions, error.code);
+      return;
+    }
+    for (const [index, delivery] of deliveries.entries()) this.#answered(delivery, response[index]!);
+  }
+
+  #answered(delivery: Delivery, errors: ReadonlyMap<string, ErrorName>): void {
+    const done: TopicPartition[] = [];
+    const failed: TopicPartition[] = [];
+    let reason: ErrorName | undefined;
+    for (const partition of delivery.partitions) {
+      const error = errors.get(topicPartitionKey(partition));
+      if (error === undefined || this.#isPast(delivery.task, partition, error)) {
+        done.push(partition);
+        continue;
+      }
+      failed.push(partition);
+      reason = error;
+    }
+    this.#options.counters.markersWritten += done.length;
+    this.#written(delivery, done);
+    if (reason !== undefined) this.#retry(delivery, failed, reason);
+  }
+
+  /**
+   * A partition that has a later epoch of the producer has had the marker: an epoch is given out only when all partitions have those of the epochs before
+   * it. With version 2 the marker itself has a later epoch than its transaction, so that this is how its repetition is answered (KIP-1228).
+   */
+  #isPast(task: MarkerTask, partition: TopicPartition, error: ErrorName): boolean {
+    if (error !== 'INVALID_PRODUCER_EPOCH') return false;
+    if (task.transactionVersion < EPOCH_PER_TRANSACTION_SINCE) {
+      const { transactionalId, producerId, producerEpoch } = task;
+      this.#options.logger.warn(
+        { transactionalId, producerId, producerEpoch, partition: topicPartitionKey(partition) },
+        'A partition has a later epoch of the producer than the end of its transaction',
+      );
+    }
+    return true;
+  }
+
+  #written({ task, used }: Delivery, partitions: readonly TopicPartition[]): void {
+    if (partitions.length === 0) return;
+    const { clock } = this.#options;
+    task.written(partitions, { monotonicMs: clock.monotonicMs(), wallMs: clock.nowMs() });
+    used();
+  }
+
+  #retry(delivery: Delivery, partitions: readonly TopicPartition[], error: ErrorName): void {
+    const { task } = delivery;
+    if (partitions.length === 0 || this.#closed || task.isCancelled()) return;
+    const { counters, logger, timers } = this.#options;
+    const failures = delivery.failures + 1;
+    counters.markerRetries += partitions.length;
+    if (failures % FAILURES_PER_WARNING === 0) {
+      logger.warn(
+        {
+          transactionalId: task.transactionalId,
+          partition: topicPartitionKey(partitions[0]!),
+          partitions: partitions.length,
+          error,
+          failures,
+        },
+        'The end of a transaction cannot be written; it will be tried again',
+      );
+    }
+    const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** (failures - 1));
+    timers.after(pauseMs, () => this.#enqueue({ ...delivery, partitions, failures }));
+  }
+}
+
+function markerOf({ task, partitions }: Delivery): TxnMarker {
+  const { producerId, producerEpoch, result, coordinatorEpoch, transactionVersion } = task;
+  return { producerId, producerEpoch, result, coordinatorEpoch, transactionVersion, partitions };
+}
+
+function inRequests(deliveries: readonly Delivery[]): Delivery[][] {
+  const requests: Delivery[][] = [];
+  let partitions = Infinity;
+  for (const delivery of deliveries) {
+    partitions += delivery.partitions.length;
+    if (partitions > PARTITIONS_PER_REQUEST_MAX) {
+      requests.push([]);
+      partitions = delivery.partitions.length;
+    }
+    requests.at(-1)!.push(delivery);
+  }
+  return requests;
+}
