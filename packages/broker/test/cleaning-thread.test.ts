@@ -38,6 +38,7 @@ describe('the thread that cleans logs', () => {
         sizeBytes: statSync(`${folder.path}/orders-0/${String(baseOffset).padStart(20, '0')}.log`).size,
         offsetEntries: 0,
         timeEntries: 1,
+        abortedEntries: 0,
       })),
       dirtyFrom: 0,
       nowMs: 1,
@@ -46,6 +47,8 @@ describe('the thread that cleans logs', () => {
       segmentIndexBytes: 1000,
       indexIntervalBytes: 4096,
       lastOffsets: undefined,
+      markerEpochs: new Map(),
+      abortedBeyond: [],
       dedupeBytes: 100_000,
     };
   });

@@ -28,6 +28,8 @@ export interface RetainOptions {
    * stay what they are.
    */
   readonly deleteHorizonMs: number;
+  /** Stamps it without a tombstone, too: the marker of a transaction goes in the same way. */
+  readonly stampAlways?: boolean;
   /** Asked once for each record, in order. */
   readonly retain: (record: RecordCursor) => boolean;
 }
@@ -62,7 +64,7 @@ export function retainRecords(
     if (cursor.value === null) tombstones++;
   }
   const removed = header.recordCount - retained;
-  const stamps = tombstones > 0 && !hasDeleteHorizon(header.attributes);
+  const stamps = (tombstones > 0 || options.stampAlways === true) && !hasDeleteHorizon(header.attributes);
   if (retained === 0 || (removed === 0 && !stamps)) return { batch: undefined, retained, removed };
   const batch = rebuild(body, header, stays, stamps ? options.deleteHorizonMs : undefined);
   return { batch, retained, removed };

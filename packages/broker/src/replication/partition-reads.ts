@@ -9,6 +9,7 @@ import type { Isolation, PartitionReadOptions, PartitionReadOutcome } from './ty
 
 const EMPTY_SLICE: LogSlice = {
   bytes: 0,
+  endOffset: 0,
   hot: true,
   readInto: () => undefined,
   readIntoAsync: () => Promise.resolve(),

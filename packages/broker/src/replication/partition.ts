@@ -9,7 +9,7 @@ import {
 } from '@polylog/record';
 import { BrokerError, type ErrorName } from '../errors.ts';
 import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
-import type { Log, ProducerSnapshotEntry, TimestampedOffset } from '../storage/types.ts';
+import type { AbortedTransaction, Log, ProducerSnapshotEntry, TimestampedOffset } from '../storage/types.ts';
 import { type FetchProgress, Follower } from './follower.ts';
 import { IsrProposals } from './isr-proposals.ts';
 import { PartitionCore, type PartitionSink } from './partition.core.ts';
@@ -334,6 +334,10 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
 
   prepareRead(options: PartitionReadOptions): Promise<void> | undefined {
     return this.#reads.prepareRead(options);
+  }
+
+  abortedTransactions(fromOffset: number, toOffset: number): readonly AbortedTransaction[] {
+    return this.#log.abortedTransactions(fromOffset, toOffset);
   }
 
   checkLeaderEpoch(leaderEpoch: number): ErrorName | undefined {

@@ -1,5 +1,5 @@
 import type { ErrorName } from '../errors.ts';
-import type { LogSlice, TimestampedOffset } from '../storage/types.ts';
+import type { AbortedTransaction, LogSlice, TimestampedOffset } from '../storage/types.ts';
 
 /** The end of a producer's transaction, as the coordinator has decided it. */
 export interface TransactionEnd {
@@ -90,6 +90,12 @@ export interface Partition {
   read(options: PartitionReadOptions): PartitionReadOutcome;
   /** Undefined when `read` with these options will not wait for the disk; else loads and checks the range off the event loop. Never needed for correctness. */
   prepareRead(options: PartitionReadOptions): Promise<void> | undefined;
+
+  /**
+   * The aborted transactions that a consumer has to leave out of what it read of [fromOffset, toOffset) with `read_committed`; toOffset is the slice's
+   * endOffset. Throws DiskError.
+   */
+  abortedTransactions(fromOffset: number, toOffset: number): readonly AbortedTransaction[];
 
   /** KIP-320 check of a consumer's or follower's view; undefined if it is in order. `leaderEpoch` -1 skips it. */
   checkLeaderEpoch(leaderEpoch: number): ErrorName | undefined;

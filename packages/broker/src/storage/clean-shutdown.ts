@@ -11,7 +11,8 @@ import type { EpochEntry, LogId } from './types.ts';
  * that it reads none of them. One line of hexadecimal CRC-32C of the rest, then JSON.
  */
 const CLEAN_SHUTDOWN_FILE = '.polylog_cleanshutdown';
-const VERSION = 1;
+/** 2: segments have `abortedEntries`. */
+const VERSION = 2;
 
 interface CleanShutdown {
   readonly version: number;

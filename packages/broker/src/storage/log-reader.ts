@@ -29,6 +29,7 @@ interface RecentEnd {
 
 const EMPTY_SLICE: LogSlice = {
   bytes: 0,
+  endOffset: 0,
   hot: true,
   readInto: (target) => assertWithin(target.length === 0),
   readIntoAsync: async (target) => assertWithin(target.length === 0),
@@ -94,7 +95,8 @@ export class LogReader {
       if (end.position <= position) return EMPTY;
       if (isTrusted(segment, position, end.position)) {
         if (end.nextOffset !== undefined) this.#remember(end.nextOffset, segment, end.position);
-        return { kind: 'records', slice: this.#slice(segment, position, end.position) };
+        const endOffset = end.nextOffset ?? Math.min(options.endOffset, this.#log.endOffset);
+        return { kind: 'records', slice: this.#slice(segment, position, end.position, endOffset) };
       }
       this.#check(segment, position, end.position);
     }
@@ -241,8 +243,9 @@ export class LogReader {
     this.#nextRecent = (this.#nextRecent + 1) % RECENT_ENDS_MAX;
   }
 
-  #slice(segment: Segment, from: number, to: number): LogSlice {
-    return new FileSlice(segment, from, to - from, this.#isHot(segment, from));
+  #slice(segment: Segment, from: number, to: number, endOffset: number): LogSlice {
+    const range = { position: from, bytes: to - from, endOffset };
+    return new FileSlice(segment, range, this.#isHot(segment, from));
   }
 
   /** A guess by the segment's last append: bytes of other logs may lie between. */
@@ -300,15 +303,21 @@ export function scanSegment(
 
 class FileSlice implements LogSlice {
   readonly bytes: number;
+  readonly endOffset: number;
   readonly hot: boolean;
   readonly #segment: Segment;
   readonly #position: number;
   #released = false;
 
-  constructor(segment: Segment, position: number, bytes: number, hot: boolean) {
+  constructor(
+    segment: Segment,
+    range: { readonly position: number; readonly bytes: number; readonly endOffset: number },
+    hot: boolean,
+  ) {
     this.#segment = segment;
-    this.#position = position;
-    this.bytes = bytes;
+    this.#position = range.position;
+    this.bytes = range.bytes;
+    this.endOffset = range.endOffset;
     this.hot = hot;
     segment.retain();
   }

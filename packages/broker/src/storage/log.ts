@@ -20,6 +20,7 @@ import { findMaxTimestamp, findTimestamp } from './log-timestamps.ts';
 import { newestSnapshot, removeSnapshots, writeSnapshot } from './producer-snapshot.ts';
 import { LOG_SUFFIX, Segment, type SegmentMark } from './segment.ts';
 import type {
+  AbortedTransaction,
   EpochEntry,
   Log,
   LogConfig,
@@ -43,6 +44,8 @@ export interface LogState {
   /** Folder and `partition.metadata` are durable. */
   readonly folderDurable: boolean;
 }
+
+const NONE_ABORTED: readonly AbortedTransaction[] = [];
 
 interface TurnMark {
   readonly segments: number;
@@ -138,7 +141,11 @@ export class PartitionLog implements Log {
 
   // Appending
 
-  append(batches: readonly Uint8Array[], nowMs: number): void {
+  append(
+    batches: readonly Uint8Array[],
+    nowMs: number,
+    aborted: readonly AbortedTransaction[] = NONE_ABORTED,
+  ): void {
     if (batches.length === 0) return;
     this.#assertWritable('append');
     const baseOffset = this.#endOffset;
@@ -151,7 +158,7 @@ export class PartitionLog implements Log {
     };
     let bytes: number;
     try {
-      bytes = this.#appendAll(batches, nowMs);
+      bytes = this.#appendAll(batches, nowMs, aborted);
     } catch (error) {
       this.#snapshots = [];
       this.#rollback(mark);
@@ -165,8 +172,9 @@ export class PartitionLog implements Log {
   }
 
   /** Indexes and writes: one gathered write per segment. Returns the bytes. */
-  #appendAll(batches: readonly Uint8Array[], nowMs: number): number {
+  #appendAll(batches: readonly Uint8Array[], nowMs: number, aborted: readonly AbortedTransaction[]): number {
     let bytes = 0;
+    let nextAborted = 0;
     let segment = this.active;
     /** What goes to `segment`; all of `batches` as a rule. */
     let run: readonly Uint8Array[] = batches;
@@ -184,6 +192,8 @@ export class PartitionLog implements Log {
         position = 0;
       }
       segment.accept(batch.lastOffset, batch.maxTimestamp, batch.bytes, this.#config.indexIntervalBytes);
+      if (nextAborted < aborted.length && aborted[nextAborted]!.lastOffset === batch.lastOffset)
+        segment.acceptAborted(aborted[nextAborted++]!);
       segment.modifiedMs = nowMs;
       this.epochs.note(int32At(buffer, PARTITION_LEADER_EPOCH_AT), this.#endOffset);
       this.#endOffset = batch.lastOffset + 1;
@@ -259,6 +269,8 @@ export class PartitionLog implements Log {
       while (this.segments.length > mark.segments) {
         const added = this.segments.pop()!;
         added.closeFiles();
+        // That of aborted transactions, too: found beside a later segment of the same offset it would be believed.
+        added.dropAborted();
         disk.remove(added.handle.path);
       }
       if (mark.active !== undefined) this.active!.rollback(mark.active);
@@ -410,6 +422,18 @@ export class PartitionLog implements Log {
     visit: (header: BatchHeader, marker: EndTransactionMarker | undefined) => void,
   ): void {
     this.#reader.scanHeaders(fromOffset, visit);
+  }
+
+  abortedTransactions(fromOffset: number, toOffset: number): AbortedTransaction[] {
+    const found: AbortedTransaction[] = [];
+    if (this.segments.length === 0) return found;
+    const first = this.segments.indexOf(this.#reader.segmentOf(fromOffset));
+    for (let at = first; at < this.segments.length; at++) {
+      const segment = this.segments[at]!;
+      if (segment.abortedEntries === 0) continue;
+      if (segment.abortedIndex.collect(fromOffset, toOffset, found)) break;
+    }
+    return found;
   }
 
   offsetForTimestamp(timestamp: number, endOffset: number): Promise<TimestampedOffset | undefined> {

@@ -1,5 +1,14 @@
-import { emptyBatchHeader, readBatchHeader, readBatchHeaderInto, sizeInBytes } from '@polylog/record';
-import type { BatchCursor } from './batch-cursor.ts';
+import {
+  type BatchHeader,
+  emptyBatchHeader,
+  endTransactionOf,
+  type EndTransactionMarker,
+  readBatchHeader,
+  readBatchHeaderInto,
+  sizeInBytes,
+} from '@polylog/record';
+import { ABORTED_ENTRY_BYTES } from './aborted-index.ts';
+import { BatchCursor, HEADER_SCAN_BYTES } from './batch-cursor.ts';
 import {
   MalformedFileError,
   PARTITION_METADATA_FILE,
@@ -12,16 +21,20 @@ import { finishSwaps } from './cleaner/segment-swap.ts';
 import type { StoreContext } from './context.ts';
 import type { JournalEntry } from './journal-format.ts';
 import { LeaderEpochList } from './leader-epochs.ts';
+import { scanSegment } from './log-reader.ts';
 import type { LogState } from './log.ts';
 import { OFFSET_ENTRY_BYTES } from './offset-index.ts';
-import { removeSnapshots } from './producer-snapshot.ts';
+import { concernsTransactions, OpenTransactions } from './open-transactions.ts';
+import { newestSnapshot, removeSnapshots } from './producer-snapshot.ts';
 import { resetSegment, skipDamage } from './rebuild.ts';
 import { findBatch } from './resync.ts';
 import {
+  ABORTED_INDEX_SUFFIX,
   DELETED_SUFFIX,
   INDEX_SUFFIX,
   LOG_SUFFIX,
   Segment,
+  SEGMENT_SUFFIXES,
   segmentName,
   TIME_INDEX_SUFFIX,
 } from './segment.ts';
@@ -69,6 +82,7 @@ export interface ScannedLog {
 }
 
 const NAME = /^(\d{20})\.log$/;
+const INDEX_NAME = /\.(?:index|timeindex|txnindex)$/;
 const REWRITE_BYTES = 1024 * 1024;
 
 /** Scans one log and puts its files right. Throws DiskError. */
@@ -90,6 +104,10 @@ class LogRecovery implements ScannedLog {
   /** Where the bytes of a segment start that no sync is known to have brought to the disk. */
   readonly #unsureFrom = new Map<Segment, number>();
   readonly #cursor: BatchCursor;
+  /** Where the batches begin that this scan visits: none between it and where it is was left out. */
+  #scannedFrom: number | undefined;
+  /** Transactions that are open where the scan is; undefined until it comes upon a batch of one, since nearly all logs have none. */
+  #open: OpenTransactions | undefined;
   #startOffset: number;
   #endOffset: number;
   #folderChanged = false;
@@ -151,7 +169,7 @@ class LogRecovery implements ScannedLog {
     for (const base of bases.slice(0, first)) this.#removeFiles(base);
     const kept = bases.slice(first);
     for (const name of disk.list(folder)) {
-      const isIndex = name.endsWith(INDEX_SUFFIX) || name.endsWith(TIME_INDEX_SUFFIX);
+      const isIndex = INDEX_NAME.test(name);
       if (isIndex && !kept.some((base) => name.startsWith(`${segmentName(base)}.`)))
         disk.remove(`${folder}/${name}`);
     }
@@ -159,7 +177,7 @@ class LogRecovery implements ScannedLog {
   }
 
   #removeFiles(base: number): void {
-    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
+    for (const suffix of SEGMENT_SUFFIXES)
       this.#context.disk.remove(`${this.#log.folder}/${segmentName(base)}${suffix}`);
   }
 
@@ -202,6 +220,7 @@ class LogRecovery implements ScannedLog {
     segment.entryDurable = base < recoveryPoint;
     this.#segments.push(segment);
     if (segment.sizeBytes === 0) this.#scan(segment, stat.sizeBytes, nextBase);
+    else this.#leaveOut();
     this.#endOffset = segment.endOffset;
     if (nextBase === undefined || segment.endOffset === nextBase) return true;
     // Records between this segment and the next are missing. Below the recovery point that is damage, and what follows stays.
@@ -221,6 +240,8 @@ class LogRecovery implements ScannedLog {
     const timeBytes = disk.stat(name + TIME_INDEX_SUFFIX)?.sizeBytes ?? -1;
     if (stat.sizeBytes === 0 || indexBytes < 0 || timeBytes < 0) return undefined;
     if (indexBytes % OFFSET_ENTRY_BYTES !== 0 || timeBytes % TIME_ENTRY_BYTES !== 0) return undefined;
+    const abortedBytes = disk.stat(name + ABORTED_INDEX_SUFFIX)?.sizeBytes ?? 0;
+    if (abortedBytes % ABORTED_ENTRY_BYTES !== 0) return undefined;
     const segment = new Segment(cache, folder, {
       baseOffset: base,
       endOffset: nextBase,
@@ -231,6 +252,7 @@ class LogRecovery implements ScannedLog {
       bytesSinceIndexEntry: 0,
       offsetEntries: indexBytes / OFFSET_ENTRY_BYTES,
       timeEntries: timeBytes / TIME_ENTRY_BYTES,
+      abortedEntries: abortedBytes / ABORTED_ENTRY_BYTES,
       modifiedMs: stat.modifiedMs,
     });
     if (segment.timeEntries > 0) {
@@ -247,7 +269,10 @@ class LogRecovery implements ScannedLog {
   #scan(segment: Segment, fileBytes: number, nextBase: number | undefined, checkAll = false): void {
     const { recoveryPoint, config, counts } = this.#log;
     const cursor = this.#cursor;
+    const openBefore = this.#open?.copy();
+    this.#scannedFrom ??= segment.baseOffset;
     resetSegment(segment);
+    segment.dropAborted();
     cursor.seek(segment.handle, 0, fileBytes, segment.baseOffset);
     counts.scannedBytes += fileBytes;
     for (;;) {
@@ -275,7 +300,10 @@ class LogRecovery implements ScannedLog {
       if (!isBatch && !cursor.fault) return;
       if (!isBelow || expected >= recoveryPoint) return this.#cut(segment, fileBytes);
       // The batch before may have led here by a damaged length.
-      if (!checkAll) return this.#scan(segment, fileBytes, nextBase, true);
+      if (!checkAll) {
+        this.#open = openBefore;
+        return this.#scan(segment, fileBytes, nextBase, true);
+      }
       this.#keepDamage(segment, fileBytes, expected, nextBase);
     }
   }
@@ -304,7 +332,37 @@ class LogRecovery implements ScannedLog {
     const { header, expectedOffset, nextPosition, position } = this.#cursor;
     this.#epochs.note(header.partitionLeaderEpoch, header.baseOffset);
     segment.accept(expectedOffset - 1, header.maxTimestamp, nextPosition - position, indexIntervalBytes);
+    if (concernsTransactions(header)) this.#stepTransactions(segment, header, this.#cursor.marker());
     if (segment.offsetIndex.file.storedEntries > 0) this.#touched.add(segment);
+  }
+
+  /** A segment is not scanned: what is open behind it has to be asked of the snapshot again. */
+  #leaveOut(): void {
+    this.#scannedFrom = undefined;
+    this.#open = undefined;
+  }
+
+  /** Makes the index of aborted transactions again. */
+  #stepTransactions(segment: Segment, header: BatchHeader, marker: EndTransactionMarker | undefined): void {
+    this.#open ??= this.#openAt(this.#scannedFrom ?? segment.baseOffset);
+    const aborted = this.#open.step(header, marker);
+    if (aborted !== undefined) segment.acceptAborted(aborted);
+  }
+
+  /** What the newest producer snapshot below the offset says, and the batches between them. */
+  #openAt(offset: number): OpenTransactions {
+    const snapshot = newestSnapshot(this.#context.disk, this.#log.folder, offset);
+    const open = OpenTransactions.of(snapshot?.entries ?? []);
+    const from = snapshot?.offset ?? 0;
+    const cursor = new BatchCursor(HEADER_SCAN_BYTES);
+    for (const segment of this.#segments) {
+      if (segment.baseOffset >= offset || segment.endOffset <= from) continue;
+      scanSegment(segment, cursor, from, (header) => {
+        if (concernsTransactions(header)) open.step(header, cursor.marker());
+        return false;
+      });
+    }
+    return open;
   }
 
   /** Writes the batch that the journal has for the offset to the end of the valid bytes. Returns its size; 0 if the journal has none. */
@@ -364,11 +422,15 @@ class LogRecovery implements ScannedLog {
         segment?.finish();
         segment = Segment.empty(cache, folder, this.#endOffset, clock.nowMs());
         segment.handle.create();
+        segment.dropAborted();
         this.#segments.push(segment);
       }
+      this.#scannedFrom ??= this.#endOffset;
       this.#repair(segment, this.#endOffset);
       this.#epochs.note(header.partitionLeaderEpoch, header.baseOffset);
       segment.accept(lastOffset, header.maxTimestamp, batch.length, config.indexIntervalBytes);
+      if (concernsTransactions(header))
+        this.#stepTransactions(segment, header, endTransactionOf(batch, header));
       this.#endOffset = lastOffset + 1;
     }
   }

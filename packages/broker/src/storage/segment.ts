@@ -1,7 +1,9 @@
+import { AbortedIndex } from './aborted-index.ts';
 import type { DescriptorCache } from './descriptor-cache.ts';
 import { FileHandle } from './descriptor-cache.ts';
 import { OFFSET_ENTRY_BYTES, OffsetIndex } from './offset-index.ts';
 import { TIME_ENTRY_BYTES, TimeIndex } from './time-index.ts';
+import type { AbortedTransaction } from './types.ts';
 
 const BASE_OFFSET_DIGITS = 20;
 export const RELATIVE_OFFSET_MAX = 0x7fff_ffff;
@@ -11,6 +13,9 @@ export const SEGMENT_BYTES_MAX = 0x7fff_ffff;
 export const LOG_SUFFIX = '.log';
 export const INDEX_SUFFIX = '.index';
 export const TIME_INDEX_SUFFIX = '.timeindex';
+export const ABORTED_INDEX_SUFFIX = '.txnindex';
+/** All that a segment may have. */
+export const SEGMENT_SUFFIXES = [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX, ABORTED_INDEX_SUFFIX] as const;
 export const DELETED_SUFFIX = '.deleted';
 /** A cleaned segment that is being written, or waits to take its place. */
 export const CLEANED_SUFFIX = '.cleaned';
@@ -43,13 +48,14 @@ export interface SegmentSummary {
   readonly bytesSinceIndexEntry: number;
   readonly offsetEntries: number;
   readonly timeEntries: number;
+  readonly abortedEntries: number;
   readonly modifiedMs: number;
 }
 
 export type SegmentMark = Omit<SegmentSummary, 'modifiedMs'> & { readonly writtenFrom: number };
 
 /**
- * One segment: a `.log` file of batches and its two indexes. It holds the file's state, and takes part in a turn by {@link mark} and
+ * One segment: a `.log` file of batches, its two indexes, and that of aborted transactions if it has any. It holds the file's state, and takes part in a turn by {@link mark} and
  * {@link rollback}. Who reads from it retains it: files of a removed segment go only when nobody does.
  */
 export class Segment {
@@ -59,8 +65,10 @@ export class Segment {
   readonly #cache: DescriptorCache;
   #offsetIndex: OffsetIndex | undefined;
   #timeIndex: TimeIndex | undefined;
+  #abortedIndex: AbortedIndex | undefined;
   #offsetEntries: number;
   #timeEntries: number;
+  #abortedEntries: number;
 
   /** The offset that follows the last record. */
   endOffset: number;
@@ -77,7 +85,7 @@ export class Segment {
   syncedBytes = 0;
   /** Its directory entries, those of synced indexes included, are durable. */
   entryDurable = false;
-  /** Both index files are complete and synced. */
+  /** All index files are complete and synced. */
   indexesSynced = false;
   /** Grows with each cut, so that a sync that started before it does not count for what was written after it. */
   cuts = 0;
@@ -114,6 +122,7 @@ export class Segment {
     this.bytesSinceIndexEntry = summary.bytesSinceIndexEntry;
     this.#offsetEntries = summary.offsetEntries;
     this.#timeEntries = summary.timeEntries;
+    this.#abortedEntries = summary.abortedEntries;
     this.modifiedMs = summary.modifiedMs;
     this.writtenFrom = summary.sizeBytes;
   }
@@ -135,6 +144,7 @@ export class Segment {
       bytesSinceIndexEntry: 0,
       offsetEntries: 0,
       timeEntries: 0,
+      abortedEntries: 0,
       modifiedMs: nowMs,
     };
     return new Segment(cache, folder, summary, suffix);
@@ -154,6 +164,14 @@ export class Segment {
       this.#timeEntries,
     );
     return this.#timeIndex;
+  }
+
+  get abortedIndex(): AbortedIndex {
+    this.#abortedIndex ??= new AbortedIndex(
+      new FileHandle(this.#cache, this.pathOf(ABORTED_INDEX_SUFFIX)),
+      this.#abortedEntries,
+    );
+    return this.#abortedIndex;
   }
 
   pathOf(suffix: string): string {
@@ -184,6 +202,11 @@ export class Segment {
     this.bytesSinceIndexEntry += bytes;
     this.sizeBytes += bytes;
     this.endOffset = lastOffset + 1;
+  }
+
+  /** Indexes the transaction that the last accepted batch has aborted. Throws DiskError as {@link accept}. */
+  acceptAborted(aborted: AbortedTransaction): void {
+    this.abortedIndex.append(aborted);
   }
 
   /** Whether a batch must go to a new segment, by Kafka's rules. */
@@ -217,6 +240,11 @@ export class Segment {
     return this.#timeIndex?.file.entries ?? this.#timeEntries;
   }
 
+  /** Transactions whose abort marker is in this segment. */
+  get abortedEntries(): number {
+    return this.#abortedIndex?.file.entries ?? this.#abortedEntries;
+  }
+
   mark(): SegmentMark {
     return {
       baseOffset: this.baseOffset,
@@ -228,6 +256,7 @@ export class Segment {
       bytesSinceIndexEntry: this.bytesSinceIndexEntry,
       offsetEntries: this.offsetEntries,
       timeEntries: this.timeEntries,
+      abortedEntries: this.abortedEntries,
       writtenFrom: this.writtenFrom,
     };
   }
@@ -246,6 +275,7 @@ export class Segment {
     this.writtenFrom = mark.writtenFrom;
     this.#offsetIndex?.file.truncate(mark.offsetEntries);
     this.#timeIndex?.truncateToEntries(mark.timeEntries);
+    this.#abortedIndex?.file.truncate(mark.abortedEntries);
     if (this.handle.file().size() === mark.sizeBytes) return;
     this.cutFile(mark.sizeBytes);
     this.handle.file().datasync();
@@ -267,15 +297,17 @@ export class Segment {
     this.timeIndex.maybeAppend(this.maxTimestamp, this.maxTimestampOffset - this.baseOffset);
     this.offsetIndex.file.finish();
     this.timeIndex.file.finish();
+    if (this.abortedEntries > 0) this.abortedIndex.file.finish();
   }
 
   /** Writes the index entries that are in memory only. Throws DiskError. */
   flushIndexes(): void {
     this.#offsetIndex?.file.flush();
     this.#timeIndex?.file.flush();
+    this.#abortedIndex?.file.flush();
   }
 
-  /** Starts the indexes anew, empty, as the segment is scanned again. */
+  /** Starts offset and time index anew, empty, as the segment is scanned again. */
   dropIndexes(): void {
     this.#offsetIndex?.file.handle.close();
     this.#timeIndex?.file.handle.close();
@@ -284,6 +316,14 @@ export class Segment {
     this.#offsetEntries = 0;
     this.#timeEntries = 0;
     this.indexesSynced = false;
+  }
+
+  /** Starts the index of aborted transactions anew. A file of it that is left says nothing. Throws DiskError. */
+  dropAborted(): void {
+    this.#abortedIndex?.file.handle.close();
+    this.#abortedIndex = undefined;
+    this.#abortedEntries = 0;
+    this.handle.disk.remove(this.pathOf(ABORTED_INDEX_SUFFIX));
   }
 
   // Durability
@@ -342,6 +382,7 @@ export class Segment {
     const { sizeBytes, cuts } = this;
     await this.offsetIndex.file.handle.pinned((file) => file.datasyncAsync());
     await this.timeIndex.file.handle.pinned((file) => file.datasyncAsync());
+    if (this.abortedEntries > 0) await this.abortedIndex.file.handle.pinned((file) => file.datasyncAsync());
     // A truncation may have made it the active segment again.
     this.indexesSynced = this.sizeBytes === sizeBytes && this.cuts === cuts;
   }
@@ -370,8 +411,7 @@ export class Segment {
   /** Renames the files away; readers go on. The caller syncs the folder. Throws DiskError. */
   renameAway(): void {
     const { disk } = this.handle;
-    const files = [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX];
-    const present = files.filter((suffix) => disk.stat(this.pathOf(suffix)) !== undefined);
+    const present = SEGMENT_SUFFIXES.filter((suffix) => disk.stat(this.pathOf(suffix)) !== undefined);
     // The number keeps it apart from a namesake that was removed a moment ago and is still being read.
     const removedSuffix = `.${this.#cache.nextRemoval()}${DELETED_SUFFIX}`;
     for (const suffix of present) disk.rename(this.pathOf(suffix), this.pathOf(suffix) + removedSuffix);
@@ -389,18 +429,19 @@ export class Segment {
     this.handle.renamed(this.pathOf(LOG_SUFFIX));
     this.#offsetIndex?.file.handle.renamed(this.pathOf(INDEX_SUFFIX));
     this.#timeIndex?.file.handle.renamed(this.pathOf(TIME_INDEX_SUFFIX));
+    this.#abortedIndex?.file.handle.renamed(this.pathOf(ABORTED_INDEX_SUFFIX));
   }
 
   closeFiles(): void {
     this.handle.close();
     this.#offsetIndex?.file.handle.close();
     this.#timeIndex?.file.handle.close();
+    this.#abortedIndex?.file.handle.close();
   }
 
   /** Unlinks the files of a segment that was renamed away. */
   async unlink(): Promise<void> {
     this.closeFiles();
-    for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
-      await this.handle.disk.removeAsync(this.pathOf(suffix));
+    for (const suffix of SEGMENT_SUFFIXES) await this.handle.disk.removeAsync(this.pathOf(suffix));
   }
 }

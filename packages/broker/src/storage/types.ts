@@ -94,6 +94,8 @@ export interface ReadOptions {
  */
 export interface LogSlice {
   readonly bytes: number;
+  /** Behind its last record; where that is not known, the bound of the read. */
+  readonly endOffset: number;
   readonly hot: boolean;
   /** Fills `target` from `at` bytes within the slice, for as many bytes as `target` has; never short. Throws DiskError. */
   readInto(target: Uint8Array, at: number): void;
@@ -146,6 +148,11 @@ export interface Log {
   offsetForTimestamp(timestamp: number, endOffset: number): Promise<TimestampedOffset | undefined>;
   /** The record with the largest timestamp below `endOffset`. */
   offsetOfMaxTimestamp(endOffset: number): Promise<TimestampedOffset | undefined>;
+  /**
+   * The aborted transactions of which there are records in [fromOffset, toOffset), in the order of their markers, which may lie further on. Those
+   * of a range may be told though their records are gone. Throws DiskError.
+   */
+  abortedTransactions(fromOffset: number, toOffset: number): AbortedTransaction[];
   configure(config: LogConfig): void;
 
   /**

@@ -2,7 +2,7 @@ import type { ErrorName } from '../errors.ts';
 import type { TimerHandle, Timers } from '../platform/clock.ts';
 import { DiskError } from '../platform/disk.ts';
 import type { Isolation, Partition, PartitionReadOptions } from '../replication/types.ts';
-import type { LogSlice } from '../storage/types.ts';
+import type { AbortedTransaction, LogSlice } from '../storage/types.ts';
 
 /** One partition of a fetch. */
 export interface FetchTarget {
@@ -31,6 +31,8 @@ export type FetchedPartition =
       readonly kind: 'records';
       /** To be released by whoever takes the outcome; may be empty. */
       readonly slice: LogSlice;
+      /** Whose records in the slice are to be left out. Undefined unless what was asked for is what is committed. */
+      readonly aborted: readonly AbortedTransaction[] | undefined;
       readonly highWatermark: number;
       readonly lastStableOffset: number;
       readonly logStartOffset: number;
@@ -45,6 +47,8 @@ export type FetchedPartition =
       readonly logStartOffset: number;
     }
   | { readonly kind: 'error'; readonly error: ErrorName };
+
+const NONE_ABORTED: readonly AbortedTransaction[] = [];
 
 /** Reads all targets once, in their order. Outcomes stand at the index of their target. */
 export function fetchNow(targets: readonly FetchTarget[], options: FetchOptions): FetchedPartition[] {
@@ -67,7 +71,21 @@ function readAll(targets: readonly FetchTarget[], options: FetchOptions, outcome
       nothingYet = false;
       bytesLeft = Math.max(0, bytesLeft - outcome.slice.bytes);
     }
-    outcomes.push(outcome);
+    outcomes.push(options.isolation === 'read_committed' ? withAborted(target, outcome) : outcome);
+  }
+}
+
+/** In the turn of the read: later the segments that have the index may be gone, while the slice still holds on to its own. */
+function withAborted({ partition, offset }: FetchTarget, outcome: FetchedPartition): FetchedPartition {
+  if (outcome.kind !== 'records' || partition === undefined) return outcome;
+  const { slice } = outcome;
+  if (slice.bytes === 0) return { ...outcome, aborted: NONE_ABORTED };
+  try {
+    return { ...outcome, aborted: partition.abortedTransactions(offset, slice.endOffset) };
+  } catch (error) {
+    slice.release();
+    if (error instanceof DiskError) return failed('KAFKA_STORAGE_ERROR');
+    throw error;
   }
 }
 
@@ -135,7 +153,7 @@ function readTarget(
   const outcome = partition.read({ offset, bytesMax: Math.max(0, bytesMax), atLeastOneBatch, isolation });
   if (outcome.error !== undefined) return failed(outcome.error);
   const { slice, highWatermark, lastStableOffset, logStartOffset } = outcome;
-  return { kind: 'records', slice, highWatermark, lastStableOffset, logStartOffset };
+  return { kind: 'records', slice, aborted: undefined, highWatermark, lastStableOffset, logStartOffset };
 }
 
 function failed(error: ErrorName): FetchedPartition {

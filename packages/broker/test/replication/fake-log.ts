@@ -143,6 +143,7 @@ export class FakeLog implements Log {
     const all = Buffer.concat(picked);
     const slice: LogSlice = {
       bytes: all.length,
+      endOffset: options.endOffset,
       hot: true,
       readInto: (target, at) => target.set(all.subarray(at, at + target.length)),
       readIntoAsync: async (target, at) => target.set(all.subarray(at, at + target.length)),
@@ -156,6 +157,11 @@ export class FakeLog implements Log {
   }
   async offsetOfMaxTimestamp(): Promise<undefined> {
     return undefined;
+  }
+  abortedTransactions(fromOffset: number, toOffset: number): AbortedTransaction[] {
+    return this.aborted.filter(
+      ({ firstOffset, lastOffset }) => firstOffset < toOffset && lastOffset >= fromOffset,
+    );
   }
   configure(config: LogConfig): void {
     this.config = config;

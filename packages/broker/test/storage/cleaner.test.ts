@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { buildEndTransactionBatch, isControl } from '@polylog/record';
 import { byUrgency, type Dirtiness } from '../../src/storage/cleaner/dirtiness.ts';
 import { Pace } from '../../src/storage/cleaner/pace.ts';
 import { noCounts } from '../../src/storage/cleaner/types.ts';
@@ -244,28 +243,6 @@ describe('the log cleaner', () => {
       ],
       [7, 2, 1, 1, 0],
     );
-  });
-
-  it('keeps control batches and transactions, and above them tombstones', async () => {
-    const log = newLog(opened.store, { ...COMPACTED, compaction: { ...COMPACTION, deleteRetentionMs: 0 } });
-    const producer = { producerId: 7, producerEpoch: 2 };
-    appendKeyed(log, [{ key: 'a', value: '1' }], { ...producer, baseSequence: 0, transactional: true });
-    log.append(
-      [
-        buildEndTransactionBatch(
-          { type: 'commit', coordinatorEpoch: 1 },
-          { ...producer, baseOffset: 1, leaderEpoch: 0, timestamp: TIMESTAMP },
-        ),
-      ],
-      TIMESTAMP,
-    );
-    appendKeyed(log, [{ key: 'a', value: null }]);
-    for (let round = 0; round < 3; round++) {
-      await closeSegment(log);
-      await clean();
-    }
-    assert.match(withoutFiller(log), /^a=1@0 \S+@1 a=-@2$/);
-    assert.ok(isControl(headersOf(log)[1]!.attributes));
   });
 
   it('splits what it removes where the leader epoch changes', async () => {

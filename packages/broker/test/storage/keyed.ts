@@ -67,7 +67,7 @@ export function recordsOf(log: Log, from = log.startOffset): FoundRecord[] {
   return found;
 }
 
-function text(bytes: Uint8Array | null): string | null {
+export function text(bytes: Uint8Array | null): string | null {
   return bytes === null ? null : Buffer.from(bytes).toString();
 }
 

@@ -2,14 +2,13 @@ import type { Disk } from '../../platform/disk.ts';
 import { DescriptorCache } from '../descriptor-cache.ts';
 import {
   CLEANED_SUFFIX,
-  INDEX_SUFFIX,
-  LOG_SUFFIX,
   Segment,
   SEGMENT_BYTES_MAX,
+  SEGMENT_SUFFIXES,
   segmentName,
   type SegmentSummary,
-  TIME_INDEX_SUFFIX,
 } from '../segment.ts';
+import type { AbortedTransaction } from '../types.ts';
 import { CleaningError } from './types.ts';
 
 /** Gathered before it is written. */
@@ -40,6 +39,7 @@ export class CleanedSegmentWriter {
     this.#indexIntervalBytes = options.indexIntervalBytes;
     this.#segment = Segment.empty(this.#cache, folder, baseOffset, modifiedMs, CLEANED_SUFFIX);
     this.#segment.handle.create();
+    this.#segment.dropAborted();
   }
 
   get bytesWritten(): number {
@@ -59,6 +59,11 @@ export class CleanedSegmentWriter {
     if (batch.length > WRITE_BYTES) return this.#write(batch);
     this.#buffer.set(batch, this.#buffered);
     this.#buffered += batch.length;
+  }
+
+  /** Indexes the transaction whose marker was appended last. */
+  appendAborted(aborted: AbortedTransaction): void {
+    this.#segment.acceptAborted(aborted);
   }
 
   #flush(): void {
@@ -84,6 +89,7 @@ export class CleanedSegmentWriter {
     segment.finish();
     segment.offsetIndex.file.handle.file().datasync();
     segment.timeIndex.file.handle.file().datasync();
+    if (segment.abortedEntries > 0) segment.abortedIndex.file.handle.file().datasync();
     this.#cache.closeAll();
     return segment.summary();
   }
@@ -96,6 +102,6 @@ export class CleanedSegmentWriter {
 
 /** Removes the files of a cleaned segment that takes nobody's place. Throws DiskError. */
 export function removeCleaned(disk: Disk, folder: string, baseOffset: number): void {
-  for (const suffix of [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX])
+  for (const suffix of SEGMENT_SUFFIXES)
     disk.remove(`${folder}/${segmentName(baseOffset)}${suffix}${CLEANED_SUFFIX}`);
 }

@@ -3,6 +3,7 @@ import {
   batchBody,
   type BatchHeader,
   emptiedBatch,
+  endTransactionOf,
   fillerBatch,
   hasDeleteHorizon,
   isControl,
@@ -21,6 +22,7 @@ import { TIME_ENTRY_BYTES } from '../time-index.ts';
 import { CleanedSegmentWriter } from './cleaned-segment-writer.ts';
 import { OffsetMap } from './offset-map.ts';
 import { SegmentScan } from './segment-scan.ts';
+import { TransactionFates } from './transaction-fates.ts';
 import {
   CleaningError,
   type CleaningCounts,
@@ -39,8 +41,12 @@ import {
  *    until its batch's delete horizon, which is stamped when it is first cleaned.
  *
  * The log stays dense: runs of batches of which nothing is left become one empty batch over their offsets, within one leader epoch. Batches that
- * stay keep their offsets, sequences and epoch. What is not understood is not touched: control batches, transactions, batches that cannot be
- * decoded; and above such a batch tombstones stay, since it may hold a record that they hide.
+ * stay keep their offsets, sequences and epoch. What is not understood is not touched: batches that cannot be decoded; and above such a batch tombstones
+ * stay, since it may hold a record that they hide.
+ *
+ * Transactions (KIP-98): all that is cleaned is below the last stable offset, so each has ended. The records of an aborted one go, whatever their keys;
+ * those of a committed one are like others. A marker stays as long as a batch of its transaction was there when the cleaning came by; after that, like a
+ * tombstone, for `delete.retention.ms`: who reads meanwhile still needs it. The index of aborted transactions has an entry as long as such a batch is there.
  *
  * It reads and writes files only, and touches none that the log uses. It gives way every {@link SLICE_BYTES}: a runner may pause or end it there.
  */
@@ -83,6 +89,10 @@ class CleaningJob {
   #yieldedBytes = 0;
   #writtenBefore = 0;
 
+  /** Producers of whose present transaction a batch was there. */
+  readonly #withBatches = new Set<number>();
+  #fates: TransactionFates;
+
   // Of the present group.
   #writer: CleanedSegmentWriter | undefined;
   #run: Run | undefined;
@@ -92,6 +102,8 @@ class CleaningJob {
     this.#disk = disk;
     this.#request = request;
     this.#scan = new SegmentScan(disk);
+    const firstDirty = request.segments.findIndex(({ endOffset }) => endOffset > request.dirtyFrom);
+    this.#fates = new TransactionFates(disk, request, Math.max(0, firstDirty));
     this.#mapEnd = request.dirtyFrom;
     this.#endOffset = request.segments.at(-1)?.endOffset ?? request.dirtyFrom;
     this.#map = new OffsetMap({
@@ -104,6 +116,8 @@ class CleaningJob {
   *run(): Generator<CleaningStep, CleaningResult> {
     try {
       yield* this.#gatherKeys();
+      this.#fates.close();
+      this.#fates = new TransactionFates(this.#disk, this.#request);
       const { segments } = this.#request;
       const end = segments.findIndex((segment) => segment.baseOffset >= this.#mapEnd);
       const count = end < 0 ? segments.length : end;
@@ -116,6 +130,7 @@ class CleaningJob {
       return { cleanedTo: this.#mapEnd, keys: this.#map.size };
     } finally {
       this.#scan.close();
+      this.#fates.close();
     }
   }
 
@@ -128,12 +143,20 @@ class CleaningJob {
       this.#open(segment);
       while (this.#scan.next()) {
         const { header } = this.#scan;
-        if (lastOffset(header) >= dirtyFrom && isUnderstood(header) && !this.#gatherFrom(header)) return;
+        if (lastOffset(header) >= dirtyFrom && this.#hasKeys(header) && !this.#gatherFrom(header)) return;
         this.#mapEnd = Math.max(this.#mapEnd, lastOffset(header) + 1);
         this.#noteProducer(header);
         if (this.#isSliceOver()) yield this.#progress();
       }
     }
+  }
+
+  /** Whether later records count against earlier ones of the same keys. */
+  #hasKeys(header: BatchHeader): boolean {
+    const { attributes, producerId, baseOffset, recordCount } = header;
+    if (isControl(attributes)) this.#fates.pass(producerId, baseOffset);
+    if (isControl(attributes) || recordCount === 0) return false;
+    return !isTransactional(attributes) || this.#fates.abortedAt(producerId, baseOffset) === undefined;
   }
 
   /** False, with nothing more than more keys, when the table is full. Throws CleaningError `too-small`. */
@@ -229,16 +252,15 @@ class CleaningJob {
 
   #clean(header: BatchHeader, batch: Uint8Array): void {
     const isAbove = header.baseOffset >= this.#mapEnd;
-    if (isAbove || isControl(header.attributes) || isTransactional(header.attributes)) {
-      this.#keepTombstones ||= isTransactional(header.attributes);
-      return this.#keep(header, batch);
-    }
+    if (isControl(header.attributes)) return this.#cleanMarker(header, batch, isAbove);
+    const isAborted = this.#noteTransaction(header);
+    if (isAbove) return this.#keep(header, batch);
     if (header.recordCount === 0) {
       if (this.#isLastOfProducer(header)) this.#keep(header, batch);
       else this.#remove(header);
       return;
     }
-    const retained = this.#retain(header, batch);
+    const retained = isAborted ? this.#none(header) : this.#retain(header, batch);
     if (retained === undefined) return this.#keep(header, batch);
     if (retained.batch !== undefined) {
       this.#changed = true;
@@ -252,6 +274,55 @@ class CleaningJob {
     } else {
       this.#remove(header);
     }
+  }
+
+  /** Whether it belongs to a transaction that was aborted. */
+  #noteTransaction({ attributes, producerId, baseOffset }: BatchHeader): boolean {
+    if (!isTransactional(attributes)) return false;
+    this.#withBatches.add(producerId);
+    return this.#fates.abortedAt(producerId, baseOffset) !== undefined;
+  }
+
+  #none({ recordCount }: BatchHeader): RetainedRecords {
+    this.#counts.recordsRead += recordCount;
+    return { batch: undefined, retained: 0, removed: recordCount };
+  }
+
+  /** The end of a transaction; what other control batches say is for brokers of other kinds, and stays. */
+  #cleanMarker(header: BatchHeader, batch: Uint8Array, isAbove: boolean): void {
+    const marker = endTransactionOf(batch, header);
+    if (marker === undefined) return this.#keep(header, batch);
+    const { producerId, baseOffset } = header;
+    const hadBatches = this.#withBatches.delete(producerId);
+    const aborted = marker.type === 'abort' ? this.#fates.abortedAt(producerId, baseOffset) : undefined;
+    this.#fates.pass(producerId, baseOffset);
+    if (hadBatches || isAbove || this.#isLastMarkOfProducer(header)) {
+      this.#keep(header, batch);
+      if (hadBatches && aborted !== undefined) this.#writer!.appendAborted(aborted);
+      return;
+    }
+    const { nowMs } = this.#request;
+    if (!hasDeleteHorizon(header.attributes)) this.#keepUntilHorizon(header, batch);
+    else if (nowMs >= header.baseTimestamp) this.#remove(header);
+    else this.#keep(header, batch);
+  }
+
+  #keepUntilHorizon(header: BatchHeader, batch: Uint8Array): void {
+    const { nowMs, deleteRetentionMs } = this.#request;
+    const stamped = retainRecords(batch, header, {
+      maxBytes: DECOMPRESSED_BYTES_MAX,
+      deleteHorizonMs: nowMs + deleteRetentionMs,
+      stampAlways: true,
+      retain: () => true,
+    });
+    this.#changed = true;
+    this.#keep(header, stamped.batch ?? batch);
+  }
+
+  /** Whether the marker is all that tells the epoch of its producer. */
+  #isLastMarkOfProducer({ producerId, producerEpoch }: BatchHeader): boolean {
+    const { lastOffsets, markerEpochs } = this.#request;
+    return lastOffsets === undefined || markerEpochs.get(producerId) === producerEpoch;
   }
 
   /** Undefined for a batch that cannot be decoded. */
@@ -295,6 +366,7 @@ class CleaningJob {
 
   #noteProducer(header: BatchHeader): void {
     const { producerId } = header;
+    if (isControl(header.attributes)) return;
     if (producerId >= 0 && (this.#request.lastOffsets?.get(producerId) ?? -1) >= this.#endOffset)
       this.#lastScanned.set(producerId, lastOffset(header));
   }
@@ -341,9 +413,4 @@ class CleaningJob {
     this.#yieldedBytes = this.#counts.bytesRead + this.#counts.bytesWritten;
     return { kind: 'progress', counts: { ...this.#counts } };
   }
-}
-
-/** What is not: control batches, and transactions, whose outcome is not known here. */
-function isUnderstood(header: BatchHeader): boolean {
-  return !isControl(header.attributes) && !isTransactional(header.attributes) && header.recordCount > 0;
 }

@@ -209,6 +209,7 @@ export class LogCleaner {
   #requestFor(log: PartitionLog, segments: readonly Segment[], dirtyFrom: number): CleaningRequest {
     const { config } = log;
     const producers = log.snapshotSource?.();
+    const { endOffset } = segments.at(-1)!;
     return {
       folder: log.folder,
       segments: segments.map((segment) => ({
@@ -217,6 +218,7 @@ export class LogCleaner {
         sizeBytes: segment.sizeBytes,
         offsetEntries: segment.offsetEntries,
         timeEntries: segment.timeEntries,
+        abortedEntries: segment.abortedEntries,
       })),
       dirtyFrom,
       nowMs: this.#context.clock.nowMs(),
@@ -226,6 +228,12 @@ export class LogCleaner {
       indexIntervalBytes: config.indexIntervalBytes,
       lastOffsets:
         producers && new Map(producers.map(({ producerId, lastOffset }) => [producerId, lastOffset])),
+      markerEpochs: new Map(
+        producers
+          ?.filter(({ lastOffset }) => lastOffset < 0)
+          .map(({ producerId, producerEpoch }) => [producerId, producerEpoch]),
+      ),
+      abortedBeyond: log.abortedTransactions(endOffset, endOffset),
       dedupeBytes: this.#context.config.cleanerDedupeBytes,
     };
   }

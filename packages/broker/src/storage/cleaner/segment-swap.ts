@@ -4,6 +4,7 @@ import type { StoreContext } from '../context.ts';
 import { FileHandle } from '../descriptor-cache.ts';
 import type { PartitionLog } from '../log.ts';
 import {
+  ABORTED_INDEX_SUFFIX,
   CLEANED_SUFFIX,
   INDEX_SUFFIX,
   LOG_SUFFIX,
@@ -26,7 +27,7 @@ import {
  */
 
 /** The log last: its name decides. */
-const FILE_SUFFIXES = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, LOG_SUFFIX] as const;
+const FILE_SUFFIXES = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, ABORTED_INDEX_SUFFIX, LOG_SUFFIX] as const;
 const SWAP_NAME = /^(\d{20})\.log\.swap$/;
 
 /**
@@ -40,8 +41,14 @@ export function swapIn(
   const { disk } = log.context;
   const { first, count, summary } = options;
   const base = `${log.folder}/${segmentName(summary.baseOffset)}`;
+  const suffixes = FILE_SUFFIXES.filter(
+    (suffix) => suffix !== ABORTED_INDEX_SUFFIX || summary.abortedEntries > 0,
+  );
+  const renameAll = (from: string, to: string): void => {
+    for (const suffix of suffixes) disk.rename(base + suffix + from, base + suffix + to);
+  };
   try {
-    renameAll(disk, base, CLEANED_SUFFIX, SWAP_SUFFIX);
+    renameAll(CLEANED_SUFFIX, SWAP_SUFFIX);
   } catch (error) {
     log.cutting(() => undo(disk, base));
     throw error;
@@ -51,16 +58,12 @@ export function swapIn(
     disk.syncDirectory(log.folder);
     for (const segment of old) segment.renameAway();
     disk.syncDirectory(log.folder);
-    renameAll(disk, base, SWAP_SUFFIX, '');
+    renameAll(SWAP_SUFFIX, '');
     disk.syncDirectory(log.folder);
   });
   log.segments.splice(first, count, segmentOf(log, summary, old));
   log.forgetPositions();
   log.context.unlinkLater(old, log.config.fileDeleteDelayMs);
-}
-
-function renameAll(disk: Disk, base: string, from: string, to: string): void {
-  for (const suffix of FILE_SUFFIXES) disk.rename(base + suffix + from, base + suffix + to);
 }
 
 /** The log first: without it the others are orphans. */
@@ -107,7 +110,7 @@ function finishSwap(context: StoreContext, folder: string, baseOffset: number): 
   }
   logger.warn({ folder, baseOffset, endOffset }, 'A cleaned segment takes its place, as it was about to');
   for (const name of disk.list(folder)) {
-    const match = /^(\d{20})(?:\.log|\.index|\.timeindex)$/.exec(name);
+    const match = /^(\d{20})(?:\.log|\.index|\.timeindex|\.txnindex)$/.exec(name);
     const offset = match === null ? -1 : Number(match[1]);
     if (offset >= baseOffset && offset < (endOffset ?? baseOffset + 1)) disk.remove(`${folder}/${name}`);
   }

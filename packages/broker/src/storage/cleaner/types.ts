@@ -1,4 +1,5 @@
 import type { SegmentSummary } from '../segment.ts';
+import type { AbortedTransaction } from '../types.ts';
 
 /** What is cleaned, how, and up to where. Plain data: it may cross to another thread. */
 export interface CleaningRequest {
@@ -15,6 +16,10 @@ export interface CleaningRequest {
   readonly indexIntervalBytes: number;
   /** The last offset of each producer's last batch in the log, whose header must stay. Undefined: those of all batches stay. */
   readonly lastOffsets: ReadonlyMap<number, number> | undefined;
+  /** Epochs of the producers that have no batch in their epoch: the marker that raised it is all that tells it. */
+  readonly markerEpochs: ReadonlyMap<number, number>;
+  /** The aborted transactions with records in the segments whose marker lies behind them. */
+  readonly abortedBeyond: readonly AbortedTransaction[];
   /** Memory for the table of keys. */
   readonly dedupeBytes: number;
 }
@@ -25,6 +30,7 @@ export interface SegmentToClean {
   readonly sizeBytes: number;
   readonly offsetEntries: number;
   readonly timeEntries: number;
+  readonly abortedEntries: number;
 }
 
 /** Since the start of a cleaning, or of the process. */

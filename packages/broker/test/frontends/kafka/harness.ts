@@ -64,6 +64,7 @@ export class MemoryLog extends FakeLog {
     if (options.offset < this.startOffset || options.offset > this.endOffset) return { kind: 'out-of-range' };
     const picked: Uint8Array[] = [];
     let bytes = 0;
+    let endOffset = options.offset;
     for (const batch of this.batches) {
       const end = batch.header.baseOffset + batch.header.lastOffsetDelta + 1;
       if (end <= options.offset) continue;
@@ -72,11 +73,12 @@ export class MemoryLog extends FakeLog {
       if (!fits && !(options.atLeastOneBatch && picked.length === 0)) break;
       picked.push(batch.bytes);
       bytes += batch.bytes.length;
+      endOffset = end;
     }
-    return { kind: 'records', slice: this.#slice(Buffer.concat(picked)) };
+    return { kind: 'records', slice: this.#slice(Buffer.concat(picked), endOffset) };
   }
 
-  #slice(all: Buffer): LogSlice {
+  #slice(all: Buffer, endOffset: number): LogSlice {
     this.slicesOut++;
     let released = false;
     const fill = (target: Uint8Array, at: number): void => {
@@ -86,6 +88,7 @@ export class MemoryLog extends FakeLog {
     };
     return {
       bytes: all.length,
+      endOffset,
       hot: this.hot,
       readInto: fill,
       readIntoAsync: async (target, at) => {

@@ -31,7 +31,7 @@ import { leaderHints, leaderOf } from '../leader-hints.ts';
  * - The first partition that has records gives at least one whole batch, however small the limits; only whole batches are sent.
  * - Topics that may not be read are answered 29 each, at every fetch of a session.
  * - Leader epochs are checked (KIP-320); a `lastFetchedEpoch` that diverges is told so (KIP-595, v12+).
- * - read_committed reads to the last stable offset; the list of aborted transactions is then present, and empty.
+ * - read_committed reads to the last stable offset, and tells the aborted transactions that the records belong to.
  * - NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH name the leader (v12+) and its address (v16+, KIP-951).
  * - Who is over its `consumer_byte_rate` or `request_percentage` is answered without records, and with the time to wait (KIP-219).
  * - Records are parts of files: they go out as the socket drains, never as a whole in memory.
@@ -277,7 +277,7 @@ class PendingFetch implements Waiter {
       highWatermark,
       lastStableOffset,
       logStartOffset,
-      abortedTransactions: this.#committed ? [] : null,
+      abortedTransactions: this.#committed ? abortedOf(outcome) : null,
       records: NO_RECORDS,
     };
     if (outcome.kind === 'diverged') {
@@ -320,6 +320,11 @@ class PendingFetch implements Waiter {
     }
     return response;
   }
+}
+
+function abortedOf(outcome: FetchedPartition): { producerId: number; firstOffset: number }[] {
+  const aborted = outcome.kind === 'records' ? (outcome.aborted ?? []) : [];
+  return aborted.map(({ producerId, firstOffset }) => ({ producerId, firstOffset }));
 }
 
 function entryTopicName(services: KafkaServices, entry: FetchEntry): string {
