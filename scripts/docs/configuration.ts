@@ -8,6 +8,7 @@ import {
   topicConfigDefinitions,
   type TopicConfigDefinition,
 } from '../../packages/broker/src/config/topic-config-definitions.ts';
+import { isDynamicSetting } from '../../packages/broker/src/config/dynamic-settings.ts';
 import { ENVIRONMENT_PREFIX } from '../../packages/broker/src/config/load.ts';
 
 /** Largest first. */
@@ -44,8 +45,10 @@ A setting of the broker can be given in three places; the later ones win:
 
 In a program \`Broker.start({ config: { 'log.retention.ms': 3600000 } })\` takes what it is given, and looks at neither file nor environment.
 Unknown names and illegal values are refused at the start, all of them at once, with the place they come from. Names are Kafka's wherever
-Kafka has the setting. Settings of the broker are read at its start; to change one, restart it. Configurations of a topic can be given when it
-is created and changed at any time, by any Kafka client; they take effect at once.
+Kafka has the setting. Settings of the broker are read at its start, but those that say *changes at run time* and all defaults of topics can also be
+changed while it runs, for one broker or for all of them, by any Kafka client (\`kafka-configs --entity-type brokers\`); that wins over the three
+places, takes effect at once, and lasts until it is taken back. Configurations of a topic can be given when it is created and changed at any time, by
+any Kafka client; they take effect at once.
 `;
 
 /** docs/configuration.md, whole. */
@@ -76,6 +79,7 @@ function section(definition: ConfigDefinition<unknown>, extra: string | undefine
     `default ${defaultOf(definition, unit)}`,
     legal,
     ...(importance === 'high' ? ['important'] : []),
+    ...(isDynamicSetting(name) ? ['changes at run time'] : []),
   ];
   const lines = [`### \`${name}\`\n`, `${documentation}\n`, `*${facts.join(' · ')}*\n`];
   if (extra !== undefined) lines.push(`${extra}\n`);

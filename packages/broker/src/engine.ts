@@ -1,15 +1,17 @@
 import { Controller } from './cluster/controller.ts';
 import { ProducerIdBlocks } from './cluster/producer-id-blocks.ts';
+import { followDynamicSettings } from './cluster/dynamic-settings.ts';
 import { register, startPartitions, type Registration } from './cluster/registration.ts';
 import { SectionWriter } from './cluster/section-writer.ts';
 import { OFFSETS_TOPIC } from './cluster/topic-names.ts';
 import { ImageTracker } from './cluster/tracker.ts';
-import type { BrokerConfig } from './config/broker-config.ts';
+import type { BrokerConfig, BrokerSettings } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
 import type { ListenerConfig } from './config/listeners.ts';
+import { LiveConfig } from './config/live-config.ts';
 import { claimDataFolder } from './config/meta-properties.ts';
-import { openFilesMaxOf } from './config/open-files.ts';
-import { parseTopicSettings } from './config/topic-config.ts';
+import { cleanerLimitsOf, storageConfigOf } from './config/storage-config.ts';
+import { parseTopicSettings, settingsInForce } from './config/topic-config.ts';
 import { BrokerError } from './errors.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
@@ -21,7 +23,7 @@ import { BrokerMetrics } from './metrics/registry.ts';
 import { OwnBrokerPort } from './peer/own-broker.ts';
 import type { PeerPort } from './peer/types.ts';
 import type { Logger, Platform } from './platform/index.ts';
-import { followQuotas } from './quotas/service.ts';
+import { followQuotas, type Quotas } from './quotas/service.ts';
 import { LocalPartition, TurnScheduler } from './replication/index.ts';
 import { Authorizer } from './security/authorizer.ts';
 import { Denials } from './security/denials.ts';
@@ -93,7 +95,8 @@ export class Engine {
   }
 
   /** Resolves when clients are served; rejects as `Broker.start` does, with everything closed. */
-  static async start(platform: Platform, config: BrokerConfig, machine: Machine): Promise<Engine> {
+  static async start(platform: Platform, started: BrokerConfig, machine: Machine): Promise<Engine> {
+    const config = new LiveConfig(started);
     // Bound before the recovery, so that a taken port is known at once.
     const frontend = await listen(platform, config);
     let logs: LogStore | undefined;
@@ -174,7 +177,8 @@ interface EngineParts {
   readonly compute: Platform['compute'];
 }
 
-async function listen(platform: Platform, { settings, listeners }: BrokerConfig): Promise<KafkaFrontend> {
+async function listen(platform: Platform, config: LiveConfig): Promise<KafkaFrontend> {
+  const { settings, listeners } = config;
   const secured = listeners.find(({ security }) => security !== 'PLAINTEXT');
   if (secured !== undefined) {
     throw new BrokerError('INVALID_CONFIG', `The listener ${secured.name} cannot be ${secured.security} yet`);
@@ -184,8 +188,12 @@ async function listen(platform: Platform, { settings, listeners }: BrokerConfig)
       name,
       host,
       port,
-      connectionsMax: settings['max.connections'],
-      connectionsPerAddressMax: settings['max.connections.per.ip'],
+      get connectionsMax() {
+        return config.settings['max.connections'];
+      },
+      get connectionsPerAddressMax() {
+        return config.settings['max.connections.per.ip'];
+      },
     })),
     platform,
     limits: kafkaLimitsOf(settings),
@@ -206,20 +214,7 @@ async function openLogs(
     timers,
     logger,
     dataDirectory,
-    config: {
-      openFilesMax: openFilesMaxOf(settings, descriptorsMax),
-      hotBytes: settings['hot.bytes'],
-      journalFileBytes: settings['journal.file.bytes'],
-      journalFilesMax: settings['journal.files.max'],
-      journalBatchBytesMax: settings['journal.batch.max.bytes'],
-      checkpointMs: settings['log.flush.offset.checkpoint.interval.ms'],
-      retentionCheckMs: settings['log.retention.check.interval.ms'],
-      freeSpaceReserveBytes: settings['disk.reserve.bytes'],
-      cleanerEnabled: settings['log.cleaner.enable'],
-      cleanerBackoffMs: settings['log.cleaner.backoff.ms'],
-      cleanerDedupeBytes: settings['log.cleaner.dedupe.buffer.size'],
-      cleanerBytesPerSecondMax: settings['log.cleaner.io.max.bytes.per.second'],
-    },
+    config: storageConfigOf(settings, descriptorsMax),
     ...(cleaningRunner === undefined ? {} : { cleaningRunner }),
     logConfigOf: () => log,
     onLocked: () => claimDataFolder(disk, dataDirectory, settings['node.id']),
@@ -228,13 +223,13 @@ async function openLogs(
 
 async function assemble(
   platform: Platform,
-  config: BrokerConfig,
+  config: LiveConfig,
   machine: Machine,
   frontend: KafkaFrontend,
   logs: LogStore,
 ): Promise<EngineParts> {
   const { clock, loop, logger, compute } = platform;
-  const { settings, topicDefaults } = config;
+  const { settings } = config;
   const brokerId = settings['node.id'];
   const metadata = await LocalMetadataStore.open({ logs, clock, loop, logger });
   const registration = await enter(platform, config, machine, metadata, frontend);
@@ -254,20 +249,25 @@ async function assemble(
   const admin = new BrokerTopicAdmin({
     controller,
     partitions,
-    topicDefaults,
+    config,
     deletionAllowed: settings['delete.topic.enable'],
   });
   const parts = { partitions, admin, tracker, metrics };
   const groups = coordinateGroups(platform, config, { ...parts, markers });
   const producerIds = new ProducerIdBlocks(metadata);
   const transactions = coordinateTransactions(platform, config, { ...parts, peers, producerIds });
+  const quotas = followQuotas({ clock, tracker, settings, metrics });
+  config.onChange((before) => {
+    if (config.topicDefaults !== before.topicDefaults) partitions.defaultsChanged();
+    applySettings(config.settings, { logs, quotas });
+  });
   frontend.serve({
     brokerId,
     partitions,
     admin,
     authorizer: authorize(platform, config, { tracker, metrics }),
     sections: new SectionWriter({ store: metadata, tracker }),
-    quotas: followQuotas({ clock, tracker, settings, metrics }),
+    quotas,
     groups,
     transactions,
     producerIds,
@@ -294,7 +294,7 @@ async function assemble(
 /** The image, when it says that this start leads and follows its partitions. */
 async function followCluster(
   { logger }: Platform,
-  { settings, topicDefaults }: BrokerConfig,
+  config: LiveConfig,
   parts: {
     readonly metadata: LocalMetadataStore;
     readonly brokerEpoch: number;
@@ -303,14 +303,17 @@ async function followCluster(
   },
 ): Promise<ImageTracker> {
   const { metadata, brokerEpoch, retained } = parts;
+  const brokerId = config.settings['node.id'];
   const tracker = await ImageTracker.open({ store: metadata, logger });
+  followDynamicSettings({ config, tracker, brokerId, logger });
   const revision = await startPartitions({
     store: metadata,
     image: tracker.image,
-    brokerId: settings['node.id'],
+    brokerId,
     brokerEpoch,
     retained,
-    minInsyncReplicas: ({ overrides }) => parseTopicSettings(overrides, topicDefaults).minInsyncReplicas,
+    minInsyncReplicas: ({ overrides }) =>
+      settingsInForce(overrides, config.topicDefaults, () => undefined).minInsyncReplicas,
   });
   await tracker.reached(revision);
   return tracker;
@@ -372,6 +375,15 @@ function coordinateGroups(
   return groups;
 }
 
+/** What has changed while the broker runs, to those who do not read it whenever they need it. */
+function applySettings(
+  settings: BrokerSettings,
+  { logs, quotas }: { readonly logs: LogStore; readonly quotas: Quotas },
+): void {
+  logs.configureCleaner(cleanerLimitsOf(settings));
+  quotas.connections.broker = settings['max.connection.creation.rate'];
+}
+
 /** The same for transactions. */
 function coordinateTransactions(
   { clock, timers, logger }: Platform,
@@ -409,7 +421,7 @@ function coordinateTransactions(
 
 function hostPartitions(
   { clock, timers, loop, logger }: Platform,
-  { settings, topicDefaults }: BrokerConfig,
+  config: LiveConfig,
   parts: {
     readonly logs: LogStore;
     readonly tracker: ImageTracker;
@@ -418,13 +430,14 @@ function hostPartitions(
   },
 ): PartitionRegistry {
   const { logs, tracker, metrics, brokerEpoch } = parts;
+  const { settings } = config;
   const brokerId = settings['node.id'];
   const turns = new TurnScheduler({ loop, clock, store: logs });
   return new PartitionRegistry({
     brokerId,
     logs,
     tracker,
-    topicDefaults,
+    config,
     logger,
     timers,
     reservedLogs: new Set([CLUSTER_LOG_ID.topic]),

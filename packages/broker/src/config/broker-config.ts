@@ -10,6 +10,7 @@ import {
   type ConfigDefinition,
 } from './definition.ts';
 import { LISTENER_CONFIGS } from './listener-definitions.ts';
+import { QUOTA_CONFIGS } from './quota-definitions.ts';
 import { LISTENERS_FORM, parseSecurityMap, SECURITY_MODES, type ListenerConfig } from './listeners.ts';
 import { ACCESS_CONFIGS } from './access-config.ts';
 import { DEFAULT_STORAGE_CONFIG } from '../storage/types.ts';
@@ -183,28 +184,7 @@ export const BROKER_CONFIGS = {
     min: 1,
     documentation: 'Connections that a listener keeps open per address.',
   }),
-  'max.connection.creation.rate': integer('max.connection.creation.rate', {
-    type: 'int',
-    default: String(2 ** 31 - 1),
-    min: 1,
-    documentation:
-      'New connections that the broker takes in a second, measured over the window of quotas; what comes faster is served later.',
-  }),
-  'quota.window.num': integer('quota.window.num', {
-    type: 'int',
-    default: '11',
-    min: 2,
-    max: 3600,
-    documentation: 'Samples over which the rates of quotas are measured.',
-  }),
-  'quota.window.size.seconds': integer('quota.window.size.seconds', {
-    type: 'int',
-    default: '1',
-    min: 1,
-    max: 3600,
-    unit: 'seconds',
-    documentation: 'How long each of those samples is.',
-  }),
+  ...QUOTA_CONFIGS,
   'connections.max.idle.ms': integer('connections.max.idle.ms', {
     type: 'long',
     default: '600000',
@@ -450,7 +430,7 @@ export type BrokerSettings = {
   readonly [N in keyof Definitions]: ReturnType<Definitions[N]['parse']>;
 };
 
-export type ConfigSource = 'default' | 'file' | 'environment' | 'flag' | 'option';
+export type ConfigSource = 'default' | 'file' | 'environment' | 'flag' | 'option' | 'dynamic';
 
 /** What was said about a setting, and where. */
 export interface ConfigEntry {
@@ -517,4 +497,15 @@ export function topicDefaultsOf(entries: ReadonlyMap<string, ConfigEntry>): Topi
     }
   }
   return defaults;
+}
+
+/** The parsed values; the texts are legal. */
+export function parseSettings(entries: ReadonlyMap<string, ConfigEntry>): BrokerSettings {
+  const parsed: Record<string, unknown> = {};
+  for (const [name, definition] of Object.entries(BROKER_CONFIGS)) {
+    const text = entries.get(name)?.text ?? definition.defaultText;
+    parsed[name] = text === null ? undefined : definition.parse(text);
+  }
+  // Each value comes from the definition of the same name, which is what the type says.
+  return Object.freeze(parsed) as BrokerSettings;
 }

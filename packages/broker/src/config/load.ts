@@ -1,9 +1,8 @@
 import {
-  BROKER_CONFIGS,
   BROKER_DEFINITIONS,
+  parseSettings,
   topicDefaultsOf,
   type BrokerConfig,
-  type BrokerSettings,
   type ConfigEntry,
   type ConfigSource,
 } from './broker-config.ts';
@@ -95,14 +94,4 @@ function definitionOf(name: string): ConfigDefinition<unknown> {
 
 function spelling(name: string): string {
   return name.toLowerCase().replaceAll(/[_-]/g, '.');
-}
-
-function parseSettings(entries: ReadonlyMap<string, ConfigEntry>): BrokerSettings {
-  const parsed: Record<string, unknown> = {};
-  for (const [name, definition] of Object.entries(BROKER_CONFIGS)) {
-    const text = entries.get(name)?.text ?? definition.defaultText;
-    parsed[name] = text === null ? undefined : definition.parse(text);
-  }
-  // Each value comes from the definition of the same name, which is what the type says.
-  return Object.freeze(parsed) as BrokerSettings;
 }

@@ -1,6 +1,7 @@
 import { BrokerError } from '../errors.ts';
 import type { CompactionConfig, LogConfig } from '../storage/types.ts';
-import { ConfigValueError, splitList } from './definition.ts';
+import { ConfigValueError } from './definition.ts';
+import { applyOperations, type ConfigOperation } from './operations.ts';
 import { didYouMean } from './suggest.ts';
 import { TOPIC_CONFIGS, topicConfigDefinition, type TopicConfigName } from './topic-config-definitions.ts';
 
@@ -18,13 +19,6 @@ export interface TopicSettings {
   readonly minInsyncReplicas: number;
   readonly compact: boolean;
   readonly uncleanLeaderElection: boolean;
-}
-
-/** KIP-339. `set` with undefined deletes, as `delete` does; append and subtract are for list values. */
-export interface ConfigOperation {
-  readonly name: string;
-  readonly operation: 'set' | 'delete' | 'append' | 'subtract';
-  readonly value: string | undefined;
 }
 
 /** The broker's default of each topic config, as text; what is missing has the definition's default. */
@@ -103,34 +97,34 @@ export function alterOverrides(
   operations: readonly ConfigOperation[],
   defaults: TopicDefaults,
 ): ReadonlyMap<string, string> {
-  const altered = new Map(overrides);
-  const seen = new Set<string>();
-  for (const { name, operation, value } of operations) {
-    if (seen.has(name)) throw new BrokerError('INVALID_REQUEST', `The config ${name} comes twice`);
-    seen.add(name);
-    const definition = topicConfigDefinition(name);
-    if (definition === undefined) throw unknownName(name);
-    if (operation === 'delete' || (operation === 'set' && value === undefined)) {
-      altered.delete(name);
-    } else if (value === undefined) {
-      throw new BrokerError('INVALID_CONFIG', `${operation} needs a value for the config ${name}`);
-    } else if (operation === 'set') {
-      altered.set(name, value);
-    } else {
-      if (definition.type !== 'list') {
-        throw new BrokerError('INVALID_CONFIG', `${operation} is for lists, which ${name} is not`);
-      }
-      const present = splitList(effectiveText(name as TopicConfigName, overrides, defaults));
-      const items = splitList(value);
-      const result =
-        operation === 'append'
-          ? [...present, ...items.filter((item) => !present.includes(item))]
-          : present.filter((item) => !items.includes(item));
-      altered.set(name, result.join(','));
-    }
-  }
+  const altered = applyOperations(overrides, operations, {
+    definitionOf: (name) => {
+      const definition = topicConfigDefinition(name);
+      if (definition === undefined) throw unknownName(name);
+      return definition;
+    },
+    effectiveText: (name) => effectiveText(name as TopicConfigName, overrides, defaults),
+  });
   parseTopicSettings(altered, defaults);
   return altered;
+}
+
+/**
+ * What a topic goes by: as {@link parseTopicSettings}, but where its overrides contradict defaults that were changed after them, it goes by
+ * its overrides and the defaults of the definitions, and `contradicted` is told why.
+ */
+export function settingsInForce(
+  overrides: ReadonlyMap<string, string>,
+  defaults: TopicDefaults,
+  contradicted: (why: string) => void,
+): TopicSettings {
+  try {
+    return parseTopicSettings(overrides, defaults);
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    contradicted(error.message);
+    return parseTopicSettings(overrides, new Map());
+  }
 }
 
 function unknownName(name: string): BrokerError {

@@ -9,7 +9,7 @@ export interface Network {
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;
-  /** Further connections are accepted and closed at once. */
+  /** Further connections are accepted and closed at once. Both bounds are read as each one comes. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
   /** One was closed at once for one of these bounds. */

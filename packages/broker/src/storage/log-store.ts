@@ -23,6 +23,7 @@ import { expireVerification, retain } from './retention.ts';
 import type { Segment } from './segment.ts';
 import { guardSyncs } from './sync-guard.ts';
 import {
+  type CleanerLimits,
   type CleaningReport,
   DEFAULT_STORAGE_CONFIG,
   type Log,
@@ -83,7 +84,7 @@ class DiskLogStore implements LogStore {
   readonly dataDirectory: string;
   recovery: RecoveryReport;
   onFatal: ((error: Error) => void) | undefined;
-  readonly #context: StoreContext & { appendedBytes: number };
+  readonly #context: StoreContext & { appendedBytes: number; config: StorageConfig };
   readonly #lock: DirectoryLock;
   readonly #logs = new Map<string, PartitionLog>();
   readonly #space: FreeSpaceWatch;
@@ -162,16 +163,29 @@ class DiskLogStore implements LogStore {
     if (!found.journalIsVoid && found.report.kind !== 'fresh') this.#journal.startGeneration();
     found.removeMarker();
     this.#space.poll();
-    this.#every(config.checkpointMs, () => this.checkpoint());
-    this.#every(config.retentionCheckMs, () => this.retentionPass(context.clock.nowMs()));
-    if (config.cleanerEnabled) this.#every(config.cleanerBackoffMs, () => this.cleaningPass());
-    this.#every(config.freeSpacePollMs, async () => this.#space.poll());
+    this.#every(
+      () => config.checkpointMs,
+      () => this.checkpoint(),
+    );
+    this.#every(
+      () => config.retentionCheckMs,
+      () => this.retentionPass(context.clock.nowMs()),
+    );
+    if (config.cleanerEnabled)
+      this.#every(
+        () => context.config.cleanerBackoffMs,
+        () => this.cleaningPass(),
+      );
+    this.#every(
+      () => config.freeSpacePollMs,
+      async () => this.#space.poll(),
+    );
   }
 
   /** Repeats the work, each time after the last has ended. */
-  #every(intervalMs: number, work: () => Promise<void>): void {
+  #every(intervalMs: () => number, work: () => Promise<void>): void {
     const again = (): void => {
-      const timer = this.#context.timers.after(intervalMs, () => {
+      const timer = this.#context.timers.after(intervalMs(), () => {
         this.#timers.delete(timer);
         work()
           .then(() => this.#closing || this.#failed !== undefined || again())
@@ -180,6 +194,10 @@ class DiskLogStore implements LogStore {
       this.#timers.add(timer);
     };
     again();
+  }
+
+  configureCleaner(limits: CleanerLimits): void {
+    this.#context.config = { ...this.#context.config, ...limits };
   }
 
   get diskFull(): boolean {

@@ -286,6 +286,8 @@ export interface LogStore {
   retentionPass(nowMs: number): Promise<void>;
   /** Cleans the logs that are due, one after the other, until none is. The store's timer does it every `cleanerBackoffMs`. */
   cleaningPass(): Promise<void>;
+  /** From the next pass and the next cleaning of a log on. */
+  configureCleaner(limits: CleanerLimits): void;
   readonly cleaning: CleaningReport;
   /** Syncs all segments, moves the recovery points and frees the journal. The store's timer does it every `checkpointMs`. */
   checkpoint(): Promise<void>;
@@ -343,6 +345,12 @@ export interface StorageConfig {
   /** Read and written by cleaning, per second. */
   readonly cleanerBytesPerSecondMax: number;
 }
+
+/** Those that may change while the store is open. */
+export type CleanerLimits = Pick<
+  StorageConfig,
+  'cleanerBackoffMs' | 'cleanerDedupeBytes' | 'cleanerBytesPerSecondMax'
+>;
 
 export const DEFAULT_STORAGE_CONFIG: StorageConfig = {
   openFilesMax: 2000,

@@ -2,7 +2,7 @@ import type { ImageChange } from '../cluster/image-builder.ts';
 import type { ClusterImage, PartitionImage, TopicImage } from '../cluster/image.ts';
 import type { PartitionRecord } from '../cluster/partition-record.core.ts';
 import type { ImageTracker } from '../cluster/tracker.ts';
-import { parseTopicSettings, type TopicDefaults, type TopicSettings } from '../config/topic-config.ts';
+import { settingsInForce, type TopicDefaults, type TopicSettings } from '../config/topic-config.ts';
 import type { Logger, Timers } from '../platform/index.ts';
 import type { Partition } from '../replication/types.ts';
 import type { Log, LogStore } from '../storage/types.ts';
@@ -33,7 +33,8 @@ export interface PartitionRegistryOptions {
   readonly brokerId: number;
   readonly logs: LogStore;
   readonly tracker: ImageTracker;
-  readonly topicDefaults: TopicDefaults;
+  /** Read whenever a topic's settings are worked out; see {@link PartitionRegistry.defaultsChanged}. */
+  readonly config: { readonly topicDefaults: TopicDefaults };
   readonly makePartition: PartitionFactory;
   readonly logger: Logger;
   readonly timers: Timers;
@@ -107,6 +108,11 @@ export class PartitionRegistry implements HostedPartitions {
     }
   }
 
+  /** The defaults of topics are others now: topics that do not set what has changed go by it at once. */
+  defaultsChanged(): void {
+    for (const hosted of this.#byName.values()) this.#reconfigure(hosted);
+  }
+
   /** Ends all partitions; the logs stay open. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -160,7 +166,11 @@ export class PartitionRegistry implements HostedPartitions {
       return;
     }
     hosted.overrides = topic.overrides;
-    hosted.settings = this.#settingsOf(topic);
+    this.#reconfigure(hosted);
+  }
+
+  #reconfigure(hosted: HostedTopic): void {
+    hosted.settings = this.#settingsOf(hosted);
     for (const [index, partition] of hosted.partitions.entries()) {
       if (partition === undefined) continue;
       this.#options.logs.get(hosted.kafkaName, index)?.configure(hosted.settings.log);
@@ -187,8 +197,14 @@ export class PartitionRegistry implements HostedPartitions {
     this.#hostedCount++;
   }
 
-  #settingsOf(topic: TopicImage): TopicSettings {
-    return parseTopicSettings(topic.overrides, this.#options.topicDefaults);
+  #settingsOf({ kafkaName, overrides }: Pick<TopicImage, 'kafkaName' | 'overrides'>): TopicSettings {
+    const { config, logger } = this.#options;
+    return settingsInForce(overrides, config.topicDefaults, (reason) =>
+      logger.warn(
+        { topic: kafkaName, reason },
+        'The defaults of topics contradict what a topic sets; to it those of Kafka apply instead',
+      ),
+    );
   }
 
   #remove(hosted: HostedTopic): void {

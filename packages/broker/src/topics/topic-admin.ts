@@ -11,7 +11,7 @@ const AUTO_CREATIONS_MAX = 1000;
 export interface TopicAdminOptions {
   readonly controller: Controller;
   readonly partitions: PartitionRegistry;
-  readonly topicDefaults: TopicDefaults;
+  readonly config: { readonly topicDefaults: TopicDefaults };
   /** `delete.topic.enable`. */
   readonly deletionAllowed: boolean;
 }
@@ -26,12 +26,12 @@ export class BrokerTopicAdmin implements TopicAdmin {
   }
 
   async createTopic(request: CreateTopicRequest): Promise<CreatedTopic> {
-    const { controller, partitions, topicDefaults } = this.#options;
+    const { controller, partitions, config } = this.#options;
     validateTopicName(request.kafkaName);
     // Whoever makes it: what is kept there must not be deleted by age.
     const isState = STATE_TOPICS.has(request.kafkaName);
     const configs = isState ? new Map([...request.configs, ['cleanup.policy', 'compact']]) : request.configs;
-    parseTopicSettings(configs, topicDefaults);
+    parseTopicSettings(configs, config.topicDefaults);
     const created = await controller.createTopic({ ...request, configs });
     if (!request.validateOnly) await partitions.settled(request.kafkaName);
     return created;
@@ -66,13 +66,13 @@ export class BrokerTopicAdmin implements TopicAdmin {
     replace?: boolean;
     validateOnly: boolean;
   }): Promise<void> {
-    const { controller, topicDefaults } = this.#options;
+    const { controller, config } = this.#options;
     const { kafkaName, operations, validateOnly } = request;
     await controller.alterTopicConfig({
       kafkaName,
       validateOnly,
       alter: (overrides) =>
-        alterOverrides(request.replace === true ? new Map() : overrides, operations, topicDefaults),
+        alterOverrides(request.replace === true ? new Map() : overrides, operations, config.topicDefaults),
     });
   }
 

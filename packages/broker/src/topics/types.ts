@@ -1,7 +1,8 @@
 import type { ClusterImage } from '../cluster/image.ts';
 import type { Partition } from '../replication/types.ts';
 import type { CreateTopicRequest } from '../cluster/types.ts';
-import type { ConfigOperation, TopicSettings } from '../config/topic-config.ts';
+import type { ConfigOperation } from '../config/operations.ts';
+import type { TopicSettings } from '../config/topic-config.ts';
 
 export type { ConfigOperation, CreateTopicRequest };
 

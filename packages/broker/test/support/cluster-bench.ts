@@ -35,10 +35,14 @@ const random: Random = {
 
 /** A broker's cluster and topics over logs in memory; opened anew on the same logs it is the same broker after a restart. */
 export async function openCluster(
-  options: { logs?: LogStore; topicDefaults?: TopicDefaults; partitionsMax?: number } = {},
+  options: {
+    logs?: LogStore;
+    config?: { readonly topicDefaults: TopicDefaults };
+    partitionsMax?: number;
+  } = {},
 ): Promise<ClusterBench> {
   const logs = options.logs ?? new MemoryLogs();
-  const topicDefaults = options.topicDefaults ?? new Map();
+  const config = options.config ?? { topicDefaults: new Map<string, string>() };
   const clock = new ManualClock();
   const store = await LocalMetadataStore.open({ logs, clock, loop, logger: SILENT });
   const registration = await register({
@@ -55,7 +59,8 @@ export async function openCluster(
     brokerId: 1,
     brokerEpoch,
     retained: true,
-    minInsyncReplicas: ({ overrides }) => parseTopicSettings(overrides, topicDefaults).minInsyncReplicas,
+    minInsyncReplicas: ({ overrides }) =>
+      parseTopicSettings(overrides, config.topicDefaults).minInsyncReplicas,
   });
   await tracker.reached(revision);
   const turns = new TurnScheduler({ loop, clock, store: logs });
@@ -64,7 +69,7 @@ export async function openCluster(
     brokerId: 1,
     logs,
     tracker,
-    topicDefaults,
+    config,
     logger: SILENT,
     // Repetitions come at once.
     timers: {
@@ -96,6 +101,11 @@ export async function openCluster(
     defaults: { partitions: 1, replicationFactor: 1 },
     limits: { topicPartitionsMax: 500, clusterPartitionsMax: options.partitionsMax ?? 10_000 },
   });
-  const admin = new BrokerTopicAdmin({ controller, partitions, topicDefaults, deletionAllowed: true });
+  const admin = new BrokerTopicAdmin({
+    controller,
+    partitions,
+    config,
+    deletionAllowed: true,
+  });
   return { logs, store, registration, tracker, controller, partitions, admin, made };
 }

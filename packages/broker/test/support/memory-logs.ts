@@ -111,6 +111,7 @@ export class MemoryLogs implements LogStore {
     lateMsMax: 0,
   };
 
+  configureCleaner(): void {}
   cleaningPass(): Promise<void> {
     return Promise.resolve();
   }

@@ -1,6 +1,6 @@
 import { includes, type Api, type Shape } from '@polylog/kafka-protocol';
 
-import type { BrokerConfig } from '../../config/broker-config.ts';
+import type { LiveConfig } from '../../config/live-config.ts';
 import type { ProducerIds } from '../../cluster/producer-ids.ts';
 import type { SectionWriter } from '../../cluster/section-writer.ts';
 import type { GroupCoordinator } from '../../groups/types.ts';
@@ -41,7 +41,7 @@ export interface KafkaServices {
   readonly limits: KafkaLimits;
   /** `auto.create.topics.enable`. */
   readonly autoCreateTopics: boolean;
-  readonly config: BrokerConfig;
+  readonly config: LiveConfig;
   readonly dataFolder: DataFolder;
 }
 

@@ -25,6 +25,7 @@ import { electLeadersHandler } from './handlers/elect-leaders.ts';
 import { fetchHandler } from './handlers/fetch.ts';
 import { incrementalAlterConfigsHandler } from './handlers/incremental-alter-configs.ts';
 import { initProducerIdHandler } from './handlers/init-producer-id.ts';
+import { listConfigResourcesHandler } from './handlers/list-config-resources.ts';
 import { listOffsetsHandler } from './handlers/list-offsets.ts';
 import { listPartitionReassignmentsHandler } from './handlers/list-partition-reassignments.ts';
 import { metadataHandler } from './handlers/metadata.ts';
@@ -65,6 +66,7 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     describeConfigsHandler(services),
     alterConfigsHandler(services),
     incrementalAlterConfigsHandler(services),
+    listConfigResourcesHandler(services),
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),
     describeLogDirsHandler(services),

@@ -3,7 +3,7 @@ import type { Clock, Random, TimerHandle, Timers } from '../../platform/clock.ts
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
-import type { Connection, Listener, Network } from '../../platform/network.ts';
+import type { Connection, Listener, ListenOptions, Network } from '../../platform/network.ts';
 import type { ConnectionQuotas } from '../../quotas/connection-quotas.ts';
 import { ANONYMOUS } from '../../security/principal.ts';
 import { AuthorizationGate } from './authorization-gate.ts';
@@ -22,6 +22,7 @@ export interface KafkaListener {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** The bounds are read as each connection comes. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
 }
@@ -104,10 +105,20 @@ class KafkaServer implements KafkaFrontend {
   }
 
   async listen(): Promise<void> {
-    for (const { name, ...options } of this.#options.listeners) {
-      const sessions = new SessionListener(name);
-      const onRefused = (): void => void sessions.counters.refused++;
-      const bound = await this.#options.platform.network.listen({ ...options, onRefused }, (connection) =>
+    for (const listener of this.#options.listeners) {
+      const sessions = new SessionListener(listener.name);
+      const options: ListenOptions = {
+        host: listener.host,
+        port: listener.port,
+        get connectionsMax() {
+          return listener.connectionsMax;
+        },
+        get connectionsPerAddressMax() {
+          return listener.connectionsPerAddressMax;
+        },
+        onRefused: () => void sessions.counters.refused++,
+      };
+      const bound = await this.#options.platform.network.listen(options, (connection) =>
         this.#accept(sessions, connection),
       );
       this.#listeners.push({ sessions, bound });

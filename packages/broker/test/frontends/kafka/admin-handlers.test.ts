@@ -21,13 +21,16 @@ import {
   incrementalAlterConfigs,
   initProducerId,
   listPartitionReassignments,
+  listConfigResources,
   updateFeatures,
   ZERO_UUID,
   type Api,
   type DescribeTopicPartitionsResponse,
 } from '@polylog/kafka-protocol';
+import { followDynamicSettings } from '../../../src/cluster/dynamic-settings.ts';
 import { SectionWriter } from '../../../src/cluster/section-writer.ts';
 import { ProducerIdBlocks } from '../../../src/cluster/producer-id-blocks.ts';
+import { LiveConfig } from '../../../src/config/live-config.ts';
 import { resolveConfig, type RawSetting } from '../../../src/config/load.ts';
 import { BrokerError } from '../../../src/errors.ts';
 import { UNLIMITED } from '../../../src/security/types.ts';
@@ -54,7 +57,7 @@ class Client {
     settings: Record<string, string> = {},
     override: Partial<KafkaServices> = {},
   ): Promise<Client> {
-    const config = resolveConfig(
+    const base = resolveConfig(
       Object.entries(settings).map(([name, text]): RawSetting => ({
         name,
         text,
@@ -62,7 +65,10 @@ class Client {
         where: name,
       })),
     );
-    const bench = await openCluster({ topicDefaults: config.topicDefaults });
+    const config = new LiveConfig(base);
+    const bench = await openCluster({ config });
+    followDynamicSettings({ config, tracker: bench.tracker, brokerId: 1, logger: SILENT });
+    config.onChange(() => bench.partitions.defaultsChanged());
     const clock = new ManualClock();
     const services: KafkaServices = {
       brokerId: 1,
@@ -315,7 +321,7 @@ describe('Configs', () => {
     );
   });
 
-  it('of this broker are shown, and refuse to change while it runs', async () => {
+  it('of this broker are shown, and those that it reads at its start refuse to change', async () => {
     const client = await Client.connect({ 'num.partitions': '3' });
     const describe_ = (resourceType: number, resourceName: string) =>
       client.call(describeConfigs, 1, {
@@ -326,7 +332,9 @@ describe('Configs', () => {
     assert.deepEqual([partitions.value, partitions.configSource, partitions.readOnly], ['3', 4, true]);
     assert.deepEqual((await describe_(4, '')).results[0]!.configs, []);
     assert.equal((await describe_(4, '2')).results[0]!.errorCode, 42);
-    assert.equal((await describe_(16, 'x')).results[0]!.errorCode, 42);
+    assert.deepEqual((await describe_(16, 'x')).results[0]!.configs, []);
+    assert.equal((await describe_(8, '1')).results[0]!.errorCode, 42);
+    assert.equal((await describe_(99, '1')).results[0]!.errorCode, 42);
     assert.equal((await describe_(2, 'none')).results[0]!.errorCode, 3);
     assert.equal((await describe_(2, 'no/slash')).results[0]!.errorCode, 17);
     const { responses } = await client.call(incrementalAlterConfigs, 0, {
@@ -340,6 +348,140 @@ describe('Configs', () => {
       validateOnly: false,
     });
     assert.equal(responses[0]!.errorCode, 42);
+  });
+
+  it('of brokers change while they run: for all of them, or for one', async () => {
+    const client = await Client.connect({ 'log.retention.ms': '1000' });
+    await client.create('plain', 'own');
+    const alter = async (type: number, name: string, configs: Readonly<Record<string, string | null>>) => {
+      const { responses } = await client.call(incrementalAlterConfigs, 1, {
+        resources: [
+          {
+            resourceType: type,
+            resourceName: name,
+            configs: Object.entries(configs).map(([config, value]) => ({
+              name: config,
+              configOperation: value === null ? 1 : 0,
+              value,
+            })),
+          },
+        ],
+        validateOnly: false,
+      });
+      return responses[0]!;
+    };
+    const show = async (type: number, name: string, config: string) => {
+      const { results } = await client.call(describeConfigs, 4, {
+        resources: [{ resourceType: type, resourceName: name, configurationKeys: [config] }],
+        includeSynonyms: true,
+        includeDocumentation: false,
+      });
+      const [entry] = results[0]!.configs;
+      return entry?.synonyms.map((synonym) => `${synonym.name}=${synonym.value} ${synonym.source}`);
+    };
+    const retention = (name: string) => client.bench.partitions.settings(name)?.log.retentionMs;
+    await alter(2, 'own', { 'retention.ms': '7' });
+    assert.equal((await alter(4, '', { 'log.retention.ms': '2000' })).errorCode, 0);
+    assert.deepEqual([retention('plain'), retention('own')], [2000, 7]);
+    assert.equal((await alter(4, '1', { 'log.retention.ms': '3000' })).errorCode, 0);
+    assert.deepEqual([retention('plain'), retention('own')], [3000, 7]);
+    const places = [
+      'log.retention.ms=3000 2',
+      'log.retention.ms=2000 3',
+      'log.retention.ms=1000 4',
+      'log.retention.ms=604800000 5',
+    ];
+    assert.deepEqual(await show(4, '1', 'log.retention.ms'), places);
+    assert.deepEqual(await show(2, 'plain', 'retention.ms'), places);
+    assert.deepEqual(await show(2, 'own', 'retention.ms'), ['retention.ms=7 1', ...places]);
+    assert.deepEqual(await show(4, '', 'log.retention.ms'), ['log.retention.ms=2000 3']);
+    // A topic that is made now has it too.
+    await client.create('late');
+    assert.equal(retention('late'), 3000);
+    await alter(4, '1', { 'log.retention.ms': null });
+    await alter(4, '', { 'log.retention.ms': null });
+    assert.equal(retention('plain'), 1000);
+    assert.equal(client.bench.tracker.image.section('broker-configs/').size, 0);
+  });
+
+  it('of brokers refuse what is unknown, illegal or contradicts the rest, and keep what was', async () => {
+    const client = await Client.connect();
+    const refusal = async (configs: Readonly<Record<string, string>>, validateOnly = false) => {
+      const { responses } = await client.call(alterConfigs, 2, {
+        resources: [
+          {
+            resourceType: 4,
+            resourceName: '',
+            configs: Object.entries(configs).map(([name, value]) => ({ name, value })),
+          },
+        ],
+        validateOnly,
+      });
+      return `${responses[0]!.errorCode} ${responses[0]!.errorMessage}`;
+    };
+    assert.match(
+      await refusal({ 'log.retention.mss': '1' }),
+      /^42 Unknown broker config name.*log.retention.ms/,
+    );
+    assert.match(await refusal({ 'log.retention.ms': 'long' }), /^42 .*must be an integer/);
+    assert.match(await refusal({ 'num.partitions': '2' }), /^42 num.partitions cannot be changed/);
+    const lags = { 'log.cleaner.min.compaction.lag.ms': '9', 'log.cleaner.max.compaction.lag.ms': '8' };
+    assert.match(await refusal(lags), /^42 .*must not be above/);
+    assert.equal(await refusal({ 'log.retention.ms': '5' }, true), '0 null');
+    assert.equal(client.bench.tracker.image.section('broker-configs/').size, 0);
+  });
+
+  it('of consumer groups are their own, whether there is such a group or not', async () => {
+    const client = await Client.connect();
+    const alter = async (name: string, value: string, group = 'g/1') => {
+      const { responses } = await client.call(incrementalAlterConfigs, 1, {
+        resources: [
+          { resourceType: 32, resourceName: group, configs: [{ name, configOperation: 0, value }] },
+        ],
+        validateOnly: false,
+      });
+      return responses[0]!.errorCode;
+    };
+    assert.equal(await alter('consumer.session.timeout.ms', '60000'), 0);
+    assert.equal(await alter('consumer.session.timeout.ms', '5'), 40);
+    assert.equal(await alter('nonesuch', '5'), 40);
+    assert.equal(await alter('consumer.session.timeout.ms', '60000', ''), 42);
+    const { results } = await client.call(describeConfigs, 4, {
+      resources: [{ resourceType: 32, resourceName: 'g/1', configurationKeys: null }],
+      includeSynonyms: true,
+      includeDocumentation: true,
+    });
+    assert.deepEqual(
+      results[0]!.configs.map(({ name, value, configSource }) => `${name}=${value} ${configSource}`),
+      ['consumer.heartbeat.interval.ms=5000 5', 'consumer.session.timeout.ms=60000 8'],
+    );
+  });
+
+  it('are listed by the resources that have them', async () => {
+    const client = await Client.connect();
+    await client.create('a', 'b');
+    await client.call(incrementalAlterConfigs, 1, {
+      resources: [
+        {
+          resourceType: 32,
+          resourceName: 'g 1',
+          configs: [{ name: 'consumer.heartbeat.interval.ms', configOperation: 0, value: '1000' }],
+        },
+      ],
+      validateOnly: false,
+    });
+    const list = async (version: number, resourceTypes: number[]) => {
+      const body = version === 0 ? {} : { resourceTypes };
+      const { errorCode, configResources } = await client.call(listConfigResources, version, body);
+      return [
+        errorCode,
+        ...configResources.map(({ resourceType, resourceName }) => `${resourceType} ${resourceName}`),
+      ];
+    };
+    assert.deepEqual(await list(1, []), [0, '2 a', '2 b', '4 1', '32 g 1']);
+    assert.deepEqual(await list(1, [32, 2, 32]), [0, '32 g 1', '2 a', '2 b']);
+    assert.deepEqual(await list(1, [3]), [35]);
+    assert.deepEqual(await list(0, []), [0]);
   });
 
   it('of a topic are replaced by AlterConfigs', async () => {

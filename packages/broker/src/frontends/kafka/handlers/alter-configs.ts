@@ -7,8 +7,7 @@ import { duplicatesOf, ItemRefusal, NO_ERROR, runItem } from './admin-requests.t
 /**
  * AlterConfigs v0-v2 (KIP-133; deprecated for IncrementalAlterConfigs).
  *
- * - Replaces all configs of a topic: those that are left out go back to their defaults.
- * - Brokers: see alter-resource.ts.
+ * - Replaces all configs of a topic, broker or consumer group: those that are left out go back to their defaults. See alter-resource.ts.
  *
  * Gaps: no alter-config policy; other resources are answered 42.
  */

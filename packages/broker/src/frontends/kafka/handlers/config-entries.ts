@@ -1,12 +1,12 @@
-import { BROKER_DEFINITIONS, COARSER_SYNONYMS, type BrokerConfig } from '../../../config/broker-config.ts';
+import { BROKER_DEFINITIONS, COARSER_SYNONYMS, type ConfigEntry } from '../../../config/broker-config.ts';
 import type { ConfigDefinition } from '../../../config/definition.ts';
-import {
-  topicConfigDefinitions,
-  type TopicConfigDefinition,
-} from '../../../config/topic-config-definitions.ts';
+import { isDynamic } from '../../../config/dynamic-settings.ts';
+import { GROUP_CONFIGS, inheritedGroupText, type GroupConfigName } from '../../../config/group-config.ts';
+import type { DynamicLayers, LiveConfig } from '../../../config/live-config.ts';
+import { topicConfigDefinitions } from '../../../config/topic-config-definitions.ts';
 
 /** Where a value comes from, as DescribeConfigs and CreateTopics number it (KIP-226). */
-const SOURCE = { topic: 1, staticBroker: 4, default: 5 } as const;
+const SOURCE = { topic: 1, broker: 2, cluster: 3, staticBroker: 4, default: 5, group: 8 } as const;
 
 const CONFIG_TYPES: Readonly<Record<ConfigDefinition<unknown>['type'], number>> = {
   boolean: 1,
@@ -37,65 +37,96 @@ export interface ShownConfig {
   readonly documentation: string;
 }
 
+/** What entries are worked out from: the part of the live configuration that says where each value comes from. */
+export interface ConfigLayers {
+  readonly base: { readonly entries: ReadonlyMap<string, ConfigEntry> };
+  readonly layers: DynamicLayers;
+  readonly topicDefaults: ReadonlyMap<string, string>;
+}
+
 /** Every config of a topic with these overrides. */
 export function topicConfigEntries(
   overrides: ReadonlyMap<string, string>,
-  config: BrokerConfig,
+  config: ConfigLayers,
 ): ShownConfig[] {
   return topicConfigDefinitions().map((definition) => {
-    const override = overrides.get(definition.name);
-    const synonyms = brokerSynonyms(definition, config);
-    if (override !== undefined) {
-      synonyms.unshift({ name: definition.name, value: override, source: SOURCE.topic });
-    }
-    const inherited = config.topicDefaults.get(definition.name) ?? definition.defaultText;
-    return {
-      name: definition.name,
-      value: override ?? inherited,
-      readOnly: false,
-      configSource: synonyms[0]!.source,
-      isSensitive: false,
-      synonyms,
-      configType: CONFIG_TYPES[definition.type],
-      documentation: definition.documentation,
-    };
+    const { name, brokerSynonym, defaultText } = definition;
+    const override = overrides.get(name);
+    const names =
+      brokerSynonym === undefined
+        ? []
+        : [brokerSynonym, ...(COARSER_SYNONYMS.get(name) ?? []).map((coarser) => coarser.name)];
+    const synonyms = placesOf(names, config);
+    synonyms.push({ name: brokerSynonym ?? name, value: defaultText, source: SOURCE.default });
+    if (override !== undefined) synonyms.unshift({ name, value: override, source: SOURCE.topic });
+    const inherited = config.topicDefaults.get(name) ?? defaultText;
+    return shownConfig(definition, override ?? inherited, synonyms);
   });
 }
 
-/** Every config of this broker. All are static in this release, so none may be altered. */
-export function brokerConfigEntries(config: BrokerConfig): ShownConfig[] {
+/** Every config of this broker. Those that cannot be changed while it runs are read-only. */
+export function brokerConfigEntries(config: ConfigLayers): ShownConfig[] {
   return [...BROKER_DEFINITIONS.values()].map((definition) => {
-    const { name, defaultText, isSensitive } = definition;
-    const entry = config.entries.get(name);
-    const value = isSensitive ? null : (entry?.text ?? defaultText);
-    const synonyms: ConfigSynonym[] = [];
-    if (entry !== undefined) synonyms.push({ name, value, source: SOURCE.staticBroker });
+    const { name, defaultText } = definition;
+    const synonyms = placesOf([name], config);
     if (defaultText !== null) synonyms.push({ name, value: defaultText, source: SOURCE.default });
-    return {
-      name,
-      value,
-      readOnly: true,
-      configSource: synonyms[0]?.source ?? SOURCE.default,
-      isSensitive,
-      synonyms,
-      configType: CONFIG_TYPES[definition.type],
-      documentation: definition.documentation,
-    };
+    return shownConfig(definition, synonyms[0]?.value ?? null, synonyms, !isDynamic(name));
   });
 }
 
-function brokerSynonyms(definition: TopicConfigDefinition, config: BrokerConfig): ConfigSynonym[] {
-  const { name, brokerSynonym, defaultText } = definition;
-  const synonyms: ConfigSynonym[] = [];
-  if (brokerSynonym !== undefined) {
-    const names = [brokerSynonym, ...(COARSER_SYNONYMS.get(name) ?? []).map((coarser) => coarser.name)];
-    for (const synonym of names) {
-      const entry = config.entries.get(synonym);
-      if (entry !== undefined) {
-        synonyms.push({ name: synonym, value: entry.text, source: SOURCE.staticBroker });
-      }
-    }
-  }
-  synonyms.push({ name: brokerSynonym ?? name, value: defaultText, source: SOURCE.default });
-  return synonyms;
+/** What was changed at run time for all brokers, and nothing else: as Kafka answers for a broker without a name. */
+export function clusterConfigEntries({ layers }: ConfigLayers): ShownConfig[] {
+  return [...layers.cluster].flatMap(([name, value]) => {
+    const definition = BROKER_DEFINITIONS.get(name);
+    if (definition === undefined) return [];
+    return [shownConfig(definition, value, [{ name, value, source: SOURCE.cluster }])];
+  });
+}
+
+/** Every config of a consumer group with these overrides. */
+export function groupConfigEntries(
+  overrides: ReadonlyMap<string, string>,
+  config: ConfigLayers & Pick<LiveConfig, 'entries'>,
+): ShownConfig[] {
+  return Object.values(GROUP_CONFIGS).map((definition) => {
+    const { brokerSynonym } = definition;
+    const name = definition.name as GroupConfigName;
+    const override = overrides.get(name);
+    const synonyms = placesOf([brokerSynonym], config);
+    const defaultText = BROKER_DEFINITIONS.get(brokerSynonym)?.defaultText ?? definition.defaultText;
+    synonyms.push({ name: brokerSynonym, value: defaultText, source: SOURCE.default });
+    if (override !== undefined) synonyms.unshift({ name, value: override, source: SOURCE.group });
+    return shownConfig(definition, override ?? inheritedGroupText(name, config), synonyms);
+  });
+}
+
+/** Nobody is told what is sensitive. */
+function shownConfig(
+  { name, type, documentation, isSensitive }: ConfigDefinition<unknown>,
+  value: string | null,
+  synonyms: readonly ConfigSynonym[],
+  readOnly = false,
+): ShownConfig {
+  return {
+    name,
+    value: isSensitive ? null : value,
+    readOnly,
+    configSource: synonyms[0]?.source ?? SOURCE.default,
+    isSensitive,
+    synonyms: isSensitive ? synonyms.map((synonym) => ({ ...synonym, value: null })) : synonyms,
+    configType: CONFIG_TYPES[type],
+    documentation,
+  };
+}
+
+/** Where the settings of these names are given, the one that counts first. */
+function placesOf(names: readonly string[], { base, layers }: ConfigLayers): ConfigSynonym[] {
+  return names.flatMap((name) => {
+    const places: readonly (readonly [value: string | undefined, source: number])[] = [
+      [layers.broker.get(name), SOURCE.broker],
+      [layers.cluster.get(name), SOURCE.cluster],
+      [base.entries.get(name)?.text, SOURCE.staticBroker],
+    ];
+    return places.flatMap(([value, source]) => (value === undefined ? [] : [{ name, value, source }]));
+  });
 }

@@ -4,20 +4,32 @@ import {
   type DescribeConfigsResponseInit,
 } from '@polylog/kafka-protocol';
 
+import { configRecord, groupConfigKey } from '../../../cluster/config-records.ts';
 import { validateTopicName } from '../../../cluster/topic-names.ts';
 import { BrokerError } from '../../../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
-import { ItemRefusal, itemErrorOf, NO_ERROR } from './admin-requests.ts';
-import { brokerConfigEntries, topicConfigEntries, type ShownConfig } from './config-entries.ts';
-
-/** KIP-133's numbers; the others (logger 8, client metrics 16, group 32) have no configs here. */
-export const RESOURCE_TOPIC = 2;
-export const RESOURCE_BROKER = 4;
+import { itemErrorOf, NO_ERROR } from './admin-requests.ts';
+import {
+  brokerConfigEntries,
+  clusterConfigEntries,
+  groupConfigEntries,
+  topicConfigEntries,
+  type ShownConfig,
+} from './config-entries.ts';
+import {
+  brokerOf,
+  groupOf,
+  noConfigs,
+  RESOURCE_BROKER,
+  RESOURCE_CLIENT_METRICS,
+  RESOURCE_GROUP,
+  RESOURCE_TOPIC,
+} from './config-resources.ts';
 
 /**
  * DescribeConfigs v1-v4.
  *
- * - Topics (resource type 2) and this broker (4), each config with value, source and synonyms (KIP-226), from v3 on with type and
+ * - Topics (resource type 2), this broker (4) and consumer groups (32), each config with value, source and synonyms (KIP-226), from v3 on with type and
  *   documentation (KIP-569). No or an empty list of keys asks for all; unknown keys are left out.
  * - A resource that comes more than once is answered once: its configs are a thousand times as long as its name.
  * - Secrets are shown as null, in every version.
@@ -85,16 +97,18 @@ function entriesOf(services: KafkaServices, resourceType: number, resourceName: 
     return topicConfigEntries(topic.overrides, services.config);
   }
   if (resourceType === RESOURCE_BROKER) {
-    if (resourceName === '') return [];
-    if (resourceName !== String(services.brokerId)) {
-      throw new ItemRefusal(
-        'INVALID_REQUEST',
-        `This is broker ${services.brokerId}; it cannot tell about broker ${JSON.stringify(resourceName)}`,
-      );
-    }
-    return brokerConfigEntries(services.config);
+    const brokerId = brokerOf(services, resourceName);
+    return brokerId === undefined
+      ? clusterConfigEntries(services.config)
+      : brokerConfigEntries(services.config);
   }
-  throw new ItemRefusal('INVALID_REQUEST', `Resource type ${resourceType} has no configs here`);
+  if (resourceType === RESOURCE_GROUP) {
+    const section = services.partitions.image.section('broker-configs/');
+    const overrides = configRecord(section, groupConfigKey(groupOf(resourceName)));
+    return groupConfigEntries(overrides, services.config);
+  }
+  if (resourceType === RESOURCE_CLIENT_METRICS) return [];
+  throw noConfigs(resourceType);
 }
 
 function shown(

@@ -1,6 +1,6 @@
 import { incrementalAlterConfigs, type IncrementalAlterConfigsRequest } from '@polylog/kafka-protocol';
 
-import type { ConfigOperation } from '../../../topics/types.ts';
+import type { ConfigOperation } from '../../../config/operations.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { alterResource } from './alter-resource.ts';
 import { duplicatesOf, ItemRefusal, NO_ERROR, runItem } from './admin-requests.ts';
@@ -11,7 +11,8 @@ const OPERATIONS: readonly ConfigOperation['operation'][] = ['set', 'delete', 'a
 /**
  * IncrementalAlterConfigs v0-v1 (KIP-339).
  *
- * - Sets and deletes single configs of a topic, appends to and subtracts from lists; one resource's changes happen together or not at all.
+ * - Sets and deletes single configs of a topic, broker or consumer group, appends to and subtracts from lists; one resource's changes happen
+ *   together or not at all. See alter-resource.ts.
  * - Brokers: see alter-resource.ts.
  *
  * Gaps: no alter-config policy; other resources are answered 42.
