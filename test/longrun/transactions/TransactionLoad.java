@@ -101,11 +101,11 @@ public final class TransactionLoad {
         } catch (ProducerFencedException | InvalidProducerEpochException fenced) {
           throw fenced;
         } catch (KafkaException broken) {
-          say("again", name, broken.getClass().getSimpleName());
+          say("again", name, broken);
         }
       }
     } catch (ProducerFencedException | InvalidProducerEpochException fenced) {
-      say("fenced", name, fenced.getClass().getSimpleName());
+      say("fenced", name, fenced);
     }
   }
 

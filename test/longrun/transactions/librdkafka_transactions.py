@@ -106,4 +106,4 @@ try:
 except KafkaException as exception:
     if not fenced(exception.args[0]):
         raise
-    say("fenced", name, exception.args[0].name())
+    say("fenced", name, exception.args[0].name(), exception.args[0].str())
