@@ -270,6 +270,7 @@ async function assemble(
     quotas,
     groups,
     transactions,
+    markers,
     producerIds,
     metrics,
     autoCreateTopics: settings['auto.create.topics.enable'],

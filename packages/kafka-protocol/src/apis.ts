@@ -19,6 +19,7 @@ import { describeCluster } from './messages/describe-cluster.ts';
 import { describeConfigs } from './messages/describe-configs.ts';
 import { describeGroups } from './messages/describe-groups.ts';
 import { describeLogDirs } from './messages/describe-log-dirs.ts';
+import { describeProducers } from './messages/describe-producers.ts';
 import { describeTopicPartitions } from './messages/describe-topic-partitions.ts';
 import { describeTransactions } from './messages/describe-transactions.ts';
 import { electLeaders } from './messages/elect-leaders.ts';
@@ -47,6 +48,7 @@ import { saslHandshake } from './messages/sasl-handshake.ts';
 import { syncGroup } from './messages/sync-group.ts';
 import { txnOffsetCommit } from './messages/txn-offset-commit.ts';
 import { updateFeatures } from './messages/update-features.ts';
+import { writeTxnMarkers } from './messages/write-txn-markers.ts';
 import type { Api } from './schema/index.ts';
 
 /** Every API of this package, in the order of their keys. */
@@ -74,6 +76,7 @@ export const apis = {
   addPartitionsToTxn,
   addOffsetsToTxn,
   endTxn,
+  writeTxnMarkers,
   txnOffsetCommit,
   describeAcls,
   createAcls,
@@ -96,6 +99,7 @@ export const apis = {
   alterUserScramCredentials,
   updateFeatures,
   describeCluster,
+  describeProducers,
   describeTransactions,
   listTransactions,
   listConfigResources,

@@ -15,6 +15,8 @@ import type {
   OffsetDeleteResponseInit,
   OffsetFetchRequest,
   OffsetFetchResponseInit,
+  WriteTxnMarkersRequest,
+  WriteTxnMarkersResponseInit,
 } from '@polylog/kafka-protocol';
 
 import { CLUSTER_NAME, type Operation, type ResourceType } from '../../security/acl.core.ts';
@@ -351,5 +353,24 @@ export function shownTransactions(): Filter<ListTransactionsRequest, ListTransac
         access.shows('DESCRIBE', 'TRANSACTIONAL_ID', transactionalId),
       ),
     }),
+  };
+}
+
+/** From other brokers; or from an administrator who ends a transaction that hangs (KIP-664). */
+export function markersOfBrokers(): Step<WriteTxnMarkersRequest, WriteTxnMarkersResponseInit> {
+  return {
+    checks: [
+      {
+        operation: 'CLUSTER_ACTION',
+        resource: 'CLUSTER',
+        refusal: 'request',
+        when: 'or ALTER on the cluster',
+      },
+    ],
+    judge: (_, { access }) =>
+      access.shows('ALTER', 'CLUSTER', CLUSTER_NAME) ||
+      access.allows('CLUSTER_ACTION', 'CLUSTER', CLUSTER_NAME)
+        ? undefined
+        : 'CLUSTER_AUTHORIZATION_FAILED',
   };
 }

@@ -6,6 +6,7 @@ import {
   addedTopics,
   idempotentOrTransactional,
   keyedCoordinators,
+  markersOfBrokers,
   mergeOffsets,
   offsetDeletions,
   offsetFetches,
@@ -147,6 +148,7 @@ export const AUTHORIZATION: Rules = {
   addPartitionsToTxn: { steps: [addedBy(), addedTopics()], merge: appended('resultsByTopicV3AndBelow') },
   addOffsetsToTxn: { steps: [onTransaction('WRITE'), onGroup('READ')] },
   endTxn: { steps: [onTransaction('WRITE')] },
+  writeTxnMarkers: { steps: [markersOfBrokers()] },
   txnOffsetCommit: {
     steps: [onTransaction('WRITE'), onGroup('READ'), eachNamed('READ', 'TOPIC', topics(byName))],
     merge: appended('topics'),
@@ -188,6 +190,10 @@ export const AUTHORIZATION: Rules = {
   updateFeatures: { steps: [onCluster('ALTER')] },
   // What the principal may do with the cluster is told where it is asked for.
   describeCluster: FREE,
+  describeProducers: {
+    steps: [eachNamed('READ', 'TOPIC', topics(byName))],
+    merge: appended('topics'),
+  },
   describeTransactions: {
     steps: [
       eachNamed('DESCRIBE', 'TRANSACTIONAL_ID', {

@@ -5,6 +5,7 @@ import type { ProducerIds } from '../../cluster/producer-ids.ts';
 import type { SectionWriter } from '../../cluster/section-writer.ts';
 import type { GroupCoordinator } from '../../groups/types.ts';
 import type { ApiMetrics, Metrics } from '../../metrics/types.ts';
+import type { TxnMarkerWriter } from '../../peer/types.ts';
 import type { Clock, Random, Timers } from '../../platform/clock.ts';
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -30,6 +31,8 @@ export interface KafkaServices {
   readonly producerIds: ProducerIds;
   readonly groups: GroupCoordinator;
   readonly transactions: TransactionCoordinator;
+  /** Writes the ends of transactions to partitions of this broker. */
+  readonly markers: TxnMarkerWriter;
   /** Undefined where no access rules are in force. */
   readonly authorizer: Authorizer | undefined;
   readonly metrics: Metrics;

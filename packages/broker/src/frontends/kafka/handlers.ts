@@ -20,6 +20,7 @@ import { describeAclsHandler } from './handlers/describe-acls.ts';
 import { describeClusterHandler } from './handlers/describe-cluster.ts';
 import { describeConfigsHandler } from './handlers/describe-configs.ts';
 import { describeLogDirsHandler } from './handlers/describe-log-dirs.ts';
+import { describeProducersHandler } from './handlers/describe-producers.ts';
 import { describeTopicPartitionsHandler } from './handlers/describe-topic-partitions.ts';
 import { electLeadersHandler } from './handlers/elect-leaders.ts';
 import { fetchHandler } from './handlers/fetch.ts';
@@ -43,6 +44,7 @@ import { offsetDeleteHandler } from './handlers/offset-delete.ts';
 import { offsetFetchHandler } from './handlers/offset-fetch.ts';
 import { syncGroupHandler } from './handlers/sync-group.ts';
 import { updateFeaturesHandler } from './handlers/update-features.ts';
+import { writeTxnMarkersHandler } from './handlers/write-txn-markers.ts';
 
 /** Every API that is served: what is in this list is advertised, and nothing else. */
 export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] {
@@ -69,6 +71,8 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     listConfigResourcesHandler(services),
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),
+    describeProducersHandler(services),
+    writeTxnMarkersHandler(services),
     describeLogDirsHandler(services),
     alterReplicaLogDirsHandler(services),
     electLeadersHandler(services),

@@ -80,6 +80,7 @@ class Client {
       producerIds: new ProducerIdBlocks(bench.store),
       groups: undefined as unknown as KafkaServices['groups'],
       transactions: undefined as unknown as KafkaServices['transactions'],
+      markers: undefined as unknown as KafkaServices['markers'],
       metrics: new BrokerMetrics(),
       clock,
       timers: clock,

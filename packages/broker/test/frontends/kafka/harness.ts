@@ -25,6 +25,7 @@ import type { ApiMetrics, Metrics, TopicCounters, ConnectionCounters } from '../
 import type { Connection, Network, Platform } from '../../../src/platform/index.ts';
 import { LocalPartition, standaloneRecord, TurnScheduler } from '../../../src/replication/index.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from '../../../src/storage/types.ts';
+import { TransactionMarkers } from '../../../src/topics/transaction-markers.ts';
 import type { TransactionVerifier } from '../../../src/topics/transaction-verifier.ts';
 import type { Quotas } from '../../../src/quotas/service.ts';
 import type { TransactionCoordinator } from '../../../src/transactions/types.ts';
@@ -356,12 +357,13 @@ export async function world(
 export function backend(broker: TestBroker, metrics: Metrics): KafkaBackend {
   const rest: Pick<
     KafkaBackend,
-    'brokerId' | 'partitions' | 'admin' | 'metrics' | 'autoCreateTopics' | 'quotas'
+    'brokerId' | 'partitions' | 'admin' | 'metrics' | 'autoCreateTopics' | 'quotas' | 'markers'
   > = {
     brokerId: BROKER_ID,
     quotas: broker.quotas,
     partitions: broker,
     admin: broker,
+    markers: new TransactionMarkers({ partitions: broker, clock: broker.platform.clock }),
     metrics,
     autoCreateTopics: true,
   };
