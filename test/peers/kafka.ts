@@ -37,6 +37,14 @@ export const KAFKA_TOOLS = {
   getOffsets: 'org.apache.kafka.tools.GetOffsetShell',
   deleteRecords: 'org.apache.kafka.tools.DeleteRecordsCommand',
   logDirs: 'org.apache.kafka.tools.LogDirsCommand',
+  acls: 'org.apache.kafka.tools.AclCommand',
+  transactions: 'org.apache.kafka.tools.TransactionsCommand',
+  features: 'org.apache.kafka.tools.FeatureCommand',
+  brokerApiVersions: 'org.apache.kafka.tools.BrokerApiVersionsCommand',
+  cluster: 'org.apache.kafka.tools.ClusterTool',
+  leaderElection: 'org.apache.kafka.tools.LeaderElectionCommand',
+  reassignPartitions: 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand',
+  groups: 'org.apache.kafka.tools.GroupsCommand',
   verifiableProducer: 'org.apache.kafka.tools.VerifiableProducer',
   producerPerformance: 'org.apache.kafka.tools.ProducerPerformance',
   consumerPerformance: 'org.apache.kafka.tools.ConsumerPerformance',
@@ -112,6 +120,14 @@ export function kafkaAppArgs(
 ): string[] {
   const classPath = [...(app.classPath ?? []), path.join(KAFKA_APP_LIBS, '*')];
   return [...javaArgs(folder, APP_JVM, classPath), app.main, ...app.args];
+}
+
+/** The same for a program over Kafka's tools and clients. */
+export function kafkaProgramArgs(
+  folder: string,
+  program: { readonly classPath: readonly string[]; readonly main: string; readonly args: readonly string[] },
+): string[] {
+  return [...javaArgs(folder, APP_JVM, program.classPath), program.main, ...program.args];
 }
 
 /** What kafka-run-class.sh gives to each JVM, for measurements. */

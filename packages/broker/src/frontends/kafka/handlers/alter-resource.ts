@@ -62,7 +62,11 @@ function alterBroker(
   const key = brokerConfigKey(brokerId);
   return sections.change('broker-configs/', (records) => {
     const before = configRecord(records, key);
-    const after = applyOperations(change.replace ? new Map() : before, change.operations, {
+    // Tools take back what they may have set, such as throttles of replication that there are not here.
+    const operations = change.operations.filter(
+      ({ name, operation }) => operation !== 'delete' || before.has(name),
+    );
+    const after = applyOperations(change.replace ? new Map() : before, operations, {
       definitionOf: (name) => {
         const definition = BROKER_DEFINITIONS.get(name);
         if (definition !== undefined) return definition;
