@@ -45,7 +45,7 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   topics: { layers: [...CLUSTER, 'replication'] },
   /** What runs a deterministic state machine over a partition of an internal topic: the ground of groups, queues and transactions. */
   coordinator: { layers: [...CLUSTER, 'replication', 'topics'] },
-  groups: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'] },
+  groups: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'], packages: ['re2js'] },
   queues: { layers: [...CLUSTER, 'replication', 'topics'] },
   transactions: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'] },
   'frontends/kafka': { layers: EDGE, packages: ['@polylog/kafka-protocol'] },

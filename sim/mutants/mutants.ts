@@ -201,25 +201,23 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'lose-the-offsets-with-the-record-of-a-group',
     why: 'a group record says nothing of offsets',
-    file: 'groups/groups.core.ts',
-    search: 'const group = this.#makeGroup(groupId, before?.offsets);',
-    replace: 'const group = this.#makeGroup(groupId);',
+    file: 'groups/membership.core.ts',
+    search: 'const group = this.table.makeClassic(groupId, before?.offsets);',
+    replace: 'const group = this.table.makeClassic(groupId);',
     scenario: 'groups',
   },
   {
     name: 'restored-members-never-expire',
     why: 'a member that died while the broker was down keeps its partitions for ever',
-    file: 'groups/groups.core.ts',
-    search:
-      'for (const member of group.members.values()) this.#rebalancer.extendSession(member, now); this.#dropIfUnused(group);',
-    replace:
-      'for (const member of group.members.values()) member.session.clear(); this.#dropIfUnused(group);',
+    file: 'groups/membership.core.ts',
+    search: 'else for (const member of group.members.values()) this.#rebalancer.extendSession(member, now);',
+    replace: 'else for (const member of group.members.values()) member.session.clear();',
     scenario: 'groups',
   },
   {
     name: 'older-generation-in-the-record',
     why: 'after a crash a generation is given out a second time',
-    file: 'groups/groups.core.ts',
+    file: 'groups/membership.core.ts',
     search: 'generation: group.generation,',
     replace: 'generation: group.generation - 1,',
     scenario: 'groups',
@@ -227,19 +225,17 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'commit-of-any-generation',
     why: 'a member that was replaced overwrites what its successor has committed',
-    file: 'groups/groups.core.ts',
-    search: "if (generationId !== group.generation) return 'ILLEGAL_GENERATION'; if (state",
-    replace: 'if (state',
+    file: 'groups/group.core.ts',
+    search: "return generationId === group.generation ? undefined : 'ILLEGAL_GENERATION';",
+    replace: 'return undefined;',
     scenario: 'groups',
   },
   {
     name: 'commit-of-a-stranger',
     why: 'whoever has been removed commits',
-    file: 'groups/groups.core.ts',
-    search:
-      "if (typeof member === 'string') return member; if (generationId !== group.generation) return 'ILLEGAL_GENERATION';",
-    replace:
-      "if (typeof member === 'string') return undefined; if (generationId !== group.generation) return 'ILLEGAL_GENERATION';",
+    file: 'groups/group.core.ts',
+    search: "if (typeof member === 'string') return member;",
+    replace: "if (typeof member === 'string') return undefined;",
     scenario: 'groups',
   },
   {

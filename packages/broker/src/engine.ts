@@ -17,7 +17,7 @@ import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
 import { describeGroups } from './groups/metrics.ts';
 import { GroupService } from './groups/service.ts';
-import { groupSettingsOf } from './groups/settings.ts';
+import { groupSettingsOf, groupTimesOf } from './groups/settings.ts';
 import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
 import { OwnBrokerPort } from './peer/own-broker.ts';
@@ -343,7 +343,7 @@ function dataFolderOf({ disk }: Platform, logs: LogStore): DataFolder {
 /** After the partitions, so that those hear of a change of the image first. */
 function coordinateGroups(
   { clock, timers, random, logger }: Platform,
-  { settings }: BrokerConfig,
+  config: BrokerConfig,
   parts: {
     readonly partitions: PartitionRegistry;
     readonly admin: BrokerTopicAdmin;
@@ -352,6 +352,7 @@ function coordinateGroups(
     readonly markers: TransactionMarkers;
   },
 ): GroupService {
+  const { settings } = config;
   const { partitions, admin, tracker, metrics, markers } = parts;
   const groups = new GroupService({
     partitions,
@@ -361,6 +362,7 @@ function coordinateGroups(
     random,
     logger,
     settings: groupSettingsOf(settings),
+    timesOf: groupTimesOf(partitions, config),
     topic: {
       partitions: settings['offsets.topic.num.partitions'],
       replicationFactor: settings['offsets.topic.replication.factor'],
@@ -371,7 +373,7 @@ function coordinateGroups(
   markers.route(OFFSETS_TOPIC, groups);
   tracker.onChange(({ topics }) => {
     groups.imageChanged();
-    for (const [name, topic] of topics) if (topic === undefined) groups.topicDeleted(name);
+    if (topics.size > 0) groups.topicsChanged([...topics.keys()]);
   });
   return groups;
 }

@@ -70,9 +70,13 @@ export type ErrorName =
   | 'INVALID_UPDATE_VERSION'
   | 'INCONSISTENT_TOPIC_ID'
   | 'UNKNOWN_TOPIC_ID'
+  | 'FENCED_MEMBER_EPOCH'
+  | 'UNRELEASED_INSTANCE_ID'
+  | 'UNSUPPORTED_ASSIGNOR'
+  | 'STALE_MEMBER_EPOCH'
+  | 'INVALID_REGULAR_EXPRESSION'
   | 'TRANSACTIONAL_ID_NOT_FOUND'
-  | 'TRANSACTION_ABORTABLE'
-  | 'INVALID_REGULAR_EXPRESSION';
+  | 'TRANSACTION_ABORTABLE';
 
 /** An operating error of the engine, with what to do about it in its message. */
 export class BrokerError extends Error {

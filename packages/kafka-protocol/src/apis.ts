@@ -7,6 +7,8 @@ import { alterReplicaLogDirs } from './messages/alter-replica-log-dirs.ts';
 import { alterUserScramCredentials } from './messages/alter-user-scram-credentials.ts';
 import { apiVersions } from './messages/api-versions.ts';
 import { createAcls } from './messages/create-acls.ts';
+import { consumerGroupDescribe } from './messages/consumer-group-describe.ts';
+import { consumerGroupHeartbeat } from './messages/consumer-group-heartbeat.ts';
 import { createPartitions } from './messages/create-partitions.ts';
 import { createTopics } from './messages/create-topics.ts';
 import { deleteAcls } from './messages/delete-acls.ts';
@@ -102,6 +104,8 @@ export const apis = {
   describeProducers,
   describeTransactions,
   listTransactions,
+  consumerGroupHeartbeat,
+  consumerGroupDescribe,
   listConfigResources,
   describeTopicPartitions,
 } as const;

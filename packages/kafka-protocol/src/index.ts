@@ -12,6 +12,8 @@ export * from './messages/alter-user-scram-credentials.ts';
 export * from './messages/api-versions.ts';
 export * from './messages/common.ts';
 export * from './messages/create-acls.ts';
+export * from './messages/consumer-group-describe.ts';
+export * from './messages/consumer-group-heartbeat.ts';
 export * from './messages/create-partitions.ts';
 export * from './messages/create-topics.ts';
 export * from './messages/delete-acls.ts';

@@ -1,4 +1,14 @@
-import { MalformedError, Reader, utf8Length, Writer } from '@polylog/bytes';
+import { MalformedError, Reader, Writer } from '@polylog/bytes';
+import { decodeConsumerGroupKey, type ConsumerGroupKey } from './consumer-group-records.ts';
+import {
+  readBytes,
+  readNullableString,
+  readString,
+  readTags,
+  writeBytes,
+  writeNullableString,
+  writeString,
+} from './offsets-topic-codec.ts';
 
 /*
  * The records of `__consumer_offsets`, in Kafka's own format (its message definitions OffsetCommitKey/Value, GroupMetadataKey/Value), so
@@ -11,8 +21,8 @@ import { MalformedError, Reader, utf8Length, Writer } from '@polylog/bytes';
  *             │ version │ group │    value 0 … 4: GroupMetadata below
  *             └─────────┴───────┘
  *
- * A null value deletes what the key names. Values since version 4 are flexible (KIP-482). Keys above 2 belong to what this release
- * does not keep (KIP-848 groups), and are told apart but not read.
+ * A null value deletes what the key names. Values since version 4 are flexible (KIP-482). Keys above 2 belong to the groups of KIP-848
+ * (consumer-group-records.ts), or to what this release does not keep: those are told apart but not read.
  */
 const OFFSET_KEY_VERSION_MAX = 1;
 const GROUP_KEY_VERSION = 2;
@@ -28,6 +38,7 @@ const MEMBER_BYTES_MIN = 10;
 export type ConsumerOffsetsKey =
   | { readonly kind: 'offset'; readonly group: string; readonly topic: string; readonly partition: number }
   | { readonly kind: 'group'; readonly group: string }
+  | ConsumerGroupKey
   /** Of a newer Kafka. */
   | { readonly kind: 'unknown'; readonly version: number };
 
@@ -127,7 +138,9 @@ export function decodeConsumerOffsetsKey(bytes: Uint8Array): ConsumerOffsetsKey 
   const reader = new Reader(bytes);
   const version = reader.int16();
   if (version < 0) throw new MalformedError(`key version ${version} is negative`);
-  if (version > GROUP_KEY_VERSION) return { kind: 'unknown', version };
+  if (version > GROUP_KEY_VERSION) {
+    return decodeConsumerGroupKey(version, reader) ?? { kind: 'unknown', version };
+  }
   const group = readString(reader);
   if (version === GROUP_KEY_VERSION) return { kind: 'group', group };
   return { kind: 'offset', group, topic: readString(reader), partition: reader.int32() };
@@ -175,7 +188,7 @@ function readMember(reader: Reader, version: number): StoredMember {
   const sessionTimeoutMs = reader.int32();
   const subscription = readBytes(reader, flexible);
   const assignment = readBytes(reader, flexible);
-  if (flexible) skipTags(reader);
+  if (flexible) readTags(reader);
   return {
     memberId,
     groupInstanceId,
@@ -195,44 +208,4 @@ function valueVersion(reader: Reader, of: string): number {
     throw new MalformedError(`${of} value version ${version} is not known`);
   }
   return version;
-}
-
-function writeString(writer: Writer, value: string): void {
-  const length = utf8Length(value);
-  writer.int16(length);
-  writer.string(value, length);
-}
-
-function writeNullableString(writer: Writer, value: string | null): void {
-  if (value === null) writer.int16(-1);
-  else writeString(writer, value);
-}
-
-function writeBytes(writer: Writer, value: Uint8Array): void {
-  writer.int32(value.length);
-  writer.bytes(value);
-}
-
-function readString(reader: Reader, flexible = false): string {
-  const value = readNullableString(reader, flexible);
-  if (value === null) throw new MalformedError('a string is null that must not be');
-  return value;
-}
-
-function readNullableString(reader: Reader, flexible: boolean): string | null {
-  const length = flexible ? reader.uvarint() - 1 : reader.int16();
-  return length < 0 ? null : reader.string(length);
-}
-
-function readBytes(reader: Reader, flexible: boolean): Uint8Array {
-  const length = flexible ? reader.uvarint() - 1 : reader.int32();
-  if (length < 0) throw new MalformedError('bytes are null that must not be');
-  return new Uint8Array(reader.bytes(length));
-}
-
-function skipTags(reader: Reader): void {
-  for (let tags = reader.uvarint(); tags > 0; tags--) {
-    reader.uvarint();
-    reader.skip(reader.uvarint());
-  }
 }

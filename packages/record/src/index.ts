@@ -4,6 +4,7 @@ export * from './record.ts';
 export * from './batch-builder.ts';
 export * from './control-record.ts';
 export * from './check-records.ts';
+export * from './consumer-group-records.ts';
 export * from './consumer-offsets.ts';
 export * from './transaction-state.ts';
 export * from './retain-records.ts';

@@ -100,9 +100,9 @@ describe('records of __consumer_offsets', () => {
       commitTimestamp: 5,
       expireTimestamp: -1,
     });
-    assert.deepEqual(decodeConsumerOffsetsKey(Buffer.from('0003000167', 'hex')), {
+    assert.deepEqual(decodeConsumerOffsetsKey(Buffer.from('0009000167', 'hex')), {
       kind: 'unknown',
-      version: 3,
+      version: 9,
     });
   });
 

@@ -17,8 +17,12 @@ export interface Feature {
 /** KIP-890: 1 keeps more of each transaction, with 2 each has an epoch of its own. */
 export const TRANSACTION_VERSION = 'transaction.version';
 
+export const GROUP_VERSION = 'group.version';
+
 /** In the order of their names. */
 export const FEATURES: readonly Feature[] = [
+  /** 1: the consumer groups of KIP-848. */
+  { name: GROUP_VERSION, minVersion: 0, maxVersion: 1, defaultLevel: 1 },
   { name: TRANSACTION_VERSION, minVersion: 0, maxVersion: 2, defaultLevel: 2 },
 ];
 

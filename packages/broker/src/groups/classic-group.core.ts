@@ -1,13 +1,13 @@
 import type { Deadline } from '../coordinator/deadlines.core.ts';
 import { GroupOffsets } from './group-offsets.core.ts';
 import { CONSUMER_PROTOCOL_TYPE, topicsOfSubscription } from './subscription.core.ts';
-import type { GroupState, JoinProtocol, JoinResponse, SyncResponse } from './types.ts';
+import type { ClassicGroupState, JoinProtocol, JoinResponse, SyncResponse } from './types.ts';
 
 const PROTOCOL_BYTES = 64;
 export const NO_ASSIGNMENT: Uint8Array = new Uint8Array(0);
 
 /** From each state, those that may follow it. */
-const TRANSITIONS: Readonly<Record<GroupState, readonly GroupState[]>> = {
+const TRANSITIONS: Readonly<Record<ClassicGroupState, readonly ClassicGroupState[]>> = {
   Empty: ['PreparingRebalance', 'Dead'],
   PreparingRebalance: ['CompletingRebalance', 'Empty', 'Dead'],
   CompletingRebalance: ['PreparingRebalance', 'Stable', 'Dead'],
@@ -44,6 +44,7 @@ export interface Member {
  * It knows what may be, and decides nothing.
  */
 export class ClassicGroup {
+  readonly kind = 'classic';
   readonly groupId: string;
   readonly offsets: GroupOffsets;
   readonly members = new Map<string, Member>();
@@ -76,7 +77,7 @@ export class ClassicGroup {
   readonly #memory: GroupMemory;
   /** Worked out when somebody asks. */
   #subscribed: { readonly topics: ReadonlySet<string> | undefined } | undefined;
-  #state: GroupState = 'Empty';
+  #state: ClassicGroupState = 'Empty';
   #awaitingJoins = 0;
   /** How many members know a protocol. */
   readonly #protocolCounts = new Map<string, number>();
@@ -96,11 +97,11 @@ export class ClassicGroup {
     this.syncDeadline = sync;
   }
 
-  get state(): GroupState {
+  get state(): ClassicGroupState {
     return this.#state;
   }
 
-  transition(to: GroupState, wallMs: number): void {
+  transition(to: ClassicGroupState, wallMs: number): void {
     if (!TRANSITIONS[this.#state].includes(to)) {
       throw new Error(`group ${this.groupId}: ${this.#state} cannot become ${to}`);
     }
@@ -227,10 +228,14 @@ export class ClassicGroup {
     this.#subscribed = undefined;
   }
 
-  /** It is not used any more: what its members have told does not count. */
+  /** It is not used any more: what its members have told does not count, and no time of its runs out. */
   release(): void {
     this.#memory.metadataBytes -= this.metadataBytes;
     this.metadataBytes = 0;
+    this.joinDeadline.clear();
+    this.syncDeadline.clear();
+    for (const pending of this.pendingJoins.values()) pending.clear();
+    for (const { session } of this.members.values()) session.clear();
   }
 
   #subscriptions(): ReadonlySet<string> | undefined {

@@ -1,7 +1,7 @@
 import { SERIES_MAX, type Metrics } from '../metrics/types.ts';
 import type { HostedPartitions } from '../topics/types.ts';
 import type { GroupService } from './service.ts';
-import type { GroupState } from './types.ts';
+import type { GroupState, GroupType } from './types.ts';
 
 /** Committed offsets that one scrape compares with their logs: what it costs is bounded, at about 20 ms. */
 export const OFFSETS_MEASURED_MAX = 50_000;
@@ -18,6 +18,7 @@ interface MeasuredOffset {
 /** The groups of this broker at the moment of a scrape. */
 interface Measured {
   readonly states: ReadonlyMap<GroupState, number>;
+  readonly types: ReadonlyMap<GroupType, number>;
   readonly members: readonly (readonly [group: string, members: number])[];
   readonly offsets: readonly MeasuredOffset[];
   readonly unmeasured: number;
@@ -27,9 +28,12 @@ const STATES: readonly GroupState[] = [
   'Empty',
   'PreparingRebalance',
   'CompletingRebalance',
+  'Assigning',
+  'Reconciling',
   'Stable',
   'Dead',
 ];
+const TYPES: readonly GroupType[] = ['classic', 'consumer'];
 
 /** Registers the state of the groups that this broker coordinates; lag and all else is worked out at scrapes. */
 export function describeGroups(metrics: Metrics, groups: GroupService, partitions: HostedPartitions): void {
@@ -40,6 +44,14 @@ export function describeGroups(metrics: Metrics, groups: GroupService, partition
     labels: ['state'],
     read: (add) => {
       for (const [state, count] of measured().states) add(count, state);
+    },
+  });
+  metrics.gauges({
+    name: 'consumer_groups_by_protocol',
+    help: 'Groups that this broker coordinates, by their protocol: classic, or consumer (KIP-848)',
+    labels: ['protocol'],
+    read: (add) => {
+      for (const [type, count] of measured().types) add(count, type);
     },
   });
   metrics.gauges({
@@ -144,12 +156,14 @@ function oncePerScrape(groups: GroupService, partitions: HostedPartitions): () =
 
 function measure(groups: GroupService, partitions: HostedPartitions): Measured {
   const states = new Map<GroupState, number>(STATES.map((state) => [state, 0]));
+  const types = new Map<GroupType, number>(TYPES.map((type) => [type, 0]));
   const members: [string, number][] = [];
   const offsets: MeasuredOffset[] = [];
   let unmeasured = 0;
   for (const summary of groups.summaries()) {
-    const { groupId: group, state } = summary;
+    const { groupId: group, state, type } = summary;
     states.set(state, (states.get(state) ?? 0) + 1);
+    types.set(type, (types.get(type) ?? 0) + 1);
     members.push([group, summary.members]);
     for (const [topic, byPartition] of summary.offsets) {
       if (offsets.length >= OFFSETS_MEASURED_MAX) {
@@ -163,7 +177,7 @@ function measure(groups: GroupService, partitions: HostedPartitions): Measured {
       }
     }
   }
-  return { states, members, offsets, unmeasured };
+  return { states, types, members, offsets, unmeasured };
 }
 
 function describeCounts(metrics: Metrics, groups: GroupService): void {
@@ -171,7 +185,11 @@ function describeCounts(metrics: Metrics, groups: GroupService): void {
   const counter = (name: string, help: string, read: () => number): void =>
     metrics.counter({ name, help, read });
   const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
-  counter('consumer_group_rebalances_total', 'Generations of groups that began', () => counters.rebalances);
+  counter(
+    'consumer_group_rebalances_total',
+    'Generations of classic groups that began, and epochs of groups of KIP-848',
+    () => counters.rebalances,
+  );
   counter(
     'consumer_group_members_expired_total',
     'Members that were removed, since they did not answer in time',
@@ -188,6 +206,16 @@ function describeCounts(metrics: Metrics, groups: GroupService): void {
     () => counters.offsetsExpired,
   );
   counter('consumer_groups_deleted_total', 'Groups that were deleted', () => counters.groupsDeleted);
+  counter(
+    'consumer_groups_upgraded_total',
+    'Classic groups that got the consumer protocol (KIP-848) while they had members',
+    () => counters.upgrades,
+  );
+  counter(
+    'consumer_groups_downgraded_total',
+    'Groups with the consumer protocol that got the classic one while they had members',
+    () => counters.downgrades,
+  );
   gauge(
     'coordinator_partitions_loading',
     'Partitions of __consumer_offsets whose groups are not known yet',

@@ -1,9 +1,9 @@
 import { type CommittedOffset, encodeOffsetKey } from '@polylog/record';
 import { Deadline, type DeadlineQueue } from '../coordinator/deadlines.core.ts';
 import type { CoordinatorSink, Instant, StateRecord } from '../coordinator/types.ts';
-import type { ClassicGroup } from './classic-group.core.ts';
+import { baseOfExpiry, type Group, isVacant } from './group.core.ts';
+import type { GroupTable } from './group-table.core.ts';
 import type { PendingOffsets } from './pending-offsets.core.ts';
-import { CONSUMER_PROTOCOL_TYPE } from './subscription.core.ts';
 import type { GroupCounters, GroupSettings } from './types.ts';
 
 /** Offsets that are looked at for their expiry at a time, and the pause until the next ones. */
@@ -15,10 +15,8 @@ export interface OffsetExpiryOptions {
   readonly settings: GroupSettings;
   readonly counters: GroupCounters;
   readonly deadlines: DeadlineQueue;
-  readonly groups: ReadonlyMap<string, ClassicGroup>;
+  readonly groups: GroupTable;
   readonly pending: PendingOffsets;
-  /** Returns the record that says so, if one is needed. */
-  readonly remove: (group: ClassicGroup) => readonly StateRecord[];
 }
 
 /** Looks now and then for offsets whose time is over, and for groups of which nothing is left then. */
@@ -59,7 +57,7 @@ export class OffsetExpiry {
   /** Offset by offset, group by group: the record of what went, if it went. Takes the time anew at each step. */
   *#walk(started: Instant): Generator<StateRecord | undefined, void, Instant> {
     let now = started;
-    const { groups, pending, settings, counters, remove } = this.#options;
+    const { groups, pending, settings, counters } = this.#options;
     const retentionMs = settings.offsetsRetentionMs;
     for (const group of groups.values()) {
       const { groupId, offsets } = group;
@@ -74,13 +72,9 @@ export class OffsetExpiry {
           } else now = yield undefined;
         }
       }
-      const isOver =
-        group.state === 'Empty' &&
-        offsets.count === 0 &&
-        group.pendingJoins.size === 0 &&
-        !pending.hasGroup(groupId);
+      const isOver = isVacant(group) && offsets.count === 0 && !pending.hasGroup(groupId);
       if (!isOver || groups.get(groupId) !== group) continue;
-      for (const record of remove(group)) now = yield record;
+      for (const record of groups.remove(group)) now = yield record;
     }
   }
 }
@@ -92,21 +86,13 @@ export class OffsetExpiry {
  * takes the place of all that.
  */
 function isExpired(
-  group: ClassicGroup,
+  group: Group,
   topic: string,
   committed: CommittedOffset,
   times: { readonly retentionMs: number; readonly nowMs: number },
 ): boolean {
-  const baseMs = baseOfExpiry(group, topic, committed);
+  const baseMs = baseOfExpiry(group, topic, committed.commitTimestamp);
   if (baseMs === undefined) return false;
   const atMs = committed.expireTimestamp >= 0 ? committed.expireTimestamp : baseMs + times.retentionMs;
   return times.nowMs >= atMs;
-}
-
-/** From when the retention of an offset counts; undefined: it does not expire. */
-function baseOfExpiry(group: ClassicGroup, topic: string, committed: CommittedOffset): number | undefined {
-  if (group.protocolType === '') return committed.commitTimestamp;
-  if (group.state === 'Empty') return Math.max(committed.commitTimestamp, group.stateSinceMs);
-  if (group.state !== 'Stable' || group.protocolType !== CONSUMER_PROTOCOL_TYPE) return undefined;
-  return (group.subscribedTopics?.has(topic) ?? true) ? undefined : committed.commitTimestamp;
 }

@@ -228,6 +228,11 @@ export class Rebalancer {
 
   // The join phase
 
+  /** Asks all members of a stable group to join again. */
+  rebalance(group: ClassicGroup, now: Instant): void {
+    this.#prepareRebalance(group, now);
+  }
+
   #prepareRebalance(group: ClassicGroup, now: Instant): void {
     const wasEmpty = group.state === 'Empty';
     if (group.state === 'CompletingRebalance') this.#cancelSyncs(group, now);

@@ -12,6 +12,14 @@ import type { HostedPartitions, TopicAdmin } from '../topics/types.ts';
 import { GroupsCore } from './groups.core.ts';
 import { joinRefusal, syncRefusal } from './answers.core.ts';
 import type {
+  ConsumerHeartbeatRequest,
+  ConsumerHeartbeatResponse,
+  DescribedConsumerGroup,
+  GroupTimes,
+} from './consumer/types.ts';
+import { compileRegex } from './regular-expressions.ts';
+import { topicViewOf } from './topic-view.ts';
+import type {
   CommitRequest,
   DeleteOffsetsResponse,
   DescribedGroup,
@@ -41,6 +49,7 @@ export interface GroupServiceOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly settings: GroupSettings;
+  readonly timesOf: (groupId: string) => GroupTimes;
   /** `offsets.topic.*`. */
   readonly topic: {
     readonly partitions: number;
@@ -59,6 +68,8 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     offsetsCommitted: 0,
     offsetsExpired: 0,
     groupsDeleted: 0,
+    upgrades: 0,
+    downgrades: 0,
     metadataBytes: 0,
   };
   readonly #settings: GroupSettings;
@@ -85,7 +96,9 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
           settings,
           counters: this.counters,
           uuid: () => random.uuid(),
-          topicExists: (name) => partitions.image.topicByName(name) !== undefined,
+          topics: topicViewOf(partitions),
+          compileRegex,
+          timesOf: options.timesOf,
         }),
     });
   }
@@ -99,10 +112,11 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     this.#topic.imageChanged();
   }
 
-  topicDeleted(topic: string): void {
+  /** Topics that are new, differ, or are gone. */
+  topicsChanged(names: readonly string[]): void {
     for (const shard of this.#topic.shards()) {
       const { core } = shard.use();
-      core?.topicDeleted(topic);
+      core?.topicsChanged(names);
       shard.used();
     }
   }
@@ -164,6 +178,19 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     return refusal;
   }
 
+  consumerHeartbeat(request: ConsumerHeartbeatRequest): Promise<ConsumerHeartbeatResponse> {
+    if (!this.#settings.consumer.enabled) {
+      const message = 'group.coordinator.rebalance.protocols does not name the protocol "consumer".';
+      return Promise.resolve({ error: 'UNSUPPORTED_VERSION', message });
+    }
+    return this.#change(
+      request.groupId,
+      (core, shard, done: (response: ConsumerHeartbeatResponse) => void) =>
+        core.consumerHeartbeat(request, shard.now(), done),
+      (error) => ({ error, message: 'The coordinator cannot be asked.' }),
+    );
+  }
+
   leave(groupId: string, members: readonly MemberIdentity[]): Promise<LeaveResponse> {
     return this.#change(
       groupId,
@@ -219,6 +246,15 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     return this.#ask(
       groupId,
       (core, _shard, done: (response: Refused | DescribedGroup) => void) => core.describe(groupId, done),
+      refused,
+    );
+  }
+
+  describeConsumer(groupId: string): Promise<Refused | DescribedConsumerGroup> {
+    return this.#ask(
+      groupId,
+      (core, _shard, done: (response: Refused | DescribedConsumerGroup) => void) =>
+        core.describeConsumer(groupId, done),
       refused,
     );
   }

@@ -1,20 +1,10 @@
 import { type CommittedOffset, encodeOffsetKey, encodeOffsetValue } from '@polylog/record';
 import type { CoordinatorSink, Durability, Instant, StateRecord } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
-import { memberOf } from './answers.core.ts';
-import type { ClassicGroup } from './classic-group.core.ts';
+import { committerRefusal, type Group } from './group.core.ts';
+import type { GroupTable } from './group-table.core.ts';
 import { PendingOffsets } from './pending-offsets.core.ts';
 import type { GroupCounters, GroupSettings, VerifiedCommit } from './types.ts';
-
-/** The groups of a core, as far as commits need them. */
-export interface GroupTable {
-  get(groupId: string): ClassicGroup | undefined;
-  /** Makes it where there is none. */
-  getOrMake(groupId: string): ClassicGroup;
-  /** Forgets it if nothing is left of it. */
-  dropIfUnused(group: ClassicGroup): void;
-  readonly size: number;
-}
 
 /** Takes offsets that are committed in transactions, and makes them count, or throws them away, when those end. */
 export class TransactionalCommits {
@@ -104,12 +94,11 @@ export class TransactionalCommits {
  * As in Kafka: a rebalance does not matter, because the next owner waits for stable offsets (KIP-447); and whoever gives neither member nor
  * generation, as clients before version 3, is believed.
  */
-function memberRefusal(group: ClassicGroup, request: VerifiedCommit): ErrorName | undefined {
+function memberRefusal(group: Group, request: VerifiedCommit): ErrorName | undefined {
   const { memberId, groupInstanceId, generationId } = request;
   if (group.state === 'Dead') return 'COORDINATOR_NOT_AVAILABLE';
   if (generationId < 0 && group.state === 'Empty') return undefined;
   if (generationId < 0 && memberId === '' && groupInstanceId === null) return undefined;
-  const member = memberOf(group, request);
-  if (typeof member === 'string') return member;
-  return generationId === group.generation ? undefined : 'ILLEGAL_GENERATION';
+  // Its version does not tell whether the client knows member epochs: all that can commit in transactions with a member id do.
+  return committerRefusal(group, { ...request, knowsMemberEpochs: true });
 }

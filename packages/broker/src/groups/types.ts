@@ -1,6 +1,13 @@
 import type { TopicPartition } from '../cluster/topic-partition.core.ts';
 import type { CoordinatorFound, TransactionProducer } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
+import type {
+  ConsumerGroupSettings,
+  ConsumerGroupState,
+  ConsumerHeartbeatRequest,
+  ConsumerHeartbeatResponse,
+  DescribedConsumerGroup,
+} from './consumer/types.ts';
 
 /** Answers of a refused request carry nothing else. */
 export interface Refused {
@@ -94,8 +101,10 @@ export interface OffsetToCommit {
 
 export interface CommitRequest extends MemberIdentity {
   readonly groupId: string;
-  /** -1: not a member's commit. */
+  /** Or the member epoch (KIP-848). -1: not a member's commit. */
   readonly generationId: number;
+  /** Whether the request is of a version that knows member epochs. */
+  readonly knowsMemberEpochs: boolean;
   /** -1: the broker's retention. */
   readonly retentionMs: number;
   readonly offsets: readonly OffsetToCommit[];
@@ -104,7 +113,7 @@ export interface CommitRequest extends MemberIdentity {
 /** KIP-98, KIP-447. Who commits need not say who it is: then it is taken for whoever has the partitions. */
 export interface TransactionalCommitRequest extends MemberIdentity {
   readonly groupId: string;
-  /** -1: the committer does not say. */
+  /** Or the member epoch (KIP-848). -1: the committer does not say. */
   readonly generationId: number;
   readonly transactionalId: string;
   readonly producerId: number;
@@ -128,6 +137,8 @@ export type FetchedOffsets = ReadonlyMap<string, ReadonlyMap<number, FetchedOffs
 
 export interface FetchOffsetsRequest {
   readonly groupId: string;
+  /** The member that asks and its epoch (KIP-848), both of which have to be right; undefined: nobody in particular. */
+  readonly member: { readonly memberId: string; readonly memberEpoch: number } | undefined;
   /** undefined: all that the group has committed. */
   readonly partitions: readonly TopicPartition[] | undefined;
   /** KIP-447: whether open transactions may still change an offset is to be told. */
@@ -151,7 +162,10 @@ export type DeleteOffsetsResponse =
       readonly results: readonly (ErrorName | undefined)[];
     };
 
-export type GroupState = 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Empty' | 'Dead';
+export type ClassicGroupState = 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Empty' | 'Dead';
+export type GroupState = ClassicGroupState | ConsumerGroupState;
+/** As Kafka names the protocols; its tools show them with a capital letter. */
+export type GroupType = 'classic' | 'consumer';
 
 export interface DescribedMember extends MemberIdentity {
   readonly clientId: string;
@@ -162,7 +176,7 @@ export interface DescribedMember extends MemberIdentity {
 
 export interface DescribedGroup {
   readonly error: undefined;
-  readonly state: GroupState;
+  readonly state: ClassicGroupState;
   readonly protocolType: string;
   readonly protocol: string;
   readonly members: readonly DescribedMember[];
@@ -170,6 +184,7 @@ export interface DescribedGroup {
 
 export interface ListedGroup {
   readonly groupId: string;
+  readonly type: GroupType;
   readonly protocolType: string;
   readonly state: GroupState;
 }
@@ -178,13 +193,16 @@ export type ListResponse = Refused | { readonly error: undefined; readonly group
 
 /** What happened in groups since the start. Add to the fields. */
 export interface GroupCounters {
-  /** Generations that began. */
+  /** Generations of classic groups, and epochs of others, that began. */
   rebalances: number;
   /** Members whose session or rebalance time ran out. */
   membersExpired: number;
   offsetsCommitted: number;
   offsetsExpired: number;
   groupsDeleted: number;
+  /** Classic groups that became groups of KIP-848, and the other way round. */
+  upgrades: number;
+  downgrades: number;
   /** Not a count: bytes that the members of all groups have told, and that are kept in memory. */
   metadataBytes: number;
 }
@@ -210,11 +228,14 @@ export interface GroupSettings {
   readonly offsetsRetentionMs: number;
   /** `offsets.retention.check.interval.ms`. */
   readonly retentionCheckMs: number;
+  /** Of the groups of KIP-848. */
+  readonly consumer: ConsumerGroupSettings;
 }
 
 /** Numbers of one group at a moment, for metrics. */
 export interface GroupSummary {
   readonly groupId: string;
+  readonly type: GroupType;
   readonly state: GroupState;
   readonly members: number;
   readonly offsets: FetchedOffsets;
@@ -238,6 +259,8 @@ export interface GroupCoordinator {
   deleteOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<DeleteOffsetsResponse>;
   deleteGroup(groupId: string): Promise<ErrorName | undefined>;
   describe(groupId: string): Promise<Refused | DescribedGroup>;
+  consumerHeartbeat(request: ConsumerHeartbeatRequest): Promise<ConsumerHeartbeatResponse>;
+  describeConsumer(groupId: string): Promise<Refused | DescribedConsumerGroup>;
   /** The groups of this broker; refused while some are still being loaded. */
   list(): Promise<ListResponse>;
 }

@@ -7,12 +7,22 @@ import type {
   TransactionProducer,
 } from '../../src/coordinator/types.ts';
 import type { ErrorName } from '../../src/errors.ts';
+import type { Assignment } from '../../src/groups/consumer/assignment.core.ts';
+import type {
+  ConsumerHeartbeatRequest,
+  ConsumerHeartbeatResponse,
+  DescribedConsumerGroup,
+  KnownTopic,
+  TopicView,
+} from '../../src/groups/consumer/types.ts';
 import { GroupsCore } from '../../src/groups/groups.core.ts';
+import { compileRegex } from '../../src/groups/regular-expressions.ts';
 import type {
   FetchOffsetsResponse,
   GroupSettings,
   JoinRequest,
   JoinResponse,
+  Refused,
   SyncResponse,
   VerifiedCommit,
 } from '../../src/groups/types.ts';
@@ -28,7 +38,14 @@ export const SETTINGS: GroupSettings = {
   offsetMetadataBytesMax: 4096,
   offsetsRetentionMs: 1_000_000,
   retentionCheckMs: 100_000,
+  consumer: {
+    enabled: true,
+    membersMax: 10,
+    assignors: ['uniform', 'range'],
+    migrationPolicy: 'bidirectional',
+  },
 };
+export const TIMES = { sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000 };
 /** Wall clock at monotonic 0. */
 export const EPOCH_MS = 1_700_000_000_000;
 
@@ -91,6 +108,56 @@ class FakeLog implements CoordinatorSink {
   }
 }
 
+/** Topics that the test says, and all others but those it says are gone, with one partition each. */
+class FakeTopics implements TopicView {
+  version = 1;
+  readonly #known = new Map<string, KnownTopic>();
+  readonly #gone = new Set<string>();
+  #made = 0;
+
+  /** A topic made anew has another id. */
+  make(name: string, partitions: number): KnownTopic {
+    this.version++;
+    this.#gone.delete(name);
+    const id = this.#known.get(name)?.id ?? topicIdOf(++this.#made);
+    const topic = { id, name, partitions };
+    this.#known.set(name, topic);
+    return topic;
+  }
+
+  delete(name: string): void {
+    this.version++;
+    this.#known.delete(name);
+    this.#gone.add(name);
+  }
+
+  byName(name: string): KnownTopic | undefined {
+    if (this.#gone.has(name)) return undefined;
+    return this.#known.get(name) ?? this.make(name, 1);
+  }
+
+  byId(topicId: string): KnownTopic | undefined {
+    return [...this.#known.values()].find(({ id }) => id === topicId);
+  }
+
+  names(): Iterable<string> {
+    return this.#known.keys();
+  }
+}
+
+function topicIdOf(number: number): string {
+  const bytes = Buffer.alloc(16);
+  bytes.writeUInt32BE(number, 12);
+  return bytes.toString('base64url');
+}
+
+/** Of a heartbeat that was refused only the error. */
+interface Heartbeat {
+  readonly error?: ErrorName;
+  readonly memberEpoch?: number;
+  readonly assignment?: Assignment | null;
+}
+
 /** Groups over a log in memory, with a clock that is moved by hand. */
 export class Groups {
   readonly log = new FakeLog(() => this.now);
@@ -100,12 +167,15 @@ export class Groups {
     offsetsCommitted: 0,
     offsetsExpired: 0,
     groupsDeleted: 0,
+    upgrades: 0,
+    downgrades: 0,
     metadataBytes: 0,
   };
   readonly settings: GroupSettings;
   core: GroupsCore;
   nowMs = 0;
-  readonly deletedTopics = new Set<string>();
+  readonly topics = new FakeTopics();
+  readonly times = { ...TIMES };
   #ids = 0;
 
   constructor(settings: Partial<GroupSettings> = {}) {
@@ -125,7 +195,9 @@ export class Groups {
       settings: this.settings,
       counters: this.counters,
       uuid,
-      topicExists: (topic) => !this.deletedTopics.has(topic),
+      topics: this.topics,
+      compileRegex,
+      timesOf: () => this.times,
     });
   }
 
@@ -204,6 +276,45 @@ export class Groups {
     return this.core.heartbeat({ groupId: 'g', memberId, generationId, groupInstanceId }, this.now);
   }
 
+  /** What a member of KIP-848 is answered; undefined while it waits. */
+  beat(request: Partial<ConsumerHeartbeatRequest> = {}): Heartbeat | undefined {
+    let answer: ConsumerHeartbeatResponse | undefined;
+    this.core.consumerHeartbeat(
+      {
+        groupId: 'g',
+        memberId: 'm1',
+        memberEpoch: 0,
+        instanceId: null,
+        rackId: null,
+        rebalanceTimeoutMs: -1,
+        subscribedTopics: null,
+        subscribedRegex: null,
+        serverAssignor: null,
+        owned: null,
+        clientId: 'c',
+        clientHost: '/127.0.0.1',
+        makesMemberId: true,
+        maySee: () => true,
+        ...request,
+      },
+      this.now,
+      (response) => (answer = response),
+    );
+    if (answer?.error !== undefined) return { error: answer.error };
+    return answer && { memberEpoch: answer.memberEpoch, assignment: answer.assignment };
+  }
+
+  describeConsumer(groupId = 'g'): Refused | DescribedConsumerGroup {
+    let described: Refused | DescribedConsumerGroup | undefined;
+    this.core.describeConsumer(groupId, (response) => (described = response));
+    return described!;
+  }
+
+  get consumerState(): string {
+    const described = this.describeConsumer();
+    return described.error ?? described.state;
+  }
+
   leave(memberId: string, groupInstanceId: string | null = null) {
     let result;
     this.core.leave('g', [{ memberId, groupInstanceId }], this.now, (response) => (result = response));
@@ -218,6 +329,7 @@ export class Groups {
       memberId?: string;
       generationId?: number;
       retentionMs?: number;
+      knowsMemberEpochs?: boolean;
       groupInstanceId?: string | null;
     } = {},
   ): Durability[] {
@@ -230,6 +342,7 @@ export class Groups {
         generationId: -1,
         groupInstanceId: null,
         retentionMs: -1,
+        knowsMemberEpochs: false,
         offsets: [{ topic, partition: 0, offset, leaderEpoch: 3, metadata: 'm' }],
         ...rest,
       },
@@ -280,7 +393,10 @@ export class Groups {
 
   fetch(groupId = 'g', { requireStable = false } = {}): FetchOffsetsResponse | undefined {
     let response: FetchOffsetsResponse | undefined;
-    this.core.fetchOffsets({ groupId, partitions: undefined, requireStable }, (one) => (response = one));
+    this.core.fetchOffsets(
+      { groupId, partitions: undefined, requireStable, member: undefined },
+      (one) => (response = one),
+    );
     return response;
   }
 

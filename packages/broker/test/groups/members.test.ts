@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { MEMBER_METADATA_BYTES_MAX } from '../../src/groups/groups.core.ts';
+import { MEMBER_METADATA_BYTES_MAX } from '../../src/groups/membership.core.ts';
 import { Groups, subscription } from './harness.ts';
 
 describe('a classic group', () => {

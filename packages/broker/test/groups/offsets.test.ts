@@ -85,12 +85,12 @@ describe('committed offsets', () => {
     const groups = new Groups();
     groups.commit(1, { topic: 'a' });
     groups.log.writable = false;
-    groups.core.topicDeleted('a');
-    groups.deletedTopics.add('a');
+    groups.topics.delete('a');
+    groups.core.topicsChanged(['a']);
     assert.equal(groups.committed('g', 'a'), undefined);
     groups.log.writable = true;
     groups.reload();
-    groups.deletedTopics.delete('a');
+    groups.topics.make('a', 1);
     groups.reload();
     assert.equal(groups.committed('g', 'a'), undefined);
   });
@@ -99,7 +99,8 @@ describe('committed offsets', () => {
     const groups = new Groups();
     groups.commit(1, { topic: 'a' });
     groups.commit(2, { topic: 'b' });
-    groups.core.topicDeleted('a');
+    groups.topics.delete('a');
+    groups.core.topicsChanged(['a']);
     groups.reload();
     assert.equal(groups.committed('g', 'a'), undefined);
     assert.equal(groups.committed('g', 'b'), 2);
@@ -137,7 +138,8 @@ describe('offsets expire (KIP-211)', () => {
       leaderEpoch: 0,
       metadata: '',
     }));
-    const request = { groupId: 'g', memberId: '', generationId: -1, groupInstanceId: null, retentionMs: -1 };
+    const identity = { groupId: 'g', memberId: '', generationId: -1, groupInstanceId: null };
+    const request = { ...identity, knowsMemberEpochs: true, retentionMs: -1 };
     groups.core.commit({ ...request, offsets }, groups.now, () => undefined);
     groups.advance(offsetsRetentionMs + 2 * retentionCheckMs);
     assert.equal(groups.counters.offsetsExpired, 150_000);

@@ -211,7 +211,8 @@ describe('where offsets go, what is pending goes too', () => {
     const groups = new Groups();
     groups.commitInTransaction(7, { 0: 5 }, { topic: 'a' });
     groups.commitInTransaction(7, { 0: 6 }, { topic: 'b' });
-    groups.core.topicDeleted('a');
+    groups.topics.delete('a');
+    groups.core.topicsChanged(['a']);
     groups.reload();
     groups.endTransaction(7, 'commit');
     assert.equal(groups.committed('g', 'a'), undefined);

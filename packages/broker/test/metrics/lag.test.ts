@@ -18,6 +18,7 @@ function metricsOf(...committed: (readonly number[])[]): BrokerMetrics {
     );
     return {
       groupId: number === 0 ? 'billing' : `group-${number}`,
+      type: 'classic',
       state: 'Stable',
       members: 2,
       offsets: new Map([['orders', new Map(byPartition)]]),

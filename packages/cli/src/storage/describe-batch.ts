@@ -18,6 +18,7 @@ import {
 } from '@polylog/record';
 import { recordToJson } from '../output/record-json.ts';
 import { counted, formatBytes, formatTime } from '../output/units.ts';
+import { consumerGroupMeaning } from './consumer-group-meaning.ts';
 
 const DECOMPRESSED_BYTES_MAX = 256 * 1024 * 1024;
 /** Longer keys and values are cut for people. */
@@ -158,6 +159,8 @@ function offsetsMeaning({ key, value }: LogRecord): string | undefined {
       const how = protocol === null ? '' : `, ${protocol}`;
       return `group ${named.group}: generation ${generation}${how}, ${counted(members.length, 'member')} ${names}`.trimEnd();
     }
+    default:
+      return consumerGroupMeaning(named, value);
   }
 }
 

@@ -1,6 +1,10 @@
 import type {
   AddPartitionsToTxnRequest,
   AddPartitionsToTxnResponseInit,
+  ConsumerGroupDescribeRequest,
+  ConsumerGroupDescribeResponseInit,
+  ConsumerGroupHeartbeatRequest,
+  ConsumerGroupHeartbeatResponseInit,
   DescribeTransactionsRequest,
   DescribeTransactionsResponseInit,
   FindCoordinatorRequest,
@@ -242,6 +246,45 @@ export function offsetDeletions(): Step<OffsetDeleteRequest, OffsetDeleteRespons
         refused: [{ answer: { errorCode: NONE, topics: errors } }],
       };
     },
+  };
+}
+
+// ConsumerGroupHeartbeat, ConsumerGroupDescribe
+
+/** A member may name only what it may describe; one topic that it may not fails the whole of its request. */
+export function subscribedTopics(): Step<ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponseInit> {
+  return {
+    checks: [{ operation: 'DESCRIBE', resource: 'TOPIC', refusal: 'request', when: 'topics that are named' }],
+    judge: ({ subscribedTopicNames }, { access }) =>
+      (subscribedTopicNames ?? []).every((name) => access.allows('DESCRIBE', 'TOPIC', name))
+        ? undefined
+        : TOPIC_FAILED,
+  };
+}
+
+/** A group is not shown in part: who may not describe one of the topics that its members have is told that. */
+export function groupsOfShownTopics(): Filter<
+  ConsumerGroupDescribeRequest,
+  ConsumerGroupDescribeResponseInit
+> {
+  return {
+    checks: [
+      { operation: 'DESCRIBE', resource: 'TOPIC', refusal: 'entry', when: 'topics of the assignments' },
+    ],
+    apply: (answer, _request, { access }) => ({
+      ...answer,
+      groups: answer.groups.map((group) => {
+        const isShown = group.members.every(({ assignment, targetAssignment }) =>
+          [...assignment.topicPartitions, ...targetAssignment.topicPartitions].every(({ topicName }) =>
+            access.shows('DESCRIBE', 'TOPIC', topicName),
+          ),
+        );
+        if (isShown) return group;
+        const { groupId } = group;
+        const errorMessage = 'The group has topics that the client may not describe.';
+        return { errorCode: errorCodeOf(TOPIC_FAILED), errorMessage, groupId, members: [] };
+      }),
+    }),
   };
 }
 

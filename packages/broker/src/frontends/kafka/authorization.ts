@@ -4,6 +4,7 @@ import type { Operation } from '../../security/acl.core.ts';
 import {
   addedBy,
   addedTopics,
+  groupsOfShownTopics,
   idempotentOrTransactional,
   keyedCoordinators,
   markersOfBrokers,
@@ -14,6 +15,7 @@ import {
   shownOffsets,
   shownTransactions,
   shownTransactionTopics,
+  subscribedTopics,
 } from './authorization-groups.ts';
 import {
   appended,
@@ -206,6 +208,29 @@ export const AUTHORIZATION: Rules = {
     filter: shownTransactionTopics(),
   },
   listTransactions: { steps: [], filter: shownTransactions() },
+  consumerGroupHeartbeat: {
+    steps: [onGroup('READ'), subscribedTopics()],
+    // Which topics those are is found by whoever keeps the group.
+    inHandler: [
+      {
+        operation: 'DESCRIBE',
+        resource: 'TOPIC',
+        refusal: 'left out',
+        when: 'topics that a regular expression describes',
+      },
+    ],
+  },
+  consumerGroupDescribe: {
+    steps: [
+      eachNamed('DESCRIBE', 'GROUP', {
+        of: ({ groupIds }) => groupIds,
+        with: (request, groupIds) => ({ ...request, groupIds }),
+        nameOf: itself,
+      }),
+    ],
+    merge: appended('groups'),
+    filter: groupsOfShownTopics(),
+  },
   listConfigResources: { steps: [onCluster('DESCRIBE_CONFIGS')] },
   describeTopicPartitions: {
     steps: [eachNamed('DESCRIBE', 'TOPIC', topics(byName))],

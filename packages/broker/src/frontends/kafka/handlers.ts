@@ -10,6 +10,8 @@ import { alterPartitionReassignmentsHandler } from './handlers/alter-partition-r
 import { alterReplicaLogDirsHandler } from './handlers/alter-replica-log-dirs.ts';
 import { apiVersionsHandler } from './handlers/api-versions.ts';
 import { createAclsHandler } from './handlers/create-acls.ts';
+import { consumerGroupDescribeHandler } from './handlers/consumer-group-describe.ts';
+import { consumerGroupHeartbeatHandler } from './handlers/consumer-group-heartbeat.ts';
 import { createPartitionsHandler } from './handlers/create-partitions.ts';
 import { createTopicsHandler } from './handlers/create-topics.ts';
 import { deleteAclsHandler } from './handlers/delete-acls.ts';
@@ -98,6 +100,8 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     findCoordinatorHandler(services),
     describeGroupsHandler(services),
     deleteGroupsHandler(services),
+    consumerGroupHeartbeatHandler(services),
+    consumerGroupDescribeHandler(services),
   ];
   return handlers;
 }

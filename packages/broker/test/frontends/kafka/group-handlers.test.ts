@@ -1,49 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { apis, kafkaErrors, type InitOf, type MessageOf } from '@polylog/kafka-protocol';
-import { OFFSETS_TOPIC } from '../../../src/cluster/topic-names.ts';
-import { GroupService } from '../../../src/groups/service.ts';
-import { SETTINGS, subscription } from '../../groups/harness.ts';
-import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
-import type { KafkaServices } from '../../../src/frontends/kafka/handler.ts';
-import { backend, BROKER_ID, PORT, world, type TestClient, type World } from './harness.ts';
+import { subscription } from '../../groups/harness.ts';
+import { groupWorld } from './group-world.ts';
+import { BROKER_ID, PORT, type TestClient } from './harness.ts';
 
 const errors = kafkaErrors;
 
 type AnyApi = (typeof apis)[keyof typeof apis];
-
-/** A front end whose groups are real, over logs in memory. */
-async function groupWorld(): Promise<{ world: World; client: TestClient; inputId: string }> {
-  const made = await world({ serve: false });
-  const { broker, platform, metrics, frontend } = made;
-  const { image } = broker.add('input', { partitions: 2 });
-  broker.add(OFFSETS_TOPIC, { partitions: 3, kind: 'internal', configs: { 'cleanup.policy': 'compact' } });
-  const groups = new GroupService({
-    ...platform,
-    partitions: broker,
-    admin: broker,
-    settings: SETTINGS,
-    topic: { partitions: 3, replicationFactor: 1, segmentBytes: 1 << 20 },
-  });
-  const services = {
-    ...backend(broker, metrics),
-    ...platform,
-    groups,
-  } as unknown as KafkaServices;
-  // The handlers that other services are needed for are not asked.
-  frontend.serve({ ...backend(broker, metrics), groups }, kafkaHandlers(withStubs(services)));
-  const client = await made.connect();
-  await made.sim.advance(50);
-  return { world: made, client, inputId: image.id };
-}
-
-function withStubs(services: KafkaServices): KafkaServices {
-  return {
-    ...services,
-    config: { settings: {}, topicDefaults: new Map(), entries: new Map() },
-    limits: { fetchSessionsMax: 1 },
-  } as unknown as KafkaServices;
-}
 
 /** The newest version of the API that is not above `version`. */
 function upTo(api: AnyApi, version: number): number {

@@ -9,7 +9,7 @@ import { GroupService } from '../../../src/groups/service.ts';
 import { OwnBrokerPort } from '../../../src/peer/own-broker.ts';
 import { TransactionMarkers } from '../../../src/topics/transaction-markers.ts';
 import { TransactionService } from '../../../src/transactions/service.ts';
-import { SETTINGS as GROUP_SETTINGS } from '../../groups/harness.ts';
+import { SETTINGS as GROUP_SETTINGS, TIMES } from '../../groups/harness.ts';
 import { SETTINGS } from '../../transactions/harness.ts';
 import {
   backend,
@@ -50,7 +50,7 @@ async function transactionWorld(): Promise<Made> {
     settings: SETTINGS,
     topic,
   });
-  const groups = new GroupService({ ...parts, settings: GROUP_SETTINGS, topic });
+  const groups = new GroupService({ ...parts, timesOf: () => TIMES, settings: GROUP_SETTINGS, topic });
   const services = { ...backend(broker, metrics), groups, transactions, producerIds };
   // The handlers that other services are needed for are not asked.
   const stubs = {

@@ -12,7 +12,7 @@ type GroupAnswer = DescribeGroupsResponseInit['groups'][number];
 
 /**
  * DescribeGroups v0-v6: classic groups with their members. What members have told and got is shown while the group is stable; a group that does
- * not exist is `Dead`, from v6 on 69.
+ * not exist, or is one of KIP-848 (ConsumerGroupDescribe), is `Dead`, from v6 on 69.
  * What the client may do with it is told where it asks (v3, KIP-430).
  */
 export function describeGroupsHandler(services: KafkaServices): KafkaHandler {
@@ -67,7 +67,7 @@ async function answerOf(services: KafkaServices, groupId: string, version: numbe
     return { ...nothing(groupId, ''), errorCode: codeOf(described.error) };
   }
   if (version < NOT_FOUND_SINCE) return nothing(groupId, 'Dead');
-  const errorMessage = `Group ${groupId} not found.`;
+  const errorMessage = `Group ${groupId} is not a classic group.`;
   return { ...nothing(groupId, 'Dead'), errorCode: codeOf(described.error), errorMessage };
 }
 

@@ -4,9 +4,6 @@ import { NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { codeOf } from './group-requests.ts';
 
-/** As Kafka writes it; its tools show it with a capital letter. */
-const CLASSIC = 'classic';
-
 /**
  * ListGroups v0-v5: the groups that this broker coordinates, filtered by state (v4, KIP-518) and type (v5, KIP-848); names of both in any case.
  * While a part of them is still being loaded it is answered 14.
@@ -21,15 +18,15 @@ export function listGroupsHandler(services: KafkaServices): KafkaHandler {
       const types = new Set(typesFilter.map((type) => type.toLowerCase()));
       const listed = await services.groups.list();
       if (listed.error !== undefined) return { errorCode: codeOf(listed.error), groups: [] };
-      const isWanted = ({ state }: { readonly state: string }): boolean =>
-        (states.size === 0 || states.has(state.toLowerCase())) && (types.size === 0 || types.has(CLASSIC));
+      const isWanted = ({ state, type }: { readonly state: string; readonly type: string }): boolean =>
+        (states.size === 0 || states.has(state.toLowerCase())) && (types.size === 0 || types.has(type));
       return {
         errorCode: NONE,
-        groups: listed.groups.filter(isWanted).map(({ groupId, protocolType, state }) => ({
+        groups: listed.groups.filter(isWanted).map(({ groupId, type, protocolType, state }) => ({
           groupId,
           protocolType,
           groupState: state,
-          groupType: CLASSIC,
+          groupType: type,
         })),
       };
     },

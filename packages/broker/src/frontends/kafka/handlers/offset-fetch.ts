@@ -1,7 +1,7 @@
 import { offsetFetch, type OffsetFetchRequest, type OffsetFetchResponseInit } from '@polylog/kafka-protocol';
 
 import { topicPartitionKey, type TopicPartition } from '../../../cluster/topic-partition.core.ts';
-import type { FetchedOffset, FetchOffsetsResponse } from '../../../groups/types.ts';
+import type { FetchedOffset, FetchOffsetsRequest, FetchOffsetsResponse } from '../../../groups/types.ts';
 import { NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { codeOf } from './group-requests.ts';
@@ -33,10 +33,8 @@ interface TopicAsked {
  * - What was not committed is offset -1 without an error, and so is everything of a group that does not exist.
  * - A topic id that does not exist is answered 100 (v10).
  * - Groups beyond the first 200,000 offsets of one answer are answered 42.
- *
  * - With `requireStable` (v7, KIP-447) partitions whose offset an open transaction may still change are answered 88; clients ask again.
- *
- * Gaps: member ids and epochs (v9) are for KIP-848 groups.
+ * - A member of a group of KIP-848 may say who it is (v9): 113 where its epoch is another one by now, 25 where it is none any more.
  */
 export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
@@ -48,7 +46,7 @@ export function offsetFetchHandler(services: KafkaServices): KafkaHandler {
       }
       const { groupId, requireStable } = request;
       const topics = request.topics?.map((topic) => ({ ...topic, topicId: '' })) ?? null;
-      const asked = { groupId, topics, requireStable };
+      const asked = { groupId, topics, requireStable, member: undefined };
       const { topics: answers, errorCode } = await fetch(services, asked, version);
       return ofOneGroup(request, answers, errorCode ?? NONE, version);
     },
@@ -70,16 +68,25 @@ async function fetchMany(
 ): Promise<GroupAnswer[]> {
   const answers = new Map<string, GroupAnswer>();
   let offsets = 0;
-  for (const { groupId, topics } of groups) {
+  for (const group of groups) {
+    const { groupId, topics } = group;
     if (answers.has(groupId)) continue;
     const isTooMuch = offsets > OFFSETS_PER_ANSWER_MAX;
     const answer = isTooMuch
       ? { groupId, topics: [], errorCode: codeOf('INVALID_REQUEST') }
-      : await fetch(services, { groupId, topics, requireStable }, version);
+      : await fetch(services, { groupId, topics, requireStable, member: memberOf(group) }, version);
     for (const { partitions } of answer.topics) offsets += partitions.length;
     answers.set(groupId, answer);
   }
   return [...answers.values()];
+}
+
+/** Administrators, and classic members, do not say who they are. */
+function memberOf({
+  memberId,
+  memberEpoch,
+}: OffsetFetchRequest['groups'][number]): FetchOffsetsRequest['member'] {
+  return memberId === null && memberEpoch < 0 ? undefined : { memberId: memberId ?? '', memberEpoch };
 }
 
 async function fetch(
@@ -88,13 +95,14 @@ async function fetch(
     readonly groupId: string;
     readonly topics: readonly TopicAsked[] | null;
     readonly requireStable: boolean;
+    readonly member: FetchOffsetsRequest['member'];
   },
   version: number,
 ): Promise<GroupAnswer> {
-  const { groupId, topics, requireStable } = asked;
+  const { groupId, topics, requireStable, member } = asked;
   const named = topics?.map((topic) => namedBy(services, topic, version));
   const partitions = named && partitionsOf(named);
-  const fetched = await services.groups.fetchOffsets({ groupId, partitions, requireStable });
+  const fetched = await services.groups.fetchOffsets({ groupId, partitions, requireStable, member });
   if (fetched.error !== undefined) return { groupId, topics: [], errorCode: codeOf(fetched.error) };
   const answers = named?.map((topic) => answerOf(topic, fetched)) ?? allOf(services, fetched, version);
   return { groupId, topics: answers, errorCode: NONE };

@@ -1,0 +1,348 @@
+import { Deadline, type DeadlineQueue } from '../../coordinator/deadlines.core.ts';
+import type { CoordinatorSink, Durability, Instant, StateRecord } from '../../coordinator/types.ts';
+import { sameProtocols } from '../classic-group.core.ts';
+import type { GroupCounters } from '../types.ts';
+import { type Assignment, isSameAssignment } from './assignment.core.ts';
+import { ASSIGNORS, type AssignorName } from './assignors.core.ts';
+import type { ConsumerGroup, ConsumerMember, MemberMetadata } from './consumer-group.core.ts';
+import { type CurrentAssignment, reconcile } from './reconcile.core.ts';
+import {
+  currentRecord,
+  groupRecord,
+  memberRecord,
+  memberTombstones,
+  regexRecord,
+  targetEpochRecord,
+  targetRecord,
+} from './records.core.ts';
+import { metadataHashOf, membersToAssign, partitionCountsOf } from './subscriptions.core.ts';
+import type { ConsumerGroupSettings, GroupTimes, RegexCompiler, TopicMatcher, TopicView } from './types.ts';
+
+/** Topics that came or went since a group's expressions were last asked: beyond that many they are asked about all topics. */
+const CHANGED_TOPICS_MAX = 10_000;
+
+/** What a request of a member brings with it. */
+export interface Step {
+  /** What the member has; undefined: it does not say. */
+  readonly owned: Assignment | undefined;
+  /** Members or subscriptions have changed. */
+  readonly needsAssignment: boolean;
+  /** Which topics the member may know of; undefined: there is no member that asks, or it has nothing to do with regular expressions. */
+  readonly maySee: TopicMatcher | undefined;
+}
+
+export interface DriverOptions {
+  readonly sink: CoordinatorSink;
+  readonly settings: ConsumerGroupSettings;
+  readonly deadlines: DeadlineQueue;
+  readonly counters: GroupCounters;
+  readonly topics: TopicView;
+  readonly timesOf: (groupId: string) => GroupTimes;
+  readonly compileRegex: RegexCompiler;
+  /** Members of the group are gone: it may have to become a classic one, or to go. Adds the records of that, and returns whether it did. */
+  readonly membersGone: (group: ConsumerGroup, records: StateRecord[], now: Instant) => boolean;
+}
+
+/**
+ * Moves the groups of KIP-848 on, whoever asks: from a change of members, subscriptions or topics to a new group epoch, from there to a new target
+ * assignment, and each member towards it. What it changes it says in records, which the caller appends in the same turn.
+ */
+export class ConsumerGroupDriver {
+  readonly #options: DriverOptions;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+  }
+
+  get settings(): ConsumerGroupSettings {
+    return this.#options.settings;
+  }
+
+  get topics(): TopicView {
+    return this.#options.topics;
+  }
+
+  timesOf(groupId: string): GroupTimes {
+    return this.#options.timesOf(groupId);
+  }
+
+  /** Appends what there is, and calls back when all that was decided so far is durable. */
+  commit(records: readonly StateRecord[], done: (failure: Durability) => void): void {
+    const { sink } = this.#options;
+    if (records.length === 0) sink.whenCommitted(done);
+    else sink.append(records, done);
+  }
+
+  // Members
+
+  addMember(
+    group: ConsumerGroup,
+    fields: Pick<ConsumerMember, 'memberId' | 'metadata' | 'current'>,
+  ): ConsumerMember {
+    const { deadlines } = this.#options;
+    const member: ConsumerMember = {
+      ...fields,
+      session: new Deadline(deadlines, (now) => this.#expire(group, member, now)),
+      patience: new Deadline(deadlines, (now) => this.#expire(group, member, now)),
+    };
+    group.add(member);
+    return member;
+  }
+
+  /** It is there. */
+  touch({ groupId }: ConsumerGroup, { metadata, session }: ConsumerMember, now: Instant): void {
+    const timeoutMs = metadata.classic?.sessionTimeoutMs ?? this.timesOf(groupId).sessionTimeoutMs;
+    session.set(now.monotonicMs + timeoutMs);
+  }
+
+  /** The others wait for a member, for as long as a rebalance may take; if they do already, no longer than that. */
+  awaitFrom({ metadata, patience }: ConsumerMember, now: Instant): void {
+    if (patience.atMs === Infinity) patience.set(now.monotonicMs + metadata.rebalanceTimeoutMs);
+  }
+
+  /** As after a load: everybody has the whole of his time. */
+  resume(group: ConsumerGroup, now: Instant): void {
+    group.isStale = true;
+    for (const member of group.members.values()) {
+      this.touch(group, member, now);
+      if (member.current.state === 'unrevoked') this.awaitFrom(member, now);
+    }
+  }
+
+  /** Takes what a member has told; returns whether the group needs a new assignment because of it. */
+  update(
+    group: ConsumerGroup,
+    member: ConsumerMember,
+    metadata: MemberMetadata,
+    records: StateRecord[],
+  ): boolean {
+    const { metadata: before } = member;
+    const { assignors } = this.settings;
+    if (isSameMetadata(before, metadata)) return false;
+    const preferred = group.preferredAssignor(assignors);
+    group.setMetadata(member, metadata);
+    records.push(memberRecord(group, member));
+    return !isSameSubscription(before, metadata) || group.preferredAssignor(assignors) !== preferred;
+  }
+
+  /** A member that is new, or takes another one's place, is told to the log. */
+  introduce(group: ConsumerGroup, member: ConsumerMember, records: StateRecord[]): void {
+    records.push(memberRecord(group, member));
+  }
+
+  /** A static member comes back under another id: all that the old one had is the new one's. */
+  replace(
+    group: ConsumerGroup,
+    old: ConsumerMember,
+    memberId: string,
+    records: StateRecord[],
+  ): ConsumerMember {
+    const target = group.targetOf(old.memberId);
+    const { metadata } = old;
+    const current: CurrentAssignment = { ...old.current, epoch: 0, previousEpoch: 0 };
+    group.remove(old);
+    for (const record of memberTombstones(group, old.memberId)) records.push(record);
+    const member = this.addMember(group, { memberId, metadata, current });
+    group.setTarget(memberId, target);
+    records.push(memberRecord(group, member), targetRecord(group, memberId), currentRecord(group, member));
+    return member;
+  }
+
+  removeMembers(
+    group: ConsumerGroup,
+    members: readonly ConsumerMember[],
+    records: StateRecord[],
+    now: Instant,
+  ): void {
+    for (const member of members) {
+      group.remove(member);
+      for (const record of memberTombstones(group, member.memberId)) records.push(record);
+    }
+    if (group.members.size === 0) group.emptySinceMs = now.wallMs;
+    if (this.#options.membersGone(group, records, now)) return;
+    this.refresh(group, { needsAssignment: true, maySee: undefined }, records, now);
+  }
+
+  /** Its time is up: what it had is given to others. */
+  #expire(group: ConsumerGroup, member: ConsumerMember, now: Instant): void {
+    if (group.members.get(member.memberId) !== member) return;
+    this.#options.counters.membersExpired++;
+    const records: StateRecord[] = [];
+    this.removeMembers(group, [member], records, now);
+    this.#options.sink.append(records, () => undefined);
+  }
+
+  // From a change to everybody's assignment
+
+  /** One step of a member, and before it of its group. `owned` undefined: the member does not say what it has. */
+  advance(
+    group: ConsumerGroup,
+    member: ConsumerMember,
+    step: Step,
+    records: StateRecord[],
+    now: Instant,
+  ): void {
+    this.refresh(group, step, records, now);
+    if (group.epoch > group.targetEpoch) this.#assign(group, records);
+    const current = reconcile({
+      current: member.current,
+      targetEpoch: group.targetEpoch,
+      target: group.targetOf(member.memberId),
+      owned: step.owned,
+      isFree: (topicId, partition) => group.isFree(topicId, partition),
+    });
+    if (current === member.current) return;
+    this.setCurrent(group, member, current, records);
+    // The time of a revocation counts from when it was told.
+    member.patience.clear();
+    if (current.state === 'unrevoked') this.awaitFrom(member, now);
+  }
+
+  setCurrent(
+    group: ConsumerGroup,
+    member: ConsumerMember,
+    current: CurrentAssignment,
+    records: StateRecord[],
+  ): void {
+    group.setCurrent(member, current);
+    records.push(currentRecord(group, member));
+  }
+
+  /** Begins a new epoch where members or subscribed topics have changed. */
+  refresh(
+    group: ConsumerGroup,
+    { needsAssignment: hasChanged, maySee }: Pick<Step, 'needsAssignment' | 'maySee'>,
+    records: StateRecord[],
+    now: Instant,
+  ): void {
+    if (!hasChanged && !group.isStale) return;
+    this.#dropUnusedRegexes(group, records);
+    if (maySee !== undefined) this.#refreshRegexes(group, maySee, records, now);
+    // Without a member that asks nobody says whose eyes expressions see with: they wait for one.
+    group.isStale = maySee === undefined && group.changedTopics?.size !== 0 && regexesOf(group).size > 0;
+    const hash = metadataHashOf(group, this.topics);
+    if (!hasChanged && hash === group.metadataHash) return;
+    group.epoch++;
+    group.metadataHash = hash;
+    group.hasRecord = true;
+    records.push(groupRecord(group));
+    this.#options.counters.rebalances++;
+  }
+
+  /** The same where nobody waits for it. On a full disk it has to wait. */
+  refreshUnasked(group: ConsumerGroup, now: Instant): void {
+    const { sink } = this.#options;
+    if (!group.isStale || !sink.isWritable()) return;
+    const records: StateRecord[] = [];
+    this.refresh(group, { needsAssignment: false, maySee: undefined }, records, now);
+    if (records.length > 0) sink.append(records, () => undefined);
+  }
+
+  #assign(group: ConsumerGroup, records: StateRecord[]): void {
+    const { assignors } = this.settings;
+    const assign = ASSIGNORS[group.preferredAssignor(assignors) as AssignorName];
+    const members = membersToAssign(group, this.topics);
+    const partitionCounts = partitionCountsOf(group, this.topics);
+    for (const [memberId, target] of assign({ members, partitionCounts })) {
+      if (isSameAssignment(target, group.targetOf(memberId))) continue;
+      group.setTarget(memberId, target);
+      records.push(targetRecord(group, memberId));
+    }
+    group.targetEpoch = group.epoch;
+    records.push(targetEpochRecord(group));
+  }
+
+  // Topics and regular expressions
+
+  /** Topics came, changed or went. */
+  topicsChanged(group: ConsumerGroup, names: readonly string[]): void {
+    const hasRegexes = group.regexes.size > 0;
+    if (hasRegexes || names.some((name) => group.subscribedTopics.has(name))) group.isStale = true;
+    if (!hasRegexes || group.changedTopics === undefined) return;
+    for (const name of names) group.changedTopics.add(name);
+    if (group.changedTopics.size > CHANGED_TOPICS_MAX) group.changedTopics = undefined;
+  }
+
+  #dropUnusedRegexes(group: ConsumerGroup, records: StateRecord[]): void {
+    if (group.regexes.size === 0) return;
+    const used = regexesOf(group);
+    for (const expression of group.regexes.keys()) {
+      if (used.has(expression)) continue;
+      group.setRegex(expression, undefined);
+      records.push(regexRecord(group, expression));
+    }
+  }
+
+  #refreshRegexes(group: ConsumerGroup, maySee: TopicMatcher, records: StateRecord[], now: Instant): void {
+    const { changedTopics } = group;
+    group.changedTopics = new Set();
+    for (const expression of regexesOf(group)) {
+      const known = group.regexes.get(expression);
+      if (known !== undefined && changedTopics?.size === 0) continue;
+      const matcher = known?.matcher ?? this.#matcherOf(expression);
+      // With very many topics a new one must not cost as much as all of them.
+      const changed = known === undefined || changedTopics === undefined ? undefined : changedTopics;
+      const names = new Set(changed === undefined ? [] : known?.topics);
+      for (const name of changed ?? this.topics.names()) {
+        if (matcher(name) && maySee(name) && this.topics.byName(name) !== undefined) names.add(name);
+        else names.delete(name);
+      }
+      this.#setTopics(group, expression, { topics: [...names].sort(), matcher }, records, now);
+    }
+  }
+
+  #setTopics(
+    group: ConsumerGroup,
+    expression: string,
+    resolved: { readonly topics: readonly string[]; readonly matcher: TopicMatcher },
+    records: StateRecord[],
+    now: Instant,
+  ): void {
+    const { topics, matcher } = resolved;
+    const known = group.regexes.get(expression);
+    if (known !== undefined && isSameList(known.topics, topics)) {
+      known.matcher = matcher;
+      return;
+    }
+    const { version } = this.topics;
+    group.setRegex(expression, { topics, matcher, version, timestampMs: now.wallMs });
+    records.push(regexRecord(group, expression));
+  }
+
+  /** One that is in the log and that nobody understands any more describes nothing. */
+  #matcherOf(expression: string): TopicMatcher {
+    return this.#options.compileRegex(expression) ?? (() => false);
+  }
+}
+
+function regexesOf({ members }: ConsumerGroup): Set<string> {
+  const used = new Set([...members.values()].map(({ metadata }) => metadata.regex));
+  used.delete('');
+  return used;
+}
+
+function isSameMetadata(left: MemberMetadata, right: MemberMetadata): boolean {
+  return (
+    isSameSubscription(left, right) &&
+    left.instanceId === right.instanceId &&
+    left.rackId === right.rackId &&
+    left.clientId === right.clientId &&
+    left.clientHost === right.clientHost &&
+    left.rebalanceTimeoutMs === right.rebalanceTimeoutMs &&
+    left.assignor === right.assignor &&
+    isSameClassic(left.classic, right.classic)
+  );
+}
+
+function isSameSubscription(left: MemberMetadata, right: MemberMetadata): boolean {
+  return left.regex === right.regex && isSameList(left.topics, right.topics);
+}
+
+function isSameList(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((item, index) => item === right[index]);
+}
+
+function isSameClassic(left: MemberMetadata['classic'], right: MemberMetadata['classic']): boolean {
+  if (left === undefined || right === undefined) return left === right;
+  return left.sessionTimeoutMs === right.sessionTimeoutMs && sameProtocols(left.protocols, right.protocols);
+}
