@@ -51,13 +51,13 @@ test('counted are the tests that need a broker and are not of share groups', () 
 
 test('tests of one number and one scenario run together', () => {
   const groups = groupTests(testsThatNeedABroker(SOURCE)).map(
-    ({ number, scenario }) => `${number} ${scenario}`,
+    ({ number, scenario, quick }) => `${number} ${scenario}${quick ? '' : ' in full'}`,
   );
   assert.deepEqual(groups, [
-    '0018 default',
+    '0018 default in full',
     '0028 default',
-    '0045 default',
-    '0045 noautocreate',
+    '0045 default in full',
+    '0045 noautocreate in full',
     '0049 default',
     '0103 default',
     '8000 default',

@@ -4,10 +4,15 @@ import path from 'node:path';
 import { BrokerProcess } from '../../longrun/broker-process.ts';
 import type { SuiteTest } from './catalogue.ts';
 
-/** As the suite's own scenarios (tests/scenarios) set up a cluster, but with one broker. */
+/** As the suite's own automation sets up a cluster, but with one broker. Some tests make ACLs. */
+const COMMON_SETTINGS = {
+  'num.partitions': '4',
+  'authorization.enabled': 'true',
+  'allow.everyone.if.no.acl.found': 'true',
+};
 const SETTINGS: Readonly<Record<SuiteTest['scenario'], Readonly<Record<string, string>>>> = {
-  default: { 'auto.create.topics.enable': 'true', 'num.partitions': '4' },
-  noautocreate: { 'auto.create.topics.enable': 'false', 'num.partitions': '4' },
+  default: { ...COMMON_SETTINGS, 'auto.create.topics.enable': 'true' },
+  noautocreate: { ...COMMON_SETTINGS, 'auto.create.topics.enable': 'false' },
 };
 
 /** What the suite's own automation gives to the tests' time limits. */

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { KAFKA_LIBS } from '../../peers/kafka-jars.ts';
 
 const SCRIPTS = {
-  'kafka-acls.sh': 'kafka.admin.AclCommand',
+  'kafka-acls.sh': 'org.apache.kafka.tools.AclCommand',
   'kafka-configs.sh': 'kafka.admin.ConfigCommand',
   'kafka-topics.sh': 'org.apache.kafka.tools.TopicCommand',
 } as const;

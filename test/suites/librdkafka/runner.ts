@@ -18,7 +18,7 @@ export interface RunOptions {
   readonly environment: Readonly<Record<string, string>>;
   readonly logFile: string;
   readonly limitMs: number;
-  /** Not in the suite's quick mode: more messages, and parts that the quick mode leaves out. */
+  /** None in the suite's quick mode. */
   readonly full: boolean;
 }
 
@@ -26,7 +26,7 @@ export interface RunOptions {
 export async function runGroup(group: TestGroup, options: RunOptions): Promise<TestResult[]> {
   const log = openSync(options.logFile, 'w');
   // -L leaves out those tests of the same number that need no broker, -k runs those that the suite itself knows to fail.
-  const quick = options.full ? [] : ['-Q'];
+  const quick = options.full || !group.quick ? [] : ['-Q'];
   const args = ['-p1', ...quick, '-L', ...(group.knownIssue ? ['-k'] : []), '-s', group.scenario];
   const child = start('./test-runner', args, {
     cwd: options.tests,
