@@ -289,6 +289,13 @@ export const BROKER_CONFIGS = {
     documentation:
       'Files of segments that are kept open, at least 16; 0: what the process may open less `max.connections` and 1,000, at least 2,000 and at most 50,000.',
   }),
+  'sasl.kerberos.min.time.before.relogin': integer('sasl.kerberos.min.time.before.relogin', {
+    type: 'long',
+    default: '60000',
+    min: 0,
+    documentation:
+      "Has no effect, since Kerberos is not spoken here: Kafka's tools and the tests of its clients set it while a broker runs.",
+  }),
   'hot.bytes': integer('hot.bytes', {
     type: 'long',
     default: String(DEFAULT_STORAGE_CONFIG.hotBytes),

@@ -11,6 +11,7 @@ const DYNAMIC_SETTINGS: ReadonlySet<string> = new Set([
   'log.cleaner.backoff.ms',
   'log.cleaner.dedupe.buffer.size',
   'log.cleaner.io.max.bytes.per.second',
+  'sasl.kerberos.min.time.before.relogin',
 ]);
 
 /** Whether it is one of those, and not the default of a topic. */

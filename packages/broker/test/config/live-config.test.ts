@@ -57,6 +57,13 @@ describe('The live configuration', () => {
     ]);
   });
 
+  it("takes what Kafka's tools set of Kerberos, though nothing follows from it", () => {
+    const config = live();
+    const name = 'sasl.kerberos.min.time.before.relogin';
+    assert.deepEqual(config.apply(layers({}, { [name]: '58000' })), []);
+    assert.equal(config.settings[name], 58_000);
+  });
+
   it('finer units win also where the coarser one came later', () => {
     const config = live({ 'log.retention.hours': '2' });
     assert.equal(config.topicDefaults.get('retention.ms'), '7200000');
