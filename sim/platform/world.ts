@@ -22,9 +22,10 @@
  * When a process dies inside a disk operation, that operation and all later ones throw {@link ProcessDead}: whoever awaits the work of a
  * process that may be killed expects it (`world.attempt` does).
  */
-import type { Platform } from '../../packages/broker/src/platform/index.ts';
+import { DocumentError, type Platform } from '../../packages/broker/src/platform/index.ts';
 import { SimClock, SimLoop, SimTimers, createSimLogger } from './clock.ts';
 import { SimCompute } from './compute.ts';
+import { SimCrypto } from './crypto.ts';
 import { SimDisk, type CrashKind } from './disk.ts';
 import { EventQueue, type SimEvent } from './event-queue.ts';
 import { SimNetwork } from './network.ts';
@@ -231,6 +232,11 @@ export class SimWorld {
   }
 }
 
+/** There is nothing outside of the simulated world. */
+const NO_DOCUMENTS: Platform['documents'] = {
+  read: (url) => Promise.reject(new DocumentError(`cannot read ${url}: the simulator has no documents`)),
+};
+
 /** A machine: a disk and an address that outlive its processes. One process at a time. */
 export class SimNode {
   readonly world: SimWorld;
@@ -272,8 +278,10 @@ export class SimNode {
       random: world.random.fork(name),
       loop,
       disk: this.disk.forProcess(process),
+      documents: NO_DOCUMENTS,
       network: world.network.forProcess(process, loop),
       compute: new SimCompute(world, process),
+      crypto: new SimCrypto(world, process),
       logger: createSimLogger(world, name),
     };
   }

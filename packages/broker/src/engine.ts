@@ -7,8 +7,8 @@ import { OFFSETS_TOPIC } from './cluster/topic-names.ts';
 import { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig, BrokerSettings } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
-import type { ListenerConfig } from './config/listeners.ts';
 import { LiveConfig } from './config/live-config.ts';
+import { usesSasl, usesTls, type ListenerConfig } from './config/listeners.ts';
 import { claimDataFolder } from './config/meta-properties.ts';
 import { cleanerLimitsOf, storageConfigOf } from './config/storage-config.ts';
 import { parseTopicSettings, settingsInForce } from './config/topic-config.ts';
@@ -28,6 +28,7 @@ import { LocalPartition, TurnScheduler } from './replication/index.ts';
 import { Authorizer } from './security/authorizer.ts';
 import { Denials } from './security/denials.ts';
 import { authorizerSettingsOf } from './security/settings.ts';
+import { openSecurity } from './security/service.ts';
 import { describeCleaning } from './storage/cleaner/metrics.ts';
 import type { CleaningRunner } from './storage/cleaner/types.ts';
 import { openLogStore } from './storage/log-store.ts';
@@ -179,12 +180,12 @@ interface EngineParts {
 
 async function listen(platform: Platform, config: LiveConfig): Promise<KafkaFrontend> {
   const { settings, listeners } = config;
-  const secured = listeners.find(({ security }) => security !== 'PLAINTEXT');
+  const secured = listeners.find(({ security }) => usesTls(security));
   if (secured !== undefined) {
     throw new BrokerError('INVALID_CONFIG', `The listener ${secured.name} cannot be ${secured.security} yet`);
   }
   return startKafkaFrontend({
-    listeners: listeners.map(({ name, address: { host, port } }) => ({
+    listeners: listeners.map(({ name, security, address: { host, port }, settings: own }) => ({
       name,
       host,
       port,
@@ -194,6 +195,7 @@ async function listen(platform: Platform, config: LiveConfig): Promise<KafkaFron
       get connectionsPerAddressMax() {
         return config.settings['max.connections.per.ip'];
       },
+      sasl: usesSasl(security) ? { reauthenticateMs: own['connections.max.reauth.ms'] } : undefined,
     })),
     platform,
     limits: kafkaLimitsOf(settings),
@@ -241,8 +243,7 @@ async function assemble(
   const controller = makeController(platform, config, metadata, tracker);
   const orphans = tracker.orphans();
   if (orphans.length > 0) await controller.removePartitionKeys(orphans);
-  describeStorage(metrics, logs);
-  describeCleaning(metrics, logs);
+  describeLogs(metrics, logs);
   describePartitions(metrics, partitions, brokerId);
   const markers = new TransactionMarkers({ partitions, clock });
   const peers = new OwnBrokerPort({ brokerId, markers });
@@ -257,16 +258,15 @@ async function assemble(
   const producerIds = new ProducerIdBlocks(metadata);
   const transactions = coordinateTransactions(platform, config, { ...parts, peers, producerIds });
   const quotas = followQuotas({ clock, tracker, settings, metrics });
-  config.onChange((before) => {
-    if (config.topicDefaults !== before.topicDefaults) partitions.defaultsChanged();
-    applySettings(config.settings, { logs, quotas });
-  });
+  followSettings(config, { partitions, logs, quotas });
+  const sections = new SectionWriter({ store: metadata, tracker });
   frontend.serve({
+    ...(await openSecurity(platform, config, { tracker, sections, metrics })),
     brokerId,
     partitions,
     admin,
     authorizer: authorize(platform, config, { tracker, metrics }),
-    sections: new SectionWriter({ store: metadata, tracker }),
+    sections,
     quotas,
     groups,
     transactions,
@@ -290,6 +290,11 @@ async function assemble(
     metrics,
     compute,
   };
+}
+
+function describeLogs(metrics: BrokerMetrics, logs: LogStore): void {
+  describeStorage(metrics, logs);
+  describeCleaning(metrics, logs);
 }
 
 /** The image, when it says that this start leads and follows its partitions. */
@@ -376,6 +381,17 @@ function coordinateGroups(
     if (topics.size > 0) groups.topicsChanged([...topics.keys()]);
   });
   return groups;
+}
+
+/** Settings may change while the broker runs. */
+function followSettings(
+  config: LiveConfig,
+  parts: { readonly partitions: PartitionRegistry; readonly logs: LogStore; readonly quotas: Quotas },
+): void {
+  config.onChange((before) => {
+    if (config.topicDefaults !== before.topicDefaults) parts.partitions.defaultsChanged();
+    applySettings(config.settings, parts);
+  });
 }
 
 /** What has changed while the broker runs, to those who do not read it whenever they need it. */

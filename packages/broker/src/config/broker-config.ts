@@ -2,7 +2,6 @@ import {
   address,
   boolean,
   decimal,
-  form,
   integer,
   oneOf,
   optional,
@@ -10,10 +9,10 @@ import {
   type ConfigDefinition,
 } from './definition.ts';
 import { GROUP_COORDINATOR_CONFIGS } from './group-coordinator-configs.ts';
-import { LISTENER_CONFIGS } from './listener-definitions.ts';
 import { QUOTA_CONFIGS } from './quota-definitions.ts';
-import { LISTENERS_FORM, parseSecurityMap, SECURITY_MODES, type ListenerConfig } from './listeners.ts';
 import { ACCESS_CONFIGS } from './access-config.ts';
+import { CONNECTION_CONFIGS } from './connection-definitions.ts';
+import type { ListenerConfig } from './listeners.ts';
 import { DEFAULT_STORAGE_CONFIG } from '../storage/types.ts';
 import { TOPIC_CONFIGS, topicConfigDefinitions } from './topic-config-definitions.ts';
 import type { TopicDefaults } from './topic-config.ts';
@@ -52,29 +51,7 @@ export const BROKER_CONFIGS = {
         'The address that clients are told for this broker, where it differs from the one it listens on.',
     }),
   ),
-  listeners: optional(
-    form('listeners', {
-      ...LISTENERS_FORM,
-      default: null,
-      documentation:
-        'Several listeners instead of the one that `kafka` names, each with a name of its own: `PLAINTEXT://127.0.0.1:9092,SASL_SSL://:9093`.',
-    }),
-  ),
-  'advertised.listeners': optional(
-    form('advertised.listeners', {
-      ...LISTENERS_FORM,
-      default: null,
-      documentation:
-        'The addresses that clients of each listener are told, where they differ from those of `listeners`.',
-    }),
-  ),
-  'listener.security.protocol.map': form('listener.security.protocol.map', {
-    default: '',
-    parse: parseSecurityMap,
-    legal: `NAME:MODE, several with commas between, where MODE is one of ${SECURITY_MODES.join(', ')}`,
-    documentation:
-      'How listeners are secured: `kafka:SASL_SSL`. One whose name is a mode, such as SASL_SSL, need not stand here; `kafka` is PLAINTEXT unless it does.',
-  }),
+  ...CONNECTION_CONFIGS,
   'node.id': integer('node.id', {
     type: 'int',
     default: '1',
@@ -310,7 +287,6 @@ export const BROKER_CONFIGS = {
     documentation: 'Writes are refused, with an error that clients retry, while less than that is free.',
   }),
   ...GROUP_COORDINATOR_CONFIGS,
-  ...LISTENER_CONFIGS,
   ...TRANSACTION_CONFIGS,
   'shutdown.timeout.ms': integer('shutdown.timeout.ms', {
     type: 'long',

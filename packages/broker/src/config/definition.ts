@@ -116,6 +116,26 @@ export function list(
   });
 }
 
+/** The same with a form of its own; `parse` returns undefined for what is not legal. */
+export function secretForm<T>(
+  name: string,
+  options: Common & { readonly legal: string; readonly parse: (text: string) => T | undefined },
+): ConfigDefinition<T> {
+  return define(name, options, 'password', options.legal, options.parse);
+}
+
+/** Some of these values, at least one, each at most once. */
+export function someOf<const T extends string>(
+  name: string,
+  options: Common & { readonly values: readonly T[] },
+): ConfigDefinition<readonly T[]> {
+  return define(name, options, 'list', `some of ${options.values.join(', ')}`, (text) => {
+    const items = splitList(text);
+    const known = options.values.filter((value) => items.includes(value));
+    return known.length === items.length && known.length > 0 ? known : undefined;
+  });
+}
+
 /** A list whose items have a form of their own; `parse` returns undefined for what is not legal. */
 export function form<T>(
   name: string,

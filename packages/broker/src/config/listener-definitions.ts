@@ -1,11 +1,11 @@
-import { integer, list, oneOf, optional, pattern, secret } from './definition.ts';
+import { integer, list, oneOf, optional, pattern, secret, someOf } from './definition.ts';
 
 /*
  * Settings that hold for every listener, or, as `listener.name.NAME.SETTING`, for one. Where Kafka has the setting it has Kafka's name; what Kafka keeps in
  * Java's key stores is PEM here.
  */
 
-const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const;
+export const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512', 'OAUTHBEARER'] as const;
 
 const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
 
@@ -95,11 +95,9 @@ export const LISTENER_CONFIGS = {
     documentation:
       'How a certificate becomes a name: the first of these comma-separated rules that fits its distinguished name. `RULE:PATTERN/REPLACEMENT/` with an optional `L` or `U` behind it for lower or upper case; `DEFAULT` is the whole distinguished name.',
   }),
-  'ssl.enabled.protocols': list('ssl.enabled.protocols', {
+  'ssl.enabled.protocols': someOf('ssl.enabled.protocols', {
     default: TLS_VERSIONS.join(','),
-    item: /^TLSv1\.[23]$/,
-    nonEmpty: true,
-    legal: `some of ${TLS_VERSIONS.join(', ')}`,
+    values: TLS_VERSIONS,
     documentation: 'The versions of TLS that are spoken.',
   }),
   'ssl.cipher.suites': list('ssl.cipher.suites', {
@@ -129,11 +127,9 @@ export const LISTENER_CONFIGS = {
     documentation:
       'How often the files of certificates and keys are looked at for changes; 0: never, only on the signal SIGHUP.',
   }),
-  'sasl.enabled.mechanisms': list('sasl.enabled.mechanisms', {
+  'sasl.enabled.mechanisms': someOf('sasl.enabled.mechanisms', {
     default: 'SCRAM-SHA-256,SCRAM-SHA-512',
-    item: new RegExp(`^(?:${MECHANISMS.join('|')})$`),
-    nonEmpty: true,
-    legal: `some of ${MECHANISMS.join(', ')}`,
+    values: SASL_MECHANISMS,
     documentation:
       'The SASL mechanisms of listeners of mode SASL_PLAINTEXT or SASL_SSL. PLAIN sends the password as it is: enable it behind TLS only.',
   }),

@@ -24,7 +24,7 @@ export function checkDelay(delayMs: number): void {
   if (!(delayMs >= 0)) throw new RangeError(`a timer cannot wait for ${delayMs} ms`);
 }
 
-/** Uniform randomness. Not for secrets: those come from Compute. */
+/** Uniform randomness. Not for secrets: those come from Crypto. */
 export interface Random {
   /** A fraction in [0, 1). */
   fraction(): number;

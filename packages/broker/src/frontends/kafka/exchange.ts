@@ -22,6 +22,8 @@ export interface ExchangeOwner {
   hold(): () => void;
   /** Reads nothing of the connection for so long. */
   throttle(ms: number): void;
+  /** Nothing more is looked at: the connection ends behind a response that is to come. */
+  ending(): void;
 }
 
 const NO_CHUNKS: readonly Uint8Array[] = [];
@@ -49,6 +51,9 @@ export class PendingExchange implements Exchange<unknown> {
   answered = false;
   /** Of the encoded response, without its holes. */
   encodedBytes = 0;
+  /** Why the connection ends behind the response, if it does. */
+  closes: { readonly reason: string; readonly detail: Readonly<Record<string, unknown>> } | undefined =
+    undefined;
   /** Whether the response says that the request as a whole failed; for the metrics. */
   failed = false;
   readonly #owner: ExchangeOwner;
@@ -107,7 +112,7 @@ export class PendingExchange implements Exchange<unknown> {
     try {
       const whole = this.reshape === undefined ? body : this.reshape(body);
       const told = throttleMs > 0 ? withThrottleTime(handler, version, whole, throttleMs) : whole;
-      this.chunks = encodeResponse(handler.api, version, this.correlationId, told as never);
+      this.chunks = this.encode(told);
     } catch (error) {
       // A response that its own schema refuses is a bug; other connections shall not pay for it.
       releaseHoles(holes);
@@ -125,6 +130,10 @@ export class PendingExchange implements Exchange<unknown> {
     if (!this.#abandoned) this.#owner.throttle(ms);
   }
 
+  protected encode(body: unknown): readonly Uint8Array[] {
+    return encodeResponse(this.handler.api, this.version, this.correlationId, body as never);
+  }
+
   respondNothing(): void {
     if (this.closesAfterwards !== undefined) this.closeConnection(this.closesAfterwards);
     else if (!this.#abandoned) this.#finish();
@@ -132,6 +141,12 @@ export class PendingExchange implements Exchange<unknown> {
 
   closeConnection(reason: string): void {
     if (!this.#abandoned) this.#owner.refuse(reason, { api: this.handler.api.name });
+  }
+
+  closeAfterResponse(reason: string, detail: Readonly<Record<string, unknown>>): void {
+    this.closes = { reason, detail };
+    this.failed = true;
+    this.#owner.ending();
   }
 
   holdFurtherRequests(): () => void {

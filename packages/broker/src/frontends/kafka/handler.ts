@@ -11,11 +11,14 @@ import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { ClientAllowance } from '../../quotas/client-quotas.ts';
 import type { Quotas } from '../../quotas/service.ts';
+import type { Authenticator } from '../../security/authenticator.ts';
 import type { Principal } from '../../security/principal.ts';
 import type { Authorizer } from '../../security/authorizer.ts';
 import type { Access } from '../../security/types.ts';
+import type { UserStore } from '../../security/users.ts';
 import type { DataFolder, HostedPartitions, TopicAdmin } from '../../topics/types.ts';
 import type { TransactionCoordinator } from '../../transactions/types.ts';
+import type { SaslDialogue } from './sasl-dialogue.ts';
 import type { KafkaLimits } from './limits.ts';
 
 /**
@@ -46,6 +49,11 @@ export interface KafkaServices {
   readonly autoCreateTopics: boolean;
   readonly config: LiveConfig;
   readonly dataFolder: DataFolder;
+  readonly users: UserStore;
+  /** Of each listener that asks for SASL. */
+  readonly authenticators: ReadonlyMap<string, Authenticator>;
+  /** `connection.failed.authentication.delay.ms`. */
+  readonly failedAuthenticationDelayMs: number;
 }
 
 /** Facts about the connection a request came from. */
@@ -57,6 +65,8 @@ export interface ConnectionFacts {
   readonly listener: string;
   /** Who it acts as; the session changes it when the peer has said who it is. */
   readonly principal: Principal;
+  /** Where the listener asks for SASL: how far that has come. */
+  readonly sasl: SaslDialogue | undefined;
 }
 
 /** Who works on a request over more than one turn. */
@@ -97,6 +107,8 @@ export interface Exchange<S> {
   respondNothing(): void;
   /** No response can say it: the reason goes to the log. */
   closeConnection(reason: string): void;
+  /** The connection ends behind the response, and nothing that comes meanwhile is looked at; the reason goes to the log. */
+  closeAfterResponse(reason: string, detail: Readonly<Record<string, unknown>>): void;
   /**
    * Stops the parsing of this connection's further requests, and keeps this one's bytes, until the end of the turn in which the returned
    * function is called (once): for work that has to keep its order but leaves the turn. Only from within `handle`.

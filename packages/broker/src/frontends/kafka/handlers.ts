@@ -44,6 +44,10 @@ import { listGroupsHandler } from './handlers/list-groups.ts';
 import { offsetCommitHandler } from './handlers/offset-commit.ts';
 import { offsetDeleteHandler } from './handlers/offset-delete.ts';
 import { offsetFetchHandler } from './handlers/offset-fetch.ts';
+import { saslAuthenticateHandler } from './handlers/sasl-authenticate.ts';
+import { saslHandshakeHandler } from './handlers/sasl-handshake.ts';
+import { describeUserScramCredentialsHandler } from './handlers/describe-user-scram-credentials.ts';
+import { alterUserScramCredentialsHandler } from './handlers/alter-user-scram-credentials.ts';
 import { syncGroupHandler } from './handlers/sync-group.ts';
 import { updateFeaturesHandler } from './handlers/update-features.ts';
 import { writeTxnMarkersHandler } from './handlers/write-txn-markers.ts';
@@ -55,6 +59,8 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
       () => services.partitions.image,
       () => handlers,
     ),
+    saslHandshakeHandler(),
+    saslAuthenticateHandler(services),
     metadataHandler(services),
     produceHandler(services),
     fetchHandler(services),
@@ -71,6 +77,8 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     alterConfigsHandler(services),
     incrementalAlterConfigsHandler(services),
     listConfigResourcesHandler(services),
+    describeUserScramCredentialsHandler(services),
+    alterUserScramCredentialsHandler(services),
     describeClusterHandler(services),
     describeTopicPartitionsHandler(services),
     describeProducersHandler(services),

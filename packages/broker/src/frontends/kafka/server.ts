@@ -5,14 +5,15 @@ import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
 import type { Connection, Listener, ListenOptions, Network } from '../../platform/network.ts';
 import type { ConnectionQuotas } from '../../quotas/connection-quotas.ts';
-import { ANONYMOUS } from '../../security/principal.ts';
+import { ANONYMOUS, type Principal } from '../../security/principal.ts';
 import { AuthorizationGate } from './authorization-gate.ts';
-import type { KafkaHandler, KafkaServices } from './handler.ts';
+import type { ConnectionFacts, KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
 import type { KafkaLimits } from './limits.ts';
 import { describePipeline } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
-import { SessionListener } from './session-listener.ts';
+import { SaslDialogue } from './sasl-dialogue.ts';
+import { SessionListener, type SaslTerms } from './session-listener.ts';
 import { Session } from './session.ts';
 
 /** One address to listen on. */
@@ -25,6 +26,8 @@ export interface KafkaListener {
   /** The bounds are read as each connection comes. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
+  /** Undefined: it does not ask who comes. */
+  readonly sasl?: SaslTerms | undefined;
 }
 
 export interface KafkaFrontendOptions {
@@ -106,7 +109,7 @@ class KafkaServer implements KafkaFrontend {
 
   async listen(): Promise<void> {
     for (const listener of this.#options.listeners) {
-      const sessions = new SessionListener(listener.name);
+      const sessions = new SessionListener(listener.name, listener.sasl);
       const options: ListenOptions = {
         host: listener.host,
         port: listener.port,
@@ -151,7 +154,12 @@ class KafkaServer implements KafkaFrontend {
     };
     const list = handlers ?? kafkaHandlers(services);
     for (const handler of list) handler.metrics = backend.metrics.api('kafka', handler.api.name);
-    for (const { sessions } of this.#listeners) sessions.countIn(backend.metrics);
+    for (const { sessions } of this.#listeners) {
+      sessions.countIn(backend.metrics);
+      if (sessions.sasl !== undefined) {
+        sessions.authenticateBy(backend.authenticators.get(sessions.name));
+      }
+    }
     describePipeline(backend.metrics, pipeline);
     pipeline.setHandlers(list);
     pipeline.quotas = backend.quotas.clients;
@@ -175,13 +183,8 @@ class KafkaServer implements KafkaFrontend {
 
   #accept(listener: SessionListener, connection: Connection): void {
     const pipeline = this.#pipeline;
-    const session = new Session(pipeline, listener, connection, {
-      id: this.#nextConnectionId++,
-      remoteAddress: connection.remoteAddress,
-      remotePort: connection.remotePort,
-      listener: listener.name,
-      principal: ANONYMOUS,
-    });
+    const facts = new Facts(this.#nextConnectionId++, listener, connection, pipeline.clock);
+    const session = new Session(pipeline, listener, connection, facts);
     pipeline.sessions.add(session);
     listener.counters.open++;
     listener.counters.accepted++;
@@ -197,6 +200,30 @@ class KafkaServer implements KafkaFrontend {
       const nowMs = this.#options.platform.clock.monotonicMs();
       for (const session of this.#pipeline.sessions) session.sweep(nowMs);
       if (!this.#closing) this.#sweepLater();
+    });
+  }
+}
+
+class Facts implements ConnectionFacts {
+  readonly id: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly listener: string;
+  readonly sasl: SaslDialogue | undefined;
+  principal: Principal = ANONYMOUS;
+
+  constructor(id: number, listener: SessionListener, connection: Connection, clock: Clock) {
+    this.id = id;
+    this.remoteAddress = connection.remoteAddress;
+    this.remotePort = connection.remotePort;
+    this.listener = listener.name;
+    if (listener.sasl === undefined) return;
+    this.sasl = new SaslDialogue({
+      authenticator: () => listener.authenticator,
+      clock,
+      reauthenticateMs: listener.sasl.reauthenticateMs,
+      address: connection.remoteAddress,
+      authenticated: (principal) => void (this.principal = principal),
     });
   }
 }

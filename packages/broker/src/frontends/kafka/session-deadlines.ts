@@ -49,7 +49,8 @@ class Progress {
 
 /** The deadlines of one connection. Times are monotonic. */
 export class SessionDeadlines {
-  sawRequest = false;
+  /** Whether it has made a request, and, where it has to say who it is, has done so. */
+  isAccepted = false;
   readonly #limits: KafkaLimits;
   readonly #openedMs: number;
   #activeMs: number;
@@ -136,7 +137,7 @@ export class SessionDeadlines {
 
   /** A frame that was begun has to go on, whatever else the connection waits for. */
   #overdueFrame(nowMs: number): string | undefined {
-    if (!this.sawRequest && nowMs - this.#openedMs >= this.#limits.handshakeMs) return NO_REQUEST;
+    if (!this.isAccepted && nowMs - this.#openedMs >= this.#limits.handshakeMs) return NO_REQUEST;
     const isSlow = this.#progress.isSlow(nowMs, FRAME_BYTES_PER_SECOND_MIN, this.#limits.frameProgressMs);
     if (isSlow === true) return 'a request stalled half-way';
     if (isSlow === false) this.#progress.restart(nowMs);
@@ -147,9 +148,9 @@ export class SessionDeadlines {
     this.#restart(nowMs);
     // The broker owes something: the peer is not to blame for the silence.
     if (view.owesResponses) return undefined;
-    if (!this.sawRequest && nowMs - this.#openedMs >= this.#limits.handshakeMs) return NO_REQUEST;
+    if (!this.isAccepted && nowMs - this.#openedMs >= this.#limits.handshakeMs) return NO_REQUEST;
     return nowMs - this.#activeMs >= this.#limits.idleMs ? 'idle' : undefined;
   }
 }
 
-const NO_REQUEST = 'no complete request since it was opened';
+const NO_REQUEST = 'no complete request, or no authentication, since it was opened';

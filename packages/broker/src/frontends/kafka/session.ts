@@ -5,44 +5,17 @@ import { BrokerError } from '../../errors.ts';
 import type { Connection, ConnectionHandler } from '../../platform/network.ts';
 import { PendingExchange, type ExchangeOwner } from './exchange.ts';
 import type { SubjectAccess } from '../../security/authorizer.ts';
-import { ANONYMOUS, principalName } from '../../security/principal.ts';
 import type { ConnectionFacts } from './handler.ts';
 import type { FrameAssembly } from './frame-assembly.ts';
 import type { Pipeline } from './pipeline.ts';
+import { rawTokenExchange } from './raw-token-exchange.ts';
 import { ResponseStream, type UnsentBuffer } from './response-stream.ts';
+import type { SaslDialogue } from './sasl-dialogue.ts';
+import { logFieldsOf, type Chunk, type Lent } from './session-parts.ts';
+import * as waits from './session-waits.ts';
 import type { SessionListener } from './session-listener.ts';
 import { SessionDeadlines } from './session-deadlines.ts';
 import { SessionThrottle } from './session-throttle.ts';
-
-/** Bytes that requests are parsed from. */
-interface Lent {
-  /** A request in them keeps them to the end of the turn. */
-  kept: boolean;
-  /** Requests that left the turn and still need them. */
-  holds: number;
-  /** Parsed to its end: to be given back when nobody holds it any more. */
-  parsed: boolean;
-  readonly release: () => void;
-}
-
-/** Bytes on loan from the connection. */
-interface Chunk extends Lent {
-  readonly bytes: Uint8Array;
-  at: number;
-}
-
-/** Why a session does not parse on; several at once. */
-const WAITS_FOR_SERVE = 1;
-const WAITS_FOR_BUDGET = 2;
-const WAITS_FOR_TURN = 4;
-const WAITS_FOR_HOLD = 8;
-const WAITS_FOR_RESPONSES = 16;
-const WAITS_FOR_DRAIN = 32;
-const WAITS_FOR_EARLIER = 64;
-const WAITS_FOR_MEMORY = 128;
-const WAITS_FOR_QUOTA = 256;
-/** Those that a peer causes by not taking its responses. */
-const WAITS_FOR_PEER = WAITS_FOR_DRAIN | WAITS_FOR_EARLIER | WAITS_FOR_MEMORY;
 
 /**
  * One client connection: cuts its bytes into frames, runs them through the pipeline, and sends the responses in the order of
@@ -95,11 +68,11 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   /** Starts delivery. */
   start(serving: boolean): void {
     this.#connection.start(this);
-    if (!serving) this.#block(WAITS_FOR_SERVE);
+    if (!serving) this.#block(waits.FOR_SERVE);
   }
 
   serve(): void {
-    this.#unblock(WAITS_FOR_SERVE);
+    this.#unblock(waits.FOR_SERVE);
   }
 
   get pendingCount(): number {
@@ -125,7 +98,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     // A stream still has chunks that it has not written.
     if (this.#stream === undefined) this.#holdBytes(this.#encodedBytes - this.#heldBytes);
     else this.#stream.drained();
-    this.#unblock(WAITS_FOR_DRAIN);
+    this.#unblock(waits.FOR_DRAIN);
     this.#unblockMemory();
   }
 
@@ -166,9 +139,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     if (this.#closed) return;
     this.#encodedBytes += exchange.encodedBytes;
     this.#holdBytes(exchange.encodedBytes);
-    if (this.#holdsTooMuch) this.#block(WAITS_FOR_MEMORY);
+    if (this.#holdsTooMuch) this.#block(waits.FOR_MEMORY);
     if (this.#encodedBytes > this.#pipeline.limits.unsentBytesPerConnectionMax)
-      this.#block(WAITS_FOR_EARLIER);
+      this.#block(waits.FOR_EARLIER);
     if (!this.#parsing && this.#pending[0] === exchange) this.#sendReady();
   }
 
@@ -191,19 +164,19 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   throttle(ms: number): void {
     if (this.#closed) return;
     this.#throttled.wait(ms, this.#pipeline.clock.monotonicMs());
-    this.#block(WAITS_FOR_QUOTA);
+    this.#block(waits.FOR_QUOTA);
   }
 
   /** Serves nothing, and closes it then. */
   closeAfter(ms: number): void {
-    this.#block(WAITS_FOR_QUOTA);
+    this.#block(waits.FOR_QUOTA);
     const close = (): void => this.close('now');
     this.#throttle = new SessionThrottle(this.#pipeline.timers, close);
     this.#throttle.wait(ms, this.#pipeline.clock.monotonicMs());
   }
 
   get #throttled(): SessionThrottle {
-    const over = (): void => this.#unblock(WAITS_FOR_QUOTA);
+    const over = (): void => this.#unblock(waits.FOR_QUOTA);
     this.#throttle ??= new SessionThrottle(this.#pipeline.timers, over);
     return this.#throttle;
   }
@@ -213,24 +186,29 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     if (lent === undefined) throw new Error('only a request that is being handled can hold those behind it');
     lent.holds++;
     this.#holds++;
-    this.#block(WAITS_FOR_HOLD);
+    this.#block(waits.FOR_HOLD);
     let held = true;
     return () => {
       if (!held) throw new Error('a hold was released twice');
       held = false;
       lent.holds--;
       if (lent.parsed) this.#giveBack(lent);
-      if (--this.#holds === 0) this.#unblock(WAITS_FOR_HOLD);
+      if (--this.#holds === 0) this.#unblock(waits.FOR_HOLD);
     };
+  }
+
+  ending(): void {
+    this.#block(waits.FOR_END);
   }
 
   /** Closes the connection if one of its deadlines has passed. Called about once a second. */
   sweep(nowMs: number): void {
     this.#unblockMemory();
     if (this.#closed) return;
+    if (this.facts.sasl?.isAuthenticated === true) this.#deadlines.isAccepted = true;
     const overdue = this.#deadlines.overdue(nowMs, {
-      isServed: (this.#waits & WAITS_FOR_SERVE) === 0,
-      paused: this.#waits === 0 ? 'no' : (this.#waits & ~WAITS_FOR_PEER) === 0 ? 'by-peer' : 'by-broker',
+      isServed: (this.#waits & waits.FOR_SERVE) === 0,
+      paused: this.#waits === 0 ? 'no' : (this.#waits & ~waits.FOR_PEER) === 0 ? 'by-peer' : 'by-broker',
       owesResponses: this.#pending.length > 0,
       frame: this.#assembly !== undefined || this.#prefixFilled > 0,
       holdsMemory: this.#assembly !== undefined && this.#assembly.heldBytes > 0,
@@ -256,7 +234,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   }
 
   #unblockMemory(): void {
-    if (!this.#holdsTooMuch) this.#unblock(WAITS_FOR_MEMORY);
+    if (!this.#holdsTooMuch) this.#unblock(waits.FOR_MEMORY);
   }
 
   // Receiving
@@ -275,7 +253,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   }
 
   readonly #nextTurn = (): void => {
-    this.#unblock(WAITS_FOR_TURN);
+    this.#unblock(waits.FOR_TURN);
   };
 
   #parse(): void {
@@ -316,7 +294,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#parsedBytes += bytes;
     if (this.#parsedBytes < this.#pipeline.limits.parseBytesPerTurnMax) return;
     this.#parsedBytes = 0;
-    this.#block(WAITS_FOR_TURN);
+    this.#block(waits.FOR_TURN);
     this.#pipeline.loop.afterTurn(this.#nextTurn);
   }
 
@@ -356,11 +334,11 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#prefixFilled = 0;
     }
     chunk.at = at;
-    if (frameBytes < 0 || frameBytes > this.#pipeline.limits.requestBytesMax) {
-      this.refuse('a frame length is out of bounds', {
-        frameBytes,
-        requestBytesMax: this.#pipeline.limits.requestBytesMax,
-      });
+    const { sasl } = this.facts;
+    const usualMax = this.#pipeline.limits.requestBytesMax;
+    const requestBytesMax = sasl === undefined ? usualMax : sasl.frameBytesMax(usualMax);
+    if (frameBytes < 0 || frameBytes > requestBytesMax) {
+      this.refuse('a frame length is out of bounds', { frameBytes, requestBytesMax });
       return;
     }
     if (bytes.length - at >= frameBytes) {
@@ -373,12 +351,12 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   }
 
   readonly #roomCame = (): void => {
-    this.#unblock(WAITS_FOR_BUDGET);
+    this.#unblock(waits.FOR_BUDGET);
   };
 
   #assemble(assembly: FrameAssembly, chunk: Chunk): void {
     if (!assembly.hasRoom(this.#roomCame)) {
-      this.#block(WAITS_FOR_BUDGET);
+      this.#block(waits.FOR_BUDGET);
       return;
     }
     chunk.at += assembly.fill(chunk.bytes, chunk.at);
@@ -392,7 +370,12 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   /** Runs one request, and marks its bytes if they are needed to the end of the turn. */
   #dispatch(bytes: Uint8Array, start: number, end: number, lent: Lent): void {
-    this.#deadlines.sawRequest = true;
+    const { sasl } = this.facts;
+    if (sasl?.takesRawTokens === true) {
+      this.#rawToken(sasl, bytes.subarray(start, end), lent);
+      return;
+    }
+    this.#deadlines.isAccepted = sasl === undefined || sasl.isAuthenticated;
     let exchange: PendingExchange;
     let request: unknown;
     let entries: number;
@@ -407,6 +390,11 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       const handler = this.#pipeline.handlerOf(header.apiKey);
       if (handler === undefined) {
         this.refuse('an API that is not served', { apiKey: header.apiKey, version: header.apiVersion });
+        return;
+      }
+      const early = sasl?.refusal(header.apiKey);
+      if (early !== undefined) {
+        this.refuse(early, { api: handler.api.name });
         return;
       }
       exchange = new PendingExchange(this, handler, {
@@ -433,7 +421,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     }
     this.#pending.push(exchange);
     if (this.#pending.length >= this.#pipeline.limits.requestsInFlightPerConnectionMax) {
-      this.#block(WAITS_FOR_RESPONSES);
+      this.#block(waits.FOR_RESPONSES);
     }
     if (exchange.handler.keepsBytes) lent.kept = true;
     this.#dispatching = lent;
@@ -454,6 +442,16 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     const startedMs = clock.monotonicMs();
     this.#pipeline.admit(this, exchange, request);
     exchange.allowance?.spent(clock.monotonicMs() - startedMs);
+  }
+
+  /** After SaslHandshake v0 there is no request around a message of the mechanism. */
+  #rawToken(sasl: SaslDialogue, authBytes: Uint8Array, lent: Lent): void {
+    const exchange = rawTokenExchange(this, this.#pipeline, this.#deadlines.activeMs);
+    this.#deadlines.isAccepted = sasl.isAuthenticated;
+    this.#pending.push(exchange);
+    this.#dispatching = lent;
+    exchange.run({ authBytes });
+    this.#dispatching = undefined;
   }
 
   /** KIP-511: a client may be newer than the broker, and learns from the refusal in v0 what the broker speaks. */
@@ -491,6 +489,11 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#encodedBytes -= next.encodedBytes;
       next.handler.metrics.observe(nowMs - next.receivedMs);
       if (next.failed) next.handler.metrics.errors++;
+      if (next.closes !== undefined) {
+        this.#write([...out, ...next.chunks], nowMs);
+        this.refuse(next.closes.reason, next.closes.detail);
+        return;
+      }
       if (next.holes.length > 0) {
         this.#write(out, nowMs);
         this.#startStream(next);
@@ -510,8 +513,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   #unblockResponses(): void {
     const { requestsInFlightPerConnectionMax, unsentBytesPerConnectionMax } = this.#pipeline.limits;
-    if (this.#encodedBytes <= unsentBytesPerConnectionMax) this.#unblock(WAITS_FOR_EARLIER);
-    if (this.#pending.length < requestsInFlightPerConnectionMax) this.#unblock(WAITS_FOR_RESPONSES);
+    if (this.#encodedBytes <= unsentBytesPerConnectionMax) this.#unblock(waits.FOR_EARLIER);
+    if (this.#pending.length < requestsInFlightPerConnectionMax) this.#unblock(waits.FOR_RESPONSES);
   }
 
   #write(chunks: readonly Uint8Array[], nowMs: number): void {
@@ -519,7 +522,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#deadlines.wrote(nowMs);
     this.#countSent(chunks);
     const bufferedBytes = this.#connection.write(chunks);
-    if (bufferedBytes > this.#pipeline.limits.unsentBytesPerConnectionMax) this.#block(WAITS_FOR_DRAIN);
+    if (bufferedBytes > this.#pipeline.limits.unsentBytesPerConnectionMax) this.#block(waits.FOR_DRAIN);
   }
 
   #countSent(chunks: readonly Uint8Array[]): void {
@@ -570,12 +573,6 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   }
 
   #fields(): Record<string, unknown> {
-    const { id, remoteAddress, remotePort, principal } = this.facts;
-    return {
-      connection: id,
-      remoteAddress,
-      remotePort,
-      ...(principal === ANONYMOUS ? {} : { principal: principalName(principal) }),
-    };
+    return logFieldsOf(this.facts);
   }
 }

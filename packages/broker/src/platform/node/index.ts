@@ -1,7 +1,9 @@
 import type { Platform } from '../index.ts';
 import { NodeClock, NodeRandom, NodeTimers } from './clock.ts';
 import { NodeCompute } from './compute.ts';
+import { NodeCrypto } from './crypto.ts';
 import { NodeDisk } from './disk.ts';
+import { NodeDocuments } from './documents.ts';
 import { NodeLogger, type LoggerOptions } from './logger.ts';
 import { NodeLoop } from './loop.ts';
 import { NodeNetwork } from './network.ts';
@@ -18,8 +20,10 @@ export function createNodePlatform(options: { readonly logger: LoggerOptions }):
     random: new NodeRandom(),
     loop,
     disk: new NodeDisk(),
+    documents: new NodeDocuments(),
     network: new NodeNetwork({ loop, logger }),
     compute: new NodeCompute(),
+    crypto: new NodeCrypto(),
     logger,
   };
 }

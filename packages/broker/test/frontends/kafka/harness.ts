@@ -24,6 +24,7 @@ import {
 import type { ApiMetrics, Metrics, TopicCounters, ConnectionCounters } from '../../../src/metrics/types.ts';
 import type { Connection, Network, Platform } from '../../../src/platform/index.ts';
 import { LocalPartition, standaloneRecord, TurnScheduler } from '../../../src/replication/index.ts';
+import type { Authenticator } from '../../../src/security/authenticator.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from '../../../src/storage/types.ts';
 import { TransactionMarkers } from '../../../src/topics/transaction-markers.ts';
 import type { TransactionVerifier } from '../../../src/topics/transaction-verifier.ts';
@@ -314,6 +315,8 @@ export async function world(
     handlers?: readonly KafkaHandler[];
     serve?: boolean;
     transactions?: TransactionVerifier;
+    /** The listener asks for SASL. */
+    sasl?: { authenticator: (platform: Platform) => Authenticator; reauthenticateMs?: number };
   } = {},
 ): Promise<World> {
   const sim = new SimWorld({ seed: options.seed ?? 1 });
@@ -339,6 +342,7 @@ export async function world(
           port: PORT,
           connectionsMax: 100,
           connectionsPerAddressMax: 100,
+          sasl: options.sasl && { reauthenticateMs: options.sasl.reauthenticateMs ?? 0 },
         },
       ],
       platform,
@@ -346,8 +350,16 @@ export async function world(
     }),
   );
   const { transactions } = options;
-  // No other request of these tests asks the coordinator.
-  const served = { ...backend(broker, metrics), transactions: transactions as TransactionCoordinator };
+  const authenticators = new Map(
+    options.sasl === undefined ? [] : [['kafka', options.sasl.authenticator(platform)]],
+  );
+  const served: KafkaBackend = {
+    ...backend(broker, metrics),
+    // No other request of these tests asks the coordinator.
+    transactions: transactions as TransactionCoordinator,
+    authenticators,
+    failedAuthenticationDelayMs: 100,
+  };
   if (options.serve !== false) frontend.serve(served, options.handlers);
   const connect = (): Promise<TestClient> =>
     sim.settle(TestClient.connect(platform.network, PORT).then((client) => client.using(sim)));
