@@ -180,6 +180,44 @@ describe('polylog', () => {
     });
   });
 
+  describe('quota', () => {
+    it('sets, lists and deletes what users, client ids and addresses may do', async () => {
+      const both = ['--user', 'alice', '--client-id', 'app'];
+      await cli.ok(['quota', 'set', ...both, 'producer_byte_rate=1000', 'request_percentage=12.5']);
+      await cli.ok(['quota', 'set', '--default-user', 'consumer_byte_rate=5']);
+      await cli.ok(['quota', 'set', '--ip', '::ffff:10.0.0.1', 'connection_creation_rate=3']);
+      const { quotas } = await cli.json<{ quotas: unknown[] }>(['quota', 'list']);
+      assert.deepEqual(quotas, [
+        { entity: { ip: '10.0.0.1' }, values: { connection_creation_rate: 3 } },
+        { entity: { user: null }, values: { consumer_byte_rate: 5 } },
+        {
+          entity: { user: 'alice', clientId: 'app' },
+          values: { producer_byte_rate: 1000, request_percentage: 12.5 },
+        },
+      ]);
+      const listed = await cli.ok(['quota', 'list', '--user', 'alice']);
+      assert.match(listed, /^user alice, client-id app +producer_byte_rate +1000$/m);
+      assert.doesNotMatch(listed, /default user/);
+      assert.equal(
+        await cli.ok(['quota', 'delete', ...both, 'request_percentage']),
+        'Deleted request_percentage of user alice, client-id app.\n',
+      );
+      await cli.ok(['quota', 'delete', ...both]);
+      const again = await cli.run(['quota', 'delete', ...both]);
+      assert.equal(again.code, 3);
+      assert.match(again.stderr, /user alice, client-id app has no quota/);
+      await cli.ok(['quota', 'delete', '--default-user']);
+      await cli.ok(['quota', 'delete', '--ip', '10.0.0.1']);
+      assert.equal(await cli.ok(['quota', 'list']), '');
+    });
+
+    it('tells why a quota is refused', async () => {
+      const { code, stderr } = await cli.run(['quota', 'set', '--user', 'alice', 'bytes=5']);
+      assert.equal(code, 1);
+      assert.match(stderr, /Unknown quota "bytes"; users and client ids have producer_byte_rate/);
+    });
+  });
+
   describe('config', () => {
     it('sets, shows and unsets what a topic has', async () => {
       await cli.ok(['topic', 'create', 'configured']);
@@ -209,6 +247,26 @@ describe('polylog', () => {
         await cli.ok(['config', 'unset', 'topic', 'configured', 'retention.ms']),
         /604800000 \(default\)/,
       );
+    });
+
+    it('sets and unsets what brokers and groups have, while they run', async () => {
+      await cli.ok(['topic', 'create', 'default-size']);
+      const size = () => cli.ok(['config', 'get', 'topic', 'default-size', 'segment.bytes']);
+      assert.equal(
+        await cli.ok(['config', 'set', 'broker', 'all', 'log.segment.bytes=2000000']),
+        'all brokers: log.segment.bytes = 2000000\n',
+      );
+      assert.match(
+        await cli.ok(['config', 'list', 'broker', 'all']),
+        /^log\.segment\.bytes +2000000 +cluster$/m,
+      );
+      assert.match(await size(), /^segment\.bytes = 2000000\n.*from cluster; beneath it: default/);
+      await cli.ok(['config', 'unset', 'broker', 'all', 'log.segment.bytes']);
+      assert.match(await size(), /from default/);
+      const group = ['group', 'configured', 'consumer.session.timeout.ms'];
+      await cli.ok(['config', 'set', ...group.with(2, `${group[2]}=50000`)]);
+      assert.match(await cli.ok(['config', 'get', ...group]), / = 50000\n {4}int, from group; beneath it/);
+      assert.match(await cli.ok(['config', 'unset', ...group]), /= 45000 \(default\)/);
     });
 
     it('gives programs values, sources and explanations', async () => {
@@ -315,8 +373,12 @@ describe('polylog', () => {
       [['topic', 'create', 'x', '-p', 'many'], /'many' is invalid\. Give a whole number from 1 to 100000/],
       [['topic', 'list', '--timeout', '5'], /'5' is invalid\. Give a duration, such as/],
       [['topic', 'list', '--bootstrap', '127.0.0.1:nine'], /"127\.0\.0\.1:nine" is not an address/],
-      [['config', 'list', 'queue', 'x'], /Allowed choices are topic, broker/],
+      [['config', 'list', 'queue', 'x'], /Allowed choices are topic, broker, group/],
       [['topic', 'alter', 'people'], /nothing to change/],
+      [['quota', 'set', 'producer_byte_rate=1'], /Whose quota\?/],
+      [['quota', 'set', '--user', 'a', 'producer_byte_rate=fast'], /is not QUOTA=NUMBER/],
+      [['quota', 'set', '--user', 'a', '--default-user', 'producer_byte_rate=1'], /exclude each other/],
+      [['quota', 'set', '--user', 'a', '--ip', '::1', 'producer_byte_rate=1'], /or for a user/],
     ];
     for (const [args, message] of mistakes) {
       it(`of usage end with 2: polylog ${args.join(' ')}`, async () => {

@@ -57,6 +57,8 @@ describe('docs/cli.md', () => {
       'group delete-offsets': ['group', 'delete-offsets', 'shapes', '--topic', 'shapes:0', '--yes'],
       'group delete': ['group', 'delete', 'shapes', '--yes'],
       'config list': ['config', 'list', 'topic', 'shapes'],
+      'quota list': ['quota', 'set', '--user', 'shapes', 'producer_byte_rate=5'],
+      'quota delete': ['quota', 'delete', '--user', 'shapes'],
       'cluster describe': ['cluster', 'describe'],
       'cluster health': ['cluster', 'health'],
       'topic delete': ['topic', 'delete', 'shapes', '--yes'],

@@ -8,6 +8,7 @@ import { addConsumeCommand } from './commands/consume.ts';
 import { addDumpLogCommand } from './commands/dump-log.ts';
 import { addGroupCommands } from './commands/group.ts';
 import { addProduceCommand } from './commands/produce.ts';
+import { addQuotaCommands } from './commands/quota.ts';
 import { addTopicCommands } from './commands/topic.ts';
 
 const EXIT_CODES = `
@@ -39,6 +40,7 @@ export function buildProgram(runner: Runner): Command {
   addConsumeCommand(program, runner);
   addGroupCommands(program, runner);
   addConfigCommands(program, runner);
+  addQuotaCommands(program, runner);
   addClusterCommands(program, runner);
   addDumpLogCommand(program, runner);
   addCompletionCommands(program, runner);

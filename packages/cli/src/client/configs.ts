@@ -7,6 +7,7 @@ import type { Cluster } from './cluster.ts';
 
 export const RESOURCE_TOPIC = 2;
 export const RESOURCE_BROKER = 4;
+export const RESOURCE_GROUP = 32;
 const OPERATION_SET = 0;
 const OPERATION_DELETE = 1;
 
@@ -17,6 +18,7 @@ const SOURCES: Readonly<Record<number, string>> = {
   3: 'cluster',
   4: 'start',
   5: 'default',
+  8: 'group',
 };
 
 const TYPES: Readonly<Record<number, string>> = {
@@ -32,8 +34,8 @@ const TYPES: Readonly<Record<number, string>> = {
 };
 
 export interface ConfigResource {
-  readonly type: typeof RESOURCE_TOPIC | typeof RESOURCE_BROKER;
-  /** Of a topic, or a broker's number. */
+  readonly type: typeof RESOURCE_TOPIC | typeof RESOURCE_BROKER | typeof RESOURCE_GROUP;
+  /** Of a topic or group, or a broker's number; empty for all brokers. */
   readonly name: string;
 }
 
@@ -41,7 +43,7 @@ export interface ConfigEntry {
   readonly name: string;
   /** Null for a secret. */
   readonly value: string | null;
-  /** `topic`, `broker` (set at run time), `cluster` (for all brokers), `start` (flags, environment or file), `default`. */
+  /** `topic`, `group`, `broker` (set at run time), `cluster` (for all brokers), `start` (flags, environment or file), `default`. */
   readonly source: string;
   readonly type: string;
   readonly readOnly: boolean;
@@ -55,8 +57,17 @@ export interface ConfigEntry {
   }[];
 }
 
-export function resourceText({ type, name }: ConfigResource): string {
-  return `${type === RESOURCE_TOPIC ? 'topic' : 'broker'} ${name}`;
+export function resourceKind({ type }: Pick<ConfigResource, 'type'>): 'topic' | 'broker' | 'group' {
+  return type === RESOURCE_TOPIC ? 'topic' : type === RESOURCE_GROUP ? 'group' : 'broker';
+}
+
+export function resourceText(resource: ConfigResource): string {
+  return isAllBrokers(resource) ? 'all brokers' : `${resourceKind(resource)} ${resource.name}`;
+}
+
+/** Of them only what was set is known. */
+export function isAllBrokers({ type, name }: ConfigResource): boolean {
+  return type === RESOURCE_BROKER && name === '';
 }
 
 /**
@@ -97,6 +108,7 @@ export async function describeConfigs(
     }))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   if (names === undefined) return { configs: all };
+  if (isAllBrokers(resource)) return { configs: all.filter((one) => names.includes(one.name)) };
   return { configs: names.map((name) => all.find((one) => one.name === name) ?? raise(resource, name, all)) };
 }
 
@@ -133,9 +145,9 @@ export async function alterConfigs(
   }
 }
 
-/** A broker answers for its own settings only. */
+/** A broker answers for its own settings only, and any of them for all else. */
 async function nodeFor(cluster: Cluster, resource: ConfigResource): Promise<number | undefined> {
-  if (resource.type === RESOURCE_TOPIC) return undefined;
+  if (resource.type !== RESOURCE_BROKER || resource.name === '') return undefined;
   await cluster.metadata([]);
   return Number(resource.name);
 }

@@ -3,7 +3,9 @@ import {
   alterConfigs,
   describeConfigs,
   RESOURCE_BROKER,
+  RESOURCE_GROUP,
   RESOURCE_TOPIC,
+  resourceKind,
   resourceText,
   type ConfigEntry,
   type ConfigResource,
@@ -19,11 +21,12 @@ const INDENT = '    ';
 const VALUE_CHARACTERS_MAX = 40;
 
 const NOTES = `
-SOURCE says where a value comes from: topic, broker (set at run time), cluster
-(set at run time for all brokers), start (flags, environment or file), default.`;
+SOURCE says where a value comes from: topic, group, broker (set at run time),
+cluster (set at run time for all brokers), start (flags, environment or file),
+default. \`broker all\` stands for all brokers: it has what was set for them.`;
 
 export function addConfigCommands(program: Command, runner: Runner): void {
-  const config = addGroup(program, 'config', 'Show and change settings of topics and brokers');
+  const config = addGroup(program, 'config', 'Show and change settings of topics, brokers and groups');
   addList(config, runner);
   addGet(config, runner);
   addSet(config, runner);
@@ -33,13 +36,19 @@ export function addConfigCommands(program: Command, runner: Runner): void {
 const KINDS: Readonly<Record<string, ConfigResource['type']>> = {
   topic: RESOURCE_TOPIC,
   broker: RESOURCE_BROKER,
+  group: RESOURCE_GROUP,
 };
+const ALL_BROKERS = 'all';
 
-/** `topic orders` or `broker 1`. */
+/** `topic orders`, `broker 1`, `broker all` or `group billing`. */
 function resource(kind: string, name: string): ConfigResource {
   const type = KINDS[kind];
   if (type === undefined)
-    throw usageError(`there are no settings of "${kind}"`, 'Give `topic NAME` or `broker ID`.');
+    throw usageError(
+      `there are no settings of "${kind}"`,
+      'Give `topic NAME`, `broker ID`, `broker all` or `group NAME`.',
+    );
+  if (type === RESOURCE_BROKER && name === ALL_BROKERS) return { type, name: '' };
   if (type === RESOURCE_BROKER && !/^\d+$/.test(name)) {
     throw usageError(
       `"${name}" is not the number of a broker`,
@@ -61,7 +70,10 @@ interface ListOptions {
 function addList(group: Command, runner: Runner): void {
   addCommand<ListOptions, [string, string]>(group, runner, {
     usage: 'list',
-    arguments: [kindArgument(), new Argument('<name>', "topic's name or broker's number")],
+    arguments: [
+      kindArgument(),
+      new Argument('<name>', 'name of a topic or group, number of a broker, or `all`'),
+    ],
     summary: 'List settings',
     description: 'List the settings that were changed, or with --all every one.',
     options: [option('-a, --all', 'defaults too'), option('--docs', 'say what each setting is for')],
@@ -86,7 +98,7 @@ function addGet(group: Command, runner: Runner): void {
     usage: 'get',
     arguments: [
       kindArgument(),
-      new Argument('<name>', "topic's name or broker's number"),
+      new Argument('<name>', 'name of a topic or group, number of a broker, or `all`'),
       new Argument('<setting...>', 'names of settings'),
     ],
     summary: 'Show settings with their sources and what they are for',
@@ -119,8 +131,7 @@ async function printConfigs(
 }
 
 function configsJson(named: ConfigResource, configs: readonly ConfigEntry[]): object {
-  const kind = named.type === RESOURCE_TOPIC ? 'topic' : 'broker';
-  return { resource: { kind, name: named.name }, configs };
+  return { resource: { kind: resourceKind(named), name: named.name || ALL_BROKERS }, configs };
 }
 
 function shortened(text: string): string {
@@ -153,13 +164,14 @@ function addSet(group: Command, runner: Runner): void {
     usage: 'set',
     arguments: [
       kindArgument(),
-      new Argument('<name>', "topic's name or broker's number"),
+      new Argument('<name>', 'name of a topic or group, number of a broker, or `all`'),
       new Argument('<setting=value...>', 'settings with their new values'),
     ],
     summary: 'Change settings, all of them or none',
     examples: [
       ['config set topic orders retention.ms=86400000', 'keep messages for a day'],
       ['config set topic orders cleanup.policy=compact segment.ms=3600000', 'two at once'],
+      ['config set broker all log.retention.ms=86400000', 'the default of topics, while brokers run'],
     ],
     async run(context, _options, kind, name, assignments) {
       const named = resource(kind, name);
@@ -190,7 +202,7 @@ function addUnset(group: Command, runner: Runner): void {
     usage: 'unset',
     arguments: [
       kindArgument(),
-      new Argument('<name>', "topic's name or broker's number"),
+      new Argument('<name>', 'name of a topic or group, number of a broker, or `all`'),
       new Argument('<setting...>', 'names of settings'),
     ],
     summary: 'Give settings back to what lies beneath: the broker, or the default',
