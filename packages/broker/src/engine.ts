@@ -39,6 +39,7 @@ import { describePartitions } from './topics/metrics.ts';
 import { BrokerTopicAdmin } from './topics/topic-admin.ts';
 import type { DataFolder } from './topics/types.ts';
 import { TransactionMarkers } from './topics/transaction-markers.ts';
+import type { TransactionVerifier } from './topics/transaction-verifier.ts';
 import { describeTransactions } from './transactions/metrics.ts';
 import { TransactionService } from './transactions/service.ts';
 import { transactionSettingsOf } from './transactions/settings.ts';
@@ -254,9 +255,9 @@ async function assemble(
     deletionAllowed: settings['delete.topic.enable'],
   });
   const parts = { partitions, admin, tracker, metrics };
-  const groups = coordinateGroups(platform, config, { ...parts, markers });
   const producerIds = new ProducerIdBlocks(metadata);
   const transactions = coordinateTransactions(platform, config, { ...parts, peers, producerIds });
+  const groups = coordinateGroups(platform, config, { ...parts, markers, verifier: transactions });
   const quotas = followQuotas({ clock, tracker, settings, metrics });
   followSettings(config, { partitions, logs, quotas });
   const sections = new SectionWriter({ store: metadata, tracker });
@@ -355,10 +356,11 @@ function coordinateGroups(
     readonly tracker: ImageTracker;
     readonly metrics: BrokerMetrics;
     readonly markers: TransactionMarkers;
+    readonly verifier: TransactionVerifier;
   },
 ): GroupService {
   const { settings } = config;
-  const { partitions, admin, tracker, metrics, markers } = parts;
+  const { partitions, admin, tracker, metrics, markers, verifier } = parts;
   const groups = new GroupService({
     partitions,
     admin,
@@ -368,6 +370,7 @@ function coordinateGroups(
     logger,
     settings: groupSettingsOf(settings),
     timesOf: groupTimesOf(partitions, config),
+    verifier,
     topic: {
       partitions: settings['offsets.topic.num.partitions'],
       replicationFactor: settings['offsets.topic.replication.factor'],

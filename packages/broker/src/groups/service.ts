@@ -1,4 +1,5 @@
 import { utf8Length } from '@polylog/bytes';
+import { NO_SEQUENCE } from '@polylog/record';
 import type { TopicPartition } from '../cluster/topic-partition.core.ts';
 import { OFFSETS_TOPIC } from '../cluster/topic-names.ts';
 import type { CoordinatorShard, ShardCounters } from '../coordinator/shard.ts';
@@ -8,6 +9,8 @@ import type { ErrorName } from '../errors.ts';
 import type { Clock, Logger, Random, Timers } from '../platform/index.ts';
 import type { TransactionEnd } from '../replication/types.ts';
 import type { MarkerAppender } from '../topics/transaction-markers.ts';
+import type { TransactionVerifier } from '../topics/transaction-verifier.ts';
+import { TransactionalWrites, type VerificationOptions } from '../topics/transactional-writes.ts';
 import type { HostedPartitions, TopicAdmin } from '../topics/types.ts';
 import { GroupsCore } from './groups.core.ts';
 import { joinRefusal, syncRefusal } from './answers.core.ts';
@@ -39,7 +42,11 @@ import type {
   Refused,
   SyncRequest,
   SyncResponse,
+  TransactionalCommitRequest,
 } from './types.ts';
+
+/** Kafka's default of `offsets.commit.timeout.ms`: how long the coordinator of a transaction may take to agree. */
+const VERIFICATION_MS_MAX = 5000;
 
 export interface GroupServiceOptions {
   readonly partitions: HostedPartitions;
@@ -50,6 +57,8 @@ export interface GroupServiceOptions {
   readonly logger: Logger;
   readonly settings: GroupSettings;
   readonly timesOf: (groupId: string) => GroupTimes;
+  /** The coordinator of transactions. */
+  readonly verifier: TransactionVerifier;
   /** `offsets.topic.*`. */
   readonly topic: {
     readonly partitions: number;
@@ -74,10 +83,12 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
   };
   readonly #settings: GroupSettings;
   readonly #topic: StateTopic<GroupsCore>;
+  readonly #writes: TransactionalWrites;
 
   constructor(options: GroupServiceOptions) {
     const { partitions, random, settings, topic } = options;
     this.#settings = settings;
+    this.#writes = new TransactionalWrites({ ...options, toldOf: toldToCommitters });
     this.#topic = new StateTopic({
       ...options,
       name: OFFSETS_TOPIC,
@@ -215,6 +226,23 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     );
   }
 
+  async commitInTransaction(request: TransactionalCommitRequest): Promise<ErrorName | undefined> {
+    const { shard, error } = this.#topic.find(request.groupId);
+    if (shard === undefined) return error;
+    if (!shard.isWritable) return 'COORDINATOR_NOT_AVAILABLE';
+    const { partition } = shard;
+    const write = { ...request, partition, baseSequence: NO_SEQUENCE };
+    const options = { ...request, timeoutMs: VERIFICATION_MS_MAX };
+    const verification = (await this.#writes.verify([write], options)).get(write);
+    if (typeof verification !== 'number') return verification;
+    return this.#change(
+      request.groupId,
+      (core, present, done: (failure: ErrorName | undefined) => void) =>
+        core.commitInTransaction({ ...request, verification }, present.now(), done),
+      (refusal) => refusal,
+    );
+  }
+
   fetchOffsets(request: FetchOffsetsRequest): Promise<FetchOffsetsResponse> {
     return this.#ask(
       request.groupId,
@@ -291,6 +319,12 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
   ): Promise<T> {
     return this.#topic.ask(groupId, ask, refuse);
   }
+}
+
+/** As Kafka: what they know the error of another request by, and else the coordinator's own word, which they look for again, or repeat the request. */
+function toldToCommitters(error: ErrorName, { knowsAbortable }: VerificationOptions): ErrorName {
+  if (error === 'PRODUCER_FENCED') return 'INVALID_PRODUCER_EPOCH';
+  return error === 'TRANSACTION_ABORTABLE' && !knowsAbortable ? 'INVALID_TXN_STATE' : error;
 }
 
 function refused(error: ErrorName): Refused {

@@ -118,8 +118,10 @@ export interface TransactionalCommitRequest extends MemberIdentity {
   readonly transactionalId: string;
   readonly producerId: number;
   readonly producerEpoch: number;
-  /** Whether the coordinator adds the group to the transaction, or the client has done that (KIP-890). */
+  /** `add`: the client leaves it to the broker to add the group to its transaction (KIP-890 part 2). */
   readonly mode: 'add' | 'verify';
+  /** Whether the client knows TRANSACTION_ABORTABLE. */
+  readonly knowsAbortable: boolean;
   readonly offsets: readonly OffsetToCommit[];
 }
 
@@ -254,6 +256,8 @@ export interface GroupCoordinator {
   leave(groupId: string, members: readonly MemberIdentity[]): Promise<LeaveResponse>;
   /** Offsets whose metadata is too long have to be left out by {@link metadataTooLong} before. */
   commit(request: CommitRequest): Promise<ErrorName | undefined>;
+  /** The same as part of a transaction: they count when that is committed. */
+  commitInTransaction(request: TransactionalCommitRequest): Promise<ErrorName | undefined>;
   metadataTooLong(metadata: string): boolean;
   fetchOffsets(request: FetchOffsetsRequest): Promise<FetchOffsetsResponse>;
   deleteOffsets(groupId: string, partitions: readonly TopicPartition[]): Promise<DeleteOffsetsResponse>;

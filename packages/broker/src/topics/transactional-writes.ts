@@ -30,6 +30,8 @@ export interface VerificationOptions {
   readonly timeoutMs: number;
 }
 
+type ToldOf = (error: ErrorName, options: VerificationOptions) => ErrorName;
+
 /**
  * Asks the transaction coordinator, before the writes of one producer are appended, whether its transaction has their partitions: one request for all that have
  * no open transaction of the producer yet. At once if that is none of them.
@@ -38,15 +40,19 @@ export class TransactionalWrites {
   readonly #verifier: TransactionVerifier;
   readonly #clock: Clock;
   readonly #timers: Timers;
+  readonly #toldOf: ToldOf;
 
   constructor(options: {
     readonly verifier: TransactionVerifier;
     readonly clock: Clock;
     readonly timers: Timers;
+    /** What clients are told of the coordinator's errors; what producers of records are told, if left out. */
+    readonly toldOf?: ToldOf;
   }) {
     this.#verifier = options.verifier;
     this.#clock = options.clock;
     this.#timers = options.timers;
+    this.#toldOf = options.toldOf ?? toldToProducers;
   }
 
   /** @param writes of one producer id and epoch, to different partitions */
@@ -79,7 +85,7 @@ export class TransactionalWrites {
     for (const write of asked) {
       const error =
         errors === undefined ? TIMED_OUT : errors.get(topicPartitionKey(placeOf(write.partition)));
-      if (error !== undefined) verified.set(write, toldOf(error, options));
+      if (error !== undefined) verified.set(write, this.#toldOf(error, options));
     }
     return verified;
   }
@@ -126,7 +132,7 @@ function placeOf({ topic, index }: Partition): TopicPartition {
  * What producers are told, who know the coordinator's errors from other requests, if at all: NOT_ENOUGH_REPLICAS has all of them repeat the request,
  * without looking for another leader.
  */
-function toldOf(error: ErrorName, { mode, knowsAbortable }: VerificationOptions): ErrorName {
+function toldToProducers(error: ErrorName, { mode, knowsAbortable }: VerificationOptions): ErrorName {
   switch (error) {
     case 'COORDINATOR_LOAD_IN_PROGRESS':
     case 'COORDINATOR_NOT_AVAILABLE':

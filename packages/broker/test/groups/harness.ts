@@ -371,6 +371,7 @@ export class Groups {
         producerEpoch: 0,
         verification: 1,
         mode: 'add',
+        knowsAbortable: true,
         offsets: Object.entries(offsets).map(([partition, offset]) => ({
           topic,
           partition: Number(partition),

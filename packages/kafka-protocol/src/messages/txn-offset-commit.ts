@@ -46,7 +46,7 @@ export const txnOffsetCommit = api({
     ),
   },
   response: {
-    throttleTimeMs: field(int32),
+    throttleTimeMs: field(int32, { default: 0 }),
     topics: field(
       array(
         struct({

@@ -49,6 +49,7 @@ import { saslHandshakeHandler } from './handlers/sasl-handshake.ts';
 import { describeUserScramCredentialsHandler } from './handlers/describe-user-scram-credentials.ts';
 import { alterUserScramCredentialsHandler } from './handlers/alter-user-scram-credentials.ts';
 import { syncGroupHandler } from './handlers/sync-group.ts';
+import { txnOffsetCommitHandler } from './handlers/txn-offset-commit.ts';
 import { updateFeaturesHandler } from './handlers/update-features.ts';
 import { writeTxnMarkersHandler } from './handlers/write-txn-markers.ts';
 
@@ -98,6 +99,7 @@ export function kafkaHandlers(services: KafkaServices): readonly KafkaHandler[] 
     describeTransactionsHandler(services),
     listTransactionsHandler(services),
     syncGroupHandler(services),
+    txnOffsetCommitHandler(services),
     offsetFetchHandler(services),
     offsetDeleteHandler(services),
     offsetCommitHandler(services),

@@ -50,7 +50,13 @@ async function transactionWorld(): Promise<Made> {
     settings: SETTINGS,
     topic,
   });
-  const groups = new GroupService({ ...parts, timesOf: () => TIMES, settings: GROUP_SETTINGS, topic });
+  const groups = new GroupService({
+    ...parts,
+    verifier: transactions,
+    timesOf: () => TIMES,
+    settings: GROUP_SETTINGS,
+    topic,
+  });
   const services = { ...backend(broker, metrics), groups, transactions, producerIds };
   // The handlers that other services are needed for are not asked.
   const stubs = {

@@ -4,25 +4,8 @@ import { test } from 'node:test';
 import { apis, kafkaErrorName } from '@polylog/kafka-protocol';
 
 import type { ErrorName } from '../../../src/errors.ts';
-import type { AddPartitionsRequest, TransactionVerifier } from '../../../src/topics/transaction-verifier.ts';
+import { FakeCoordinator } from './fake-coordinator.ts';
 import { batchOf, produceBody, type TestBroker, type TestClient, world } from './harness.ts';
-
-/** A coordinator that notes what it is asked, and answers all partitions alike. */
-class FakeCoordinator implements TransactionVerifier {
-  readonly asked: AddPartitionsRequest[] = [];
-  /** One after the other; undefined agrees. The last one stays. */
-  answers: (ErrorName | undefined)[] = [undefined];
-  /** Awaited before an answer. */
-  pause: Promise<void> = Promise.resolve();
-
-  async addPartitions(request: AddPartitionsRequest): Promise<ReadonlyMap<string, ErrorName>> {
-    this.asked.push(request);
-    const answer = this.answers.length > 1 ? this.answers.shift() : this.answers[0];
-    await this.pause;
-    if (answer === undefined) return new Map();
-    return new Map(request.partitions.map(({ topic, partition }) => [`${topic}-${partition}`, answer]));
-  }
-}
 
 function transactional(sequence = 0, values = ['v'], producerId = 5): Uint8Array {
   return batchOf(values, { transactional: true, producerId, producerEpoch: 0, baseSequence: sequence });

@@ -6,9 +6,9 @@ import {
 
 import type { TopicImage } from '../../../cluster/image.ts';
 import type { OffsetToCommit } from '../../../groups/types.ts';
-import { errorCodeOf } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { codeOf } from './group-requests.ts';
+import { offsetOf, refusalOf } from './offsets-to-commit.ts';
 
 /** Members of groups of KIP-848 may commit, with their epochs. */
 const MEMBER_EPOCHS_SINCE = 9;
@@ -34,9 +34,10 @@ export function offsetCommitHandler(services: KafkaServices): KafkaHandler {
       for (const topic of request.topics) {
         const image = imageOf(services, topic, version);
         for (const asked of topic.partitions) {
-          const refusal = refusalOf(services, image, asked, version);
+          const isUnknownId = image === undefined && version >= TOPIC_IDS_SINCE;
+          const refusal = isUnknownId ? 'UNKNOWN_TOPIC_ID' : refusalOf(services, image, asked);
           if (refusal === undefined) accepted.push(offsetOf(image!.kafkaName, asked));
-          else refusals.set(asked, refusal);
+          else refusals.set(asked, codeOf(refusal));
         }
       }
       const { groupId, memberId, groupInstanceId, retentionTimeMs } = request;
@@ -61,30 +62,6 @@ type Asked = Topic['partitions'][number];
 function imageOf({ partitions }: KafkaServices, topic: Topic, version: number): TopicImage | undefined {
   const { image } = partitions;
   return version >= TOPIC_IDS_SINCE ? image.topicById(topic.topicId) : image.topicByName(topic.name);
-}
-
-function refusalOf(
-  { groups }: KafkaServices,
-  image: TopicImage | undefined,
-  asked: Asked,
-  version: number,
-): number | undefined {
-  if (image === undefined && version >= TOPIC_IDS_SINCE) return errorCodeOf('UNKNOWN_TOPIC_ID');
-  if (image?.partitions[asked.partitionIndex] === undefined) {
-    return errorCodeOf('UNKNOWN_TOPIC_OR_PARTITION');
-  }
-  const isTooLong = groups.metadataTooLong(asked.committedMetadata ?? '');
-  return isTooLong ? errorCodeOf('OFFSET_METADATA_TOO_LARGE') : undefined;
-}
-
-function offsetOf(topic: string, asked: Asked): OffsetToCommit {
-  return {
-    topic,
-    partition: asked.partitionIndex,
-    offset: asked.committedOffset,
-    leaderEpoch: asked.committedLeaderEpoch,
-    metadata: asked.committedMetadata ?? '',
-  };
 }
 
 function responseOf(
