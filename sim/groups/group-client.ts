@@ -1,4 +1,4 @@
-import { findCoordinator, offsetCommit, offsetFetch } from '@polylog/kafka-protocol';
+import { findCoordinator, kafkaErrors, offsetCommit, offsetFetch } from '@polylog/kafka-protocol';
 import { Violation } from '../invariants/history.ts';
 import { Client, errorName, type BaseHost } from '../broker/clients.ts';
 import { ConnectionLost } from '../broker/connection.ts';
@@ -19,7 +19,9 @@ export const TRANSIENT = new Set([
   'COORDINATOR_LOAD_IN_PROGRESS',
 ]);
 const NAMES_UNTIL = 9;
+const STABLE_SINCE = 7;
 const MANY_SINCE = 8;
+const UNSTABLE = kafkaErrors.UNSTABLE_OFFSET_COMMIT.code;
 const MANY_KEYS_SINCE = 4;
 
 export interface GroupHost extends BaseHost {
@@ -97,38 +99,49 @@ export abstract class GroupClient extends Client<GroupHost> {
     return failure;
   }
 
-  /** Reads all or some offsets of a group, and lets the model judge them. */
-  protected async fetchOffsets(view: GroupView): Promise<void> {
+  /** Reads all or some offsets of a group, and lets the model judge them. Whether all were told, and none was refused or not stable. */
+  protected async fetchOffsets(view: GroupView, stable?: boolean): Promise<boolean> {
     const { topic } = this.host.model;
     const invokedMs = this.nowMs;
     const all = this.random.chance(0.3);
     const indexes = Array.from({ length: view.partitions }, (_, index) => index);
-    const version = this.version(offsetFetch, all ? 2 : 1, NAMES_UNTIL);
+    const requireStable = stable ?? this.random.chance(0.5);
+    const version = this.version(offsetFetch, requireStable ? STABLE_SINCE : all ? 2 : 1, NAMES_UNTIL);
     const asked = all ? null : [{ name: topic, partitionIndexes: indexes }];
     const response = await this.ask(
       offsetFetch,
       version,
       version >= MANY_SINCE
-        ? { groups: [{ groupId: view.groupId, topics: asked }] }
-        : { groupId: view.groupId, topics: asked },
+        ? { groups: [{ groupId: view.groupId, topics: asked }], requireStable }
+        : { groupId: view.groupId, topics: asked, requireStable },
     );
     const answer = version >= MANY_SINCE ? response.groups[0]! : response;
     const partitions = answer.topics.find(({ name }) => name === topic)?.partitions ?? [];
-    const codes = [answer.errorCode, ...partitions.map(({ errorCode }) => errorCode)];
-    const failed = codes.find((code) => code !== 0);
-    if (failed !== undefined) {
-      this.refusedWith('fetch', failed);
-      return;
+    const codes = [answer.errorCode, ...partitions.map(({ errorCode }) => errorCode)].filter(
+      (code) => code !== 0 && code !== UNSTABLE,
+    );
+    if (codes.length > 0) {
+      this.refusedWith('fetch', codes[0]!);
+      return false;
     }
+    const told = new Map<number, number>();
     for (const index of indexes) {
       const found = partitions.find(({ partitionIndex }) => partitionIndex === index);
+      if (found?.errorCode === UNSTABLE) {
+        this.count('fetch.unstable');
+        continue;
+      }
       const offset = found?.committedOffset ?? NOTHING;
       if (offset !== NOTHING && found?.metadata !== `at ${offset}`) {
         throw new Violation('metadata', `${view.groupId}: ${offset} has the metadata ${found?.metadata}`);
       }
-      view.register(index).read(offset, invokedMs, this.nowMs);
+      // Asked for all, the broker tells of those that it has something of: one whose first offset is pending is not among them.
+      view.register(index).read(offset, invokedMs, this.nowMs, requireStable && found !== undefined);
+      told.set(index, offset);
     }
+    view.readTogether(told);
     this.count('offsets.fetched');
+    return told.size === indexes.length;
   }
 
   /** Counts an error, and refuses one that no client should see. */

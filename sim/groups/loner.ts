@@ -7,6 +7,8 @@ import { NOTHING, type GroupView, type OffsetWrite } from './model.ts';
 
 const PAUSE_MS_MAX = 30;
 const ATTEMPTS_MAX = 10;
+/** In virtual time, once all is calm: a transaction's time and the coordinator's look at it. */
+const STABLE_MS_MAX = 20_000;
 const STATES = new Set(['PreparingRebalance', 'CompletingRebalance', 'Stable', 'Empty', 'Dead']);
 
 /** Commits without being a member, deletes offsets and groups, and looks at everybody's. */
@@ -33,9 +35,15 @@ export class Loner extends GroupClient {
     else await this.#list();
   }
 
-  /** Once all is over: what is stored now. */
+  /** Once all is over: what is stored now. Transactions that nobody ends are over soon. */
   async readAll(): Promise<void> {
-    for (const view of this.host.model.groups) await this.#repeat(() => this.fetchOffsets(view));
+    for (const view of this.host.model.groups) {
+      const untilMs = this.nowMs + STABLE_MS_MAX;
+      while (!(await this.#repeat(() => this.fetchOffsets(view, true)))) {
+        if (this.nowMs > untilMs) throw new Violation('unstable', `${view.groupId} has no stable offsets`);
+        await this.sleep(PAUSE_MS_MAX);
+      }
+    }
   }
 
   /** The state of a group now. */

@@ -6,8 +6,12 @@ interface Write {
   readonly invokedMs: number;
   /** Infinity while nobody knows whether it has happened. */
   returnedMs: number;
+  /** Of a transaction that is committed, but whose markers may still be under way: from then on whoever asks for stable offsets finds it, or that there is none. */
+  stableMs: number;
   outcome: 'pending' | 'done' | 'refused';
 }
+
+const TRANSACTIONS_KEPT = 10;
 
 /** What OffsetFetch tells of a partition without an offset. */
 export const NOTHING = -1;
@@ -19,7 +23,7 @@ export const NOTHING = -1;
 export class OffsetRegister {
   readonly name: string;
   readonly #writes: Write[] = [
-    { value: NOTHING, invokedMs: -Infinity, returnedMs: -Infinity, outcome: 'done' },
+    { value: NOTHING, invokedMs: -Infinity, returnedMs: -Infinity, stableMs: Infinity, outcome: 'done' },
   ];
 
   constructor(name: string) {
@@ -27,21 +31,25 @@ export class OffsetRegister {
   }
 
   invoke(value: number, nowMs: number): Write {
-    const write: Write = { value, invokedMs: nowMs, returnedMs: Infinity, outcome: 'pending' };
+    const times = { invokedMs: nowMs, returnedMs: Infinity, stableMs: Infinity };
+    const write: Write = { value, ...times, outcome: 'pending' };
     this.#writes.push(write);
     return write;
   }
 
-  /** A read between two moments has told `value`. */
-  read(value: number, invokedMs: number, returnedMs: number): void {
+  /** A read between two moments has told `value`; a stable one may not miss a committed transaction. */
+  read(value: number, invokedMs: number, returnedMs: number, isStable = false): void {
     const seen = this.#writes.filter(
       (write) => write.value === value && write.outcome !== 'refused' && write.invokedMs <= returnedMs,
     );
-    const fitting = seen.filter((write) => !this.#isOverwritten(write, invokedMs));
+    const fitting = seen.filter((write) => !this.#isOverwritten(write, invokedMs, isStable));
     if (fitting.length === 0) {
       const known = this.#writes
         .slice(-8)
-        .map((write) => `${write.value} ${write.outcome} [${write.invokedMs}, ${write.returnedMs}]`);
+        .map(
+          (write) =>
+            `${write.value} ${write.outcome} [${write.invokedMs}, ${write.returnedMs}, ${write.stableMs}]`,
+        );
       throw new Violation(
         'committed-offset',
         `${this.name}: ${value} was read in [${invokedMs}, ${returnedMs}]; written: ${known.join('; ')}`,
@@ -56,11 +64,13 @@ export class OffsetRegister {
   }
 
   /** Something else was certainly written after it, and before the moment. */
-  #isOverwritten(write: Write, beforeMs: number): boolean {
-    return this.#writes.some(
-      (other) =>
-        other.outcome === 'done' && other.invokedMs > write.returnedMs && other.returnedMs < beforeMs,
-    );
+  #isOverwritten(write: Write, beforeMs: number, isStable: boolean): boolean {
+    // Whatever a transaction is followed by stands behind it in the log.
+    const overMs = Math.min(write.returnedMs, write.stableMs);
+    return this.#writes.some((other) => {
+      const certainMs = isStable ? Math.min(other.returnedMs, other.stableMs) : other.returnedMs;
+      return other.outcome === 'done' && other.invokedMs > overMs && certainMs < beforeMs;
+    });
   }
 }
 
@@ -79,6 +89,8 @@ export class GroupView {
   readonly partitions: number;
   readonly #registers: OffsetRegister[];
   readonly #synced = new Map<number, Synced>();
+  /** The newest transactions that may be committed: what each has written, by partition. Later ones have written more. */
+  readonly #transactions: ReadonlyMap<number, number>[] = [];
 
   constructor(groupId: string, topic: string, partitions: number) {
     this.groupId = groupId;
@@ -91,6 +103,28 @@ export class GroupView {
 
   register(partition: number): OffsetRegister {
     return this.#registers[partition]!;
+  }
+
+  /** A transaction with these offsets may be committed from now on. Nobody else commits offsets of the group. */
+  committing(offsets: ReadonlyMap<number, number>): void {
+    this.#transactions.push(offsets);
+    if (this.#transactions.length > TRANSACTIONS_KEPT) this.#transactions.shift();
+  }
+
+  /** One answer has told these offsets: of each transaction all, or none. */
+  readTogether(told: ReadonlyMap<number, number>): void {
+    for (const offsets of this.#transactions) {
+      const shown = [...offsets].filter(([partition]) => told.has(partition));
+      if (!shown.some(([partition, offset]) => told.get(partition) === offset)) continue;
+      for (const [partition, offset] of shown) {
+        if (told.get(partition)! >= offset) continue;
+        throw new Violation(
+          'torn-transaction',
+          `${this.groupId}: ${offset} of partition ${partition} is missing in ${JSON.stringify([...told])}, ` +
+            `of a transaction with ${JSON.stringify([...offsets])}`,
+        );
+      }
+    }
   }
 
   /** The newest generation that was certainly complete before the moment. */

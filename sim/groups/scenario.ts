@@ -1,8 +1,9 @@
 /**
  * Classic consumer groups on a whole broker: members that join, commit, leave, die and stall, static ones that come back, clients that commit without
- * being members, that delete offsets and groups, while the broker is stopped, killed and loses its power, its disk fails, and connections break. What
- * must hold: committed offsets never go back, no two leaders assign one generation, generations only rise, a member of an old generation commits
- * nothing, and once all is calm every group becomes stable with all its members.
+ * being members, that delete offsets and groups, producers that commit offsets in transactions, while the broker is stopped, killed and loses its
+ * power, its disk fails, and connections break. What must hold: committed offsets never go back, those of a transaction count all together and only if
+ * it is committed, no two leaders assign one generation, generations only rise, a member of an old generation commits nothing, and once all is calm
+ * every group becomes stable with all its members, and so do all offsets.
  */
 import { createTopics } from '@polylog/kafka-protocol';
 import { Client } from '../broker/clients.ts';
@@ -13,6 +14,7 @@ import type { GroupHost } from './group-client.ts';
 import { Loner } from './loner.ts';
 import { Member } from './member.ts';
 import { GroupsModel } from './model.ts';
+import { Transactor } from './transactor.ts';
 
 const OPERATIONS = 2200;
 const OPERATIONS_MIN = 2000;
@@ -31,9 +33,13 @@ const MEMBERS: readonly (readonly [dynamic: number, fixed: number])[] = [
 /** The last group has one member, which dies in the end. */
 const MORTALS = 1;
 const LONERS = 2;
+/** Groups whose offsets are committed in transactions. */
+const TRANSACTORS = 2;
 
 const SETTINGS: Readonly<Record<string, string>> = {
   'offsets.topic.num.partitions': '3',
+  'transaction.state.log.num.partitions': '2',
+  'transaction.abort.timed.out.transaction.cleanup.interval.ms': '100',
   'group.min.session.timeout.ms': '50',
   'group.initial.rebalance.delay.ms': '30',
   // __consumer_offsets is compacted all the time.
@@ -66,13 +72,15 @@ class GroupsRun extends BrokerRun {
   readonly members: readonly Member[];
   readonly mortal: Member;
   readonly loners: readonly Loner[];
+  readonly transactors: readonly Transactor[];
   #quitting = false;
 
   constructor(world: SimWorld) {
     super(world, 'groups', SETTINGS);
     const withMembers = Array.from({ length: MEMBERS.length + MORTALS }, (_, index) => `group-${index}`);
     const lonely = Array.from({ length: LONERS }, (_, index) => `lonely-${index}`);
-    const model = new GroupsModel(TOPIC, PARTITIONS, [...withMembers, ...lonely]);
+    const transactional = Array.from({ length: TRANSACTORS }, (_, index) => `transactional-${index}`);
+    const model = new GroupsModel(TOPIC, PARTITIONS, [...withMembers, ...lonely, ...transactional]);
     this.host = { ...this.baseHost(), model, quitting: () => this.#quitting };
     this.members = MEMBERS.flatMap(([dynamic, fixed], group) => this.#membersOf(group, dynamic, fixed));
     const view = model.groups[MEMBERS.length]!;
@@ -81,6 +89,9 @@ class GroupsRun extends BrokerRun {
       const own = model.groups[MEMBERS.length + MORTALS + index]!;
       return new Loner(this.host, name, own);
     });
+    this.transactors = model.groups
+      .slice(-TRANSACTORS)
+      .map((own) => new Transactor(this.host, own.groupId, own));
   }
 
   #membersOf(group: number, dynamic: number, fixed: number): Member[] {
@@ -97,7 +108,7 @@ class GroupsRun extends BrokerRun {
     const founder = new Founder(this.host, 'founder');
     founder.run();
     while (!founder.done) await this.advance(5);
-    for (const client of [...this.members, this.mortal, ...this.loners]) client.run();
+    for (const client of [...this.members, this.mortal, ...this.loners, ...this.transactors]) client.run();
     await this.disturb(OPERATIONS, CRASHES_MIN);
     // All faults have ended; every group becomes stable, and does again after a loss of power; then all offsets are read.
     for (const kind of ['process', 'power'] as const) {
@@ -156,6 +167,8 @@ export const groupsScenario = brokerRunScenario(
       'commit.done',
       'delete-group.done',
       'delete-group.GROUP_ID_NOT_FOUND',
+      'fetch.unstable',
+      'init.done',
       'describe.CompletingRebalance',
       'describe.Empty',
       'describe.PreparingRebalance',
@@ -183,6 +196,10 @@ export const groupsScenario = brokerRunScenario(
       'sync.REBALANCE_IN_PROGRESS',
       'sync.follower',
       'sync.leader',
+      'transaction.abandoned',
+      'transaction.aborted',
+      'transaction.committed',
+      'transaction.overtaken',
     ],
   },
   (world) => new GroupsRun(world),

@@ -342,4 +342,37 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
     scenario: 'single',
   },
+  {
+    name: 'count-the-offsets-of-a-transaction-at-once',
+    why: 'KIP-98: nobody is told them before the commit marker',
+    file: 'groups/transactional-commits.core.ts',
+    search: 'this.pending.add(producerId, groupId, { topic, partition }, committed); const key',
+    replace:
+      'this.#groups.getOrMake(groupId).offsets.set(topic, partition, committed); this.pending.add(producerId, groupId, { topic, partition }, committed); const key',
+    scenario: 'groups',
+  },
+  {
+    name: 'forget-pending-offsets-in-a-load',
+    why: 'a transaction that is committed after a crash of the coordinator loses its offsets',
+    file: 'groups/groups.core.ts',
+    search: 'this.#transactional.replay(producerId, decoded, decodeOffsetValue(value));',
+    replace: '',
+    scenario: 'groups',
+  },
+  {
+    name: 'forget-markers-in-a-load',
+    why: 'offsets of transactions that ended before it are pending for ever',
+    file: 'coordinator/shard.ts',
+    search: 'core.endTransaction?.(producerId, type);',
+    replace: '',
+    scenario: 'groups',
+  },
+  {
+    name: 'let-a-transaction-overwrite-what-was-committed-after-it',
+    why: 'the order of the log counts, since that is what compaction keeps',
+    file: 'groups/pending-offsets.core.ts',
+    search: 'for (const offset of pending.byProducer.values()) offset.committed = undefined;',
+    replace: '',
+    scenario: 'groups',
+  },
 ];
