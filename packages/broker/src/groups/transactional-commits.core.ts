@@ -100,5 +100,7 @@ function memberRefusal(group: Group, request: VerifiedCommit): ErrorName | undef
   if (generationId < 0 && group.state === 'Empty') return undefined;
   if (generationId < 0 && memberId === '' && groupInstanceId === null) return undefined;
   // Its version does not tell whether the client knows member epochs: all that can commit in transactions with a member id do.
-  return committerRefusal(group, { ...request, knowsMemberEpochs: true });
+  const refusal = committerRefusal(group, { ...request, knowsMemberEpochs: true });
+  // Of which the API does not know, while its clients know what to do about a generation.
+  return refusal === 'STALE_MEMBER_EPOCH' ? 'ILLEGAL_GENERATION' : refusal;
 }

@@ -169,7 +169,10 @@ export interface Log {
   snapshotSource: (() => readonly ProducerSnapshotEntry[]) | undefined;
   /** Retention deletes only segments that end at or below it: the HW. Without it, durableOffset bounds. */
   retentionBound: (() => number) | undefined;
-  /** Cleaning leaves records at and above it alone: the LSO, which is at most the HW. Without it, durableOffset bounds. */
+  /**
+   * Cleaning leaves records at and above it alone: the LSO, which is at most the HW. Without it nothing is cleaned: before somebody has read which
+   * transactions are open, as after a start, a record of one that will be aborted would count against what is committed.
+   */
   cleaningBound: (() => number) | undefined;
   /** Called when durableOffset rose. */
   onDurable: ((durableOffset: number) => void) | undefined;

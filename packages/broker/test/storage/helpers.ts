@@ -93,6 +93,7 @@ export async function openStore(
     config: { journalFileBytes: 256 * 1024, freeSpaceReserveBytes: 0, ...options.config },
     logConfigOf: () => ({ ...LOG_CONFIG, ...options.logConfig }),
   });
+  for (const log of store.logs()) cleanAll(log);
   return { store, logger, timers, clock };
 }
 
@@ -102,7 +103,13 @@ export function newLog(
   topic = 'orders',
   partition = 0,
 ): Log {
-  return store.create({ topic, topicId: TOPIC_ID, partition }, { ...LOG_CONFIG, ...config });
+  return cleanAll(store.create({ topic, topicId: TOPIC_ID, partition }, { ...LOG_CONFIG, ...config }));
+}
+
+/** All of it is stable, as far as cleaning is concerned. */
+export function cleanAll(log: Log): Log {
+  log.cleaningBound = () => log.durableOffset;
+  return log;
 }
 
 export interface BatchSpec {

@@ -25,9 +25,16 @@ export function dirtinessOf(
   { ifSynced = false }: { readonly ifSynced?: boolean } = {},
 ): Dirtiness | undefined {
   const { compaction } = log.config;
-  if (compaction === undefined || log.closed || log.offline || log.segments.length === 0) return undefined;
+  const stable = log.cleaningBound?.();
+  if (
+    compaction === undefined ||
+    stable === undefined ||
+    log.closed ||
+    log.offline ||
+    log.segments.length === 0
+  )
+    return undefined;
   const dirtyFrom = Math.max(log.cleanedTo, log.startOffset);
-  const stable = log.cleaningBound?.() ?? log.durableOffset;
   const synced = ifSynced ? Infinity : Math.min(log.recoveryPoint, log.savedRecoveryPoint);
   const bound = Math.min(stable, synced);
   const segments = cleanableSegments(log, compaction, { dirtyFrom, bound, nowMs });
