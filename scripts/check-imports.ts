@@ -55,8 +55,12 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   'frontends/mqtt': { layers: EDGE, packages: ['@polylog/mqtt-protocol'] },
   'frontends/amqp10': { layers: EDGE, packages: ['@polylog/amqp10-protocol'] },
   admin: { layers: EDGE, packages: ['fastify'] },
+  /** What of the engine concerns groups and transactions. */
+  coordinators: { layers: EDGE },
   /** Puts the parts together over any platform, the simulated one too: all layers, but no real I/O. */
-  engine: { layers: [...EDGE, 'storage', 'metadata', 'metadata/local', 'replication', ...FRONTENDS] },
+  engine: {
+    layers: [...EDGE, 'storage', 'metadata', 'metadata/local', 'replication', 'coordinators', ...FRONTENDS],
+  },
 };
 
 /** Files directly in packages/broker/src that put the parts together: they import everything, platform/node included. */

@@ -3,7 +3,6 @@ import { ProducerIdBlocks } from './cluster/producer-id-blocks.ts';
 import { followDynamicSettings } from './cluster/dynamic-settings.ts';
 import { register, startPartitions, type Registration } from './cluster/registration.ts';
 import { SectionWriter } from './cluster/section-writer.ts';
-import { OFFSETS_TOPIC } from './cluster/topic-names.ts';
 import { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig, BrokerSettings } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
@@ -12,12 +11,11 @@ import { usesSasl, usesTls, type ListenerConfig } from './config/listeners.ts';
 import { claimDataFolder } from './config/meta-properties.ts';
 import { cleanerLimitsOf, storageConfigOf } from './config/storage-config.ts';
 import { parseTopicSettings, settingsInForce } from './config/topic-config.ts';
+import { coordinateGroups, coordinateTransactions } from './coordinators.ts';
 import { BrokerError } from './errors.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
-import { describeGroups } from './groups/metrics.ts';
-import { GroupService } from './groups/service.ts';
-import { groupSettingsOf, groupTimesOf } from './groups/settings.ts';
+import type { GroupService } from './groups/service.ts';
 import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
 import { OwnBrokerPort } from './peer/own-broker.ts';
@@ -39,10 +37,7 @@ import { describePartitions } from './topics/metrics.ts';
 import { BrokerTopicAdmin } from './topics/topic-admin.ts';
 import type { DataFolder } from './topics/types.ts';
 import { TransactionMarkers } from './topics/transaction-markers.ts';
-import type { TransactionVerifier } from './topics/transaction-verifier.ts';
-import { describeTransactions } from './transactions/metrics.ts';
-import { TransactionService } from './transactions/service.ts';
-import { transactionSettingsOf } from './transactions/settings.ts';
+import type { TransactionService } from './transactions/service.ts';
 
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 /** How long a start waits for groups and transactions: with very many of them clients are served before all are known. */
@@ -346,46 +341,6 @@ function dataFolderOf({ disk }: Platform, logs: LogStore): DataFolder {
   };
 }
 
-/** After the partitions, so that those hear of a change of the image first. */
-function coordinateGroups(
-  { clock, timers, random, logger }: Platform,
-  config: BrokerConfig,
-  parts: {
-    readonly partitions: PartitionRegistry;
-    readonly admin: BrokerTopicAdmin;
-    readonly tracker: ImageTracker;
-    readonly metrics: BrokerMetrics;
-    readonly markers: TransactionMarkers;
-    readonly verifier: TransactionVerifier;
-  },
-): GroupService {
-  const { settings } = config;
-  const { partitions, admin, tracker, metrics, markers, verifier } = parts;
-  const groups = new GroupService({
-    partitions,
-    admin,
-    clock,
-    timers,
-    random,
-    logger,
-    settings: groupSettingsOf(settings),
-    timesOf: groupTimesOf(partitions, config),
-    verifier,
-    topic: {
-      partitions: settings['offsets.topic.num.partitions'],
-      replicationFactor: settings['offsets.topic.replication.factor'],
-      segmentBytes: settings['offsets.topic.segment.bytes'],
-    },
-  });
-  describeGroups(metrics, groups, partitions);
-  markers.route(OFFSETS_TOPIC, groups);
-  tracker.onChange(({ topics }) => {
-    groups.imageChanged();
-    if (topics.size > 0) groups.topicsChanged([...topics.keys()]);
-  });
-  return groups;
-}
-
 /** Settings may change while the broker runs. */
 function followSettings(
   config: LiveConfig,
@@ -404,41 +359,6 @@ function applySettings(
 ): void {
   logs.configureCleaner(cleanerLimitsOf(settings));
   quotas.connections.broker = settings['max.connection.creation.rate'];
-}
-
-/** The same for transactions. */
-function coordinateTransactions(
-  { clock, timers, logger }: Platform,
-  { settings }: BrokerConfig,
-  parts: {
-    readonly partitions: PartitionRegistry;
-    readonly admin: BrokerTopicAdmin;
-    readonly tracker: ImageTracker;
-    readonly metrics: BrokerMetrics;
-    readonly peers: PeerPort;
-    readonly producerIds: ProducerIdBlocks;
-  },
-): TransactionService {
-  const { partitions, admin, tracker, metrics, peers, producerIds } = parts;
-  const transactions = new TransactionService({
-    partitions,
-    admin,
-    peer: peers,
-    producerIds,
-    clock,
-    timers,
-    logger,
-    settings: transactionSettingsOf(settings),
-    topic: {
-      partitions: settings['transaction.state.log.num.partitions'],
-      replicationFactor: settings['transaction.state.log.replication.factor'],
-      segmentBytes: settings['transaction.state.log.segment.bytes'],
-      minInsyncReplicas: settings['transaction.state.log.min.isr'],
-    },
-  });
-  describeTransactions(metrics, transactions, () => clock.nowMs());
-  tracker.onChange(() => transactions.imageChanged());
-  return transactions;
 }
 
 function hostPartitions(
