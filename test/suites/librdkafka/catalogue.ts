@@ -21,6 +21,8 @@ export interface TestGroup {
   readonly knownIssue: boolean;
   /** In the suite's quick mode: fewer messages, and some parts left out. */
   readonly quick: boolean;
+  /** One run for each; undefined: one run of all. */
+  readonly parts: readonly string[] | undefined;
   readonly tests: readonly SuiteTest[];
 }
 
@@ -29,6 +31,15 @@ export interface TestGroup {
  * a mock cluster.)
  */
 const NOT_QUICK = ['0018', '0019', '0026', '0045', '0050', '0082', '0089', '0102', '0122', '0127', '0132'];
+
+/**
+ * Of these the quick mode leaves nothing either, but some of their parts are of share groups: the others run in full, each that has one of
+ * these texts in its name.
+ */
+const PARTS: Readonly<Record<string, readonly string[]>> = {
+  '0126': ['do_test_produce_consumer_with_OIDC', 'do_test_OIDC_aws_iam'],
+  '0142': ['do_test_consumer', 'do_test_producer', 'do_test_txn_producer', 'do_test_reauth_failure'],
+};
 
 const ENTRY = /_TEST\(\s*(\d{4})_(\w+),\s*([^,)]*)((?:[^()]|\([^()]*\))*)\)/g;
 const SHARE_GROUPS = /^share_/;
@@ -62,6 +73,8 @@ export function groupTests(tests: readonly SuiteTest[]): TestGroup[] {
   }
   return [...groups.values()].map((members) => {
     const { number, scenario, knownIssue } = members[0]!;
-    return { number, scenario, knownIssue, quick: !NOT_QUICK.includes(number), tests: members };
+    const parts = PARTS[number];
+    const quick = parts === undefined && !NOT_QUICK.includes(number);
+    return { number, scenario, knownIssue, quick, parts, tests: members };
   });
 }

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { requirePeer } from '../../peers/peers.ts';
 import { buildJavaClients, buildSuite, suiteCache, type BuiltSuite } from './build.ts';
 import { groupTests, testsThatNeedABroker, type SuiteTest, type TestGroup } from './catalogue.ts';
-import { SuiteCluster } from './cluster.ts';
+import { kindOf, SuiteCluster, type ClusterKind } from './cluster.ts';
 import {
   contradictions,
   isExpectedToPass,
@@ -91,7 +91,7 @@ interface ModeRun {
 /** All groups in one mode, on brokers of their own, so that no topic or group of the other mode is there already. */
 async function runMode(run: ModeRun): Promise<void> {
   const { mode, tests, report } = run;
-  const clusters = new Map<SuiteTest['scenario'], SuiteCluster>();
+  const clusters = new Map<ClusterKind, SuiteCluster>();
   let done = 0;
   try {
     for (const group of groupTests(tests.filter(({ name }) => !report.has(mode, name)))) {
@@ -105,7 +105,7 @@ async function runMode(run: ModeRun): Promise<void> {
       }
     }
   } finally {
-    for (const { broker } of clusters.values()) await broker.stop();
+    for (const cluster of clusters.values()) await cluster.stop();
   }
 }
 
@@ -113,24 +113,17 @@ async function runMode(run: ModeRun): Promise<void> {
 async function runWithTries(
   group: TestGroup,
   run: ModeRun,
-  clusters: Map<SuiteTest['scenario'], SuiteCluster>,
+  clusters: Map<ClusterKind, SuiteCluster>,
 ): Promise<(TestResult & { mode: Mode; tries: number })[]> {
-  const { built, mode, folder, kafkaHome } = run;
+  const { built, mode } = run;
   for (let tries = 1; ; tries++) {
-    let cluster = clusters.get(group.scenario);
-    if (cluster === undefined || !cluster.broker.isRunning) {
-      cluster = await SuiteCluster.start(
-        group.scenario,
-        path.join(folder, `${mode}-${group.scenario}-${tries}`),
-      );
-      clusters.set(group.scenario, cluster);
-    }
+    const cluster = await clusterOf(group, run, clusters);
     const name = `${mode}-${group.number}-${group.scenario}`;
     const results = await runGroup(group, {
       tests: built.tests,
       mode,
       environment: {
-        ...cluster.environment(kafkaHome),
+        ...cluster.environment,
         ...(options.debug === undefined ? {} : { TEST_DEBUG: options.debug }),
       },
       logFile: path.join(options.out, `${name}.log`),
@@ -145,6 +138,25 @@ async function runWithTries(
       return results.map((result) => ({ ...result, mode, tries }));
     say(`${mode} ${group.number}: trying again`);
   }
+}
+
+/** Started when it is first needed, and anew if it has ended. */
+async function clusterOf(
+  group: TestGroup,
+  { mode, folder, kafkaHome }: ModeRun,
+  clusters: Map<ClusterKind, SuiteCluster>,
+): Promise<SuiteCluster> {
+  const kind = kindOf(group);
+  const present = clusters.get(kind);
+  if (present?.broker.isRunning === true) return present;
+  await present?.stop();
+  const cluster = await SuiteCluster.start(
+    kind,
+    mkdtempSync(path.join(folder, `${mode}-${kind}-`)),
+    kafkaHome,
+  );
+  clusters.set(kind, cluster);
+  return cluster;
 }
 
 function selectTests(all: readonly SuiteTest[]): readonly SuiteTest[] {

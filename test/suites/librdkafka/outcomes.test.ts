@@ -10,7 +10,7 @@ const PLAIN = '\u001B[0m';
 function group(...names: string[]): TestGroup {
   const [number = ''] = names[0]!.split('_');
   const tests = names.map((name) => ({ name, number, scenario: 'default', knownIssue: false }) as const);
-  return { number, scenario: 'default', knownIssue: false, quick: true, tests };
+  return { number, scenario: 'default', knownIssue: false, quick: true, parts: undefined, tests };
 }
 
 const PASSED = [

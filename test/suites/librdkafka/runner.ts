@@ -22,8 +22,28 @@ export interface RunOptions {
   readonly full: boolean;
 }
 
-/** One process of the runner for the group, which runs its tests one after the other. */
+/** One process of the runner for the group, or for each of its parts, which runs its tests one after the other. */
 export async function runGroup(group: TestGroup, options: RunOptions): Promise<TestResult[]> {
+  if (group.parts === undefined) return runOnce(group, options);
+  let results: TestResult[] = [];
+  for (const part of group.parts) {
+    const environment = { ...options.environment, SUBTESTS: part };
+    const logFile = options.logFile.replace(/\.log$/, `-${part}.log`);
+    results = worst(results, await runOnce(group, { ...options, environment, logFile }));
+  }
+  return results;
+}
+
+/** Of two runs' results of the same tests, those that are not passed, and the time of both. */
+function worst(before: readonly TestResult[], now: readonly TestResult[]): TestResult[] {
+  return now.map((result, index) => {
+    const other = before[index];
+    if (other === undefined) return result;
+    return { ...(other.outcome === 'passed' ? result : other), seconds: other.seconds + result.seconds };
+  });
+}
+
+async function runOnce(group: TestGroup, options: RunOptions): Promise<TestResult[]> {
   const log = openSync(options.logFile, 'w');
   // -L leaves out those tests of the same number that need no broker, -k runs those that the suite itself knows to fail.
   const quick = options.full || !group.quick ? [] : ['-Q'];

@@ -1,0 +1,101 @@
+/** An authority, and certificates of a broker on the loopback and of a client, in all the forms that the suite's 0097 reads. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { runOk } from '../../peers/process.ts';
+
+const PASSWORD = 'password-of-the-client';
+const DAYS = '2';
+const RSA = ['-newkey', 'rsa:2048'];
+
+export class Certificates {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** @param folder where they are written; they hold for two days */
+  static async create(folder: string): Promise<Certificates> {
+    const certificates = new Certificates(folder);
+    await certificates.#authority('ca');
+    await certificates.#authority('unused-ca');
+    await certificates.#signed('broker', ['-nodes'], 'subjectAltName=IP:127.0.0.1,DNS:localhost');
+    await certificates.#signed('client', ['-passout', `pass:${PASSWORD}`], 'extendedKeyUsage=clientAuth');
+    await certificates.#clientForms();
+    const all = ['ca', 'unused-ca'].map((name) => readFileSync(certificates.#file(`${name}.pem`), 'utf8'));
+    writeFileSync(certificates.#file('all-cas.pem'), all.join(''));
+    return certificates;
+  }
+
+  /** The broker asks for no certificate: see `environment`. */
+  get brokerSettings(): Record<string, string> {
+    return {
+      'ssl.keystore.location': this.#file('broker.pem'),
+      'ssl.key.location': this.#file('broker.key'),
+      'ssl.client.auth': 'none',
+    };
+  }
+
+  get clientSettings(): Record<string, string> {
+    return {
+      'ssl.ca.location': this.#file('ca.pem'),
+      'ssl.certificate.location': this.#file('client.pem'),
+      'ssl.key.location': this.#file('client.key'),
+      'ssl.key.password': PASSWORD,
+    };
+  }
+
+  /**
+   * Of a broker that requires certificates, and refuses the client's, the test expects one of two TLS alerts. Node sends none: it looks
+   * at a certificate once the handshake is over, and closes the connection.
+   */
+  get environment(): Record<string, string> {
+    return {
+      SSL_client_auth: 'none',
+      SSL_password: PASSWORD,
+      SSL_pkcs: this.#file('client.p12'),
+      SSL_pub_pem: this.#file('client.pem'),
+      SSL_pub_der: this.#file('client.der'),
+      SSL_priv_pem: this.#file('client.key'),
+      SSL_priv_der: this.#file('client-key.der'),
+      SSL_ca_pem: this.#file('ca.pem'),
+      SSL_ca_der: this.#file('ca.der'),
+      SSL_all_cas_pem: this.#file('all-cas.pem'),
+    };
+  }
+
+  async #authority(name: string): Promise<void> {
+    const [key, pem] = [this.#file(`${name}.key`), this.#file(`${name}.pem`)];
+    const subject = ['-subj', `/CN=${name}`, '-days', DAYS];
+    await openssl('req', '-x509', ...RSA, '-nodes', ...subject, '-keyout', key, '-out', pem);
+    await openssl('x509', '-in', pem, '-outform', 'DER', '-out', this.#file(`${name}.der`));
+  }
+
+  async #signed(name: string, keyOptions: readonly string[], extension: string): Promise<void> {
+    const [key, request, extensions] = ['key', 'csr', 'ext'].map((end) => this.#file(`${name}.${end}`));
+    writeFileSync(extensions!, `${extension}\n`);
+    const subject = ['-subj', `/CN=${name}`];
+    await openssl('req', ...RSA, ...keyOptions, ...subject, '-keyout', key!, '-out', request!);
+    const issuer = ['-CA', this.#file('ca.pem'), '-CAkey', this.#file('ca.key'), '-CAcreateserial'];
+    const out = ['-days', DAYS, '-extfile', extensions!, '-out', this.#file(`${name}.pem`)];
+    await openssl('x509', '-req', '-in', request!, ...issuer, ...out);
+  }
+
+  async #clientForms(): Promise<void> {
+    const [pem, key] = [this.#file('client.pem'), this.#file('client.key')];
+    const secret = ['-passin', `pass:${PASSWORD}`];
+    await openssl('x509', '-in', pem, '-outform', 'DER', '-out', this.#file('client.der'));
+    await openssl('pkey', '-in', key, ...secret, '-outform', 'DER', '-out', this.#file('client-key.der'));
+    const chain = ['-inkey', key, '-certfile', this.#file('ca.pem')];
+    const store = ['-passout', `pass:${PASSWORD}`, '-out', this.#file('client.p12')];
+    await openssl('pkcs12', '-export', '-in', pem, ...chain, ...secret, ...store);
+  }
+
+  #file(name: string): string {
+    return path.join(this.#folder, name);
+  }
+}
+
+async function openssl(...args: string[]): Promise<void> {
+  await runOk('openssl', args);
+}
