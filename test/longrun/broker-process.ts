@@ -18,7 +18,7 @@ const LOG_CHARACTERS_KEPT = 100_000;
 
 export interface BrokerProcessOptions {
   readonly data: string;
-  /** Settings as the command line names them, such as `log.segment.bytes`. */
+  /** Settings as the command line names them, such as `log.segment.bytes`. With `listeners` there is no `kafkaAddress`. */
   readonly settings?: Readonly<Record<string, string>>;
   /** The name of a known bug that it shall have, for tests of checkers. */
   readonly mutant?: string;
@@ -62,7 +62,7 @@ export class BrokerProcess {
   spawn(): void {
     const flags = Object.entries({
       data: this.data,
-      kafka: this.kafkaAddress,
+      ...('listeners' in this.#settings ? {} : { kafka: this.kafkaAddress }),
       http: this.httpAddress,
       ...this.#settings,
     });

@@ -1,7 +1,8 @@
 /** The brokers that tests run against, one per kind, with the configuration by which the suite finds them. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { BrokerProcess } from '../../longrun/broker-process.ts';
+import { ApacheKafka } from '../../peers/kafka.ts';
 import { freePorts } from '../../peers/ports.ts';
 import { runOk } from '../../peers/process.ts';
 import { Certificates } from './certificates.ts';
@@ -21,7 +22,6 @@ const SECURED: Readonly<Record<string, ClusterKind>> = {
 /** As the suite's own automation sets up a cluster, but with one broker. Some tests make ACLs. */
 const COMMON_SETTINGS = {
   'num.partitions': '4',
-  'authorization.enabled': 'true',
   'allow.everyone.if.no.acl.found': 'true',
 };
 /** What the suite's own automation gives to the tests' time limits. */
@@ -44,20 +44,33 @@ export function kindOf({ number, scenario }: TestGroup): ClusterKind {
   return SECURED[number] ?? scenario;
 }
 
+/** What the suite needs of a broker that runs. */
+interface RunningBroker {
+  readonly isRunning: boolean;
+  /** The end of what it has printed. */
+  readonly output: string;
+  stop(): Promise<unknown>;
+}
+
+export interface ClusterOptions {
+  /** An empty one. */
+  readonly folder: string;
+  readonly kafkaHome: string;
+}
+
 export class SuiteCluster {
-  readonly broker: BrokerProcess;
+  readonly broker: RunningBroker;
   /** What tests take from the environment, under the names that the suite's own automation uses. */
   readonly environment: Readonly<Record<string, string>>;
   readonly #issuer: TokenIssuer | undefined;
 
-  private constructor(broker: BrokerProcess, environment: Record<string, string>, issuer?: TokenIssuer) {
+  private constructor(broker: RunningBroker, environment: Record<string, string>, issuer?: TokenIssuer) {
     this.broker = broker;
     this.environment = environment;
     this.#issuer = issuer;
   }
 
-  static async start(kind: ClusterKind, folder: string, kafkaHome: string): Promise<SuiteCluster> {
-    mkdirSync(folder, { recursive: true });
+  static async start(kind: ClusterKind, { folder, kafkaHome }: ClusterOptions): Promise<SuiteCluster> {
     const setup = await setUp(kind, folder);
     const [adminPort, port] = await freePorts(2);
     const [admin, address] = [`127.0.0.1:${adminPort}`, `127.0.0.1:${port}`];
@@ -65,37 +78,58 @@ export class SuiteCluster {
       setup.mode === 'PLAINTEXT'
         ? `PLAINTEXT://${address}`
         : `PLAINTEXT://${admin},${setup.mode}://${address}`;
-    const settings = { ...COMMON_SETTINGS, ...setup.settings, listeners };
+    const settings = {
+      ...COMMON_SETTINGS,
+      'authorization.enabled': 'true',
+      ...setup.settings,
+      listeners,
+    };
     const broker = await BrokerProcess.create({ data: path.join(folder, 'data'), settings });
     await broker.start();
     if (kind === 'scram') await addUser(path.join(kafkaHome, 'bin/kafka-configs.sh'), admin);
-    const testConf = path.join(folder, 'test.conf');
     const client = {
-      'test.timeout.multiplier': TIMEOUT_MULTIPLIER,
-      'bootstrap.servers': address,
       ...(setup.mode === 'PLAINTEXT' ? {} : { 'security.protocol': setup.mode }),
       ...setup.client,
     };
-    writeFileSync(
-      testConf,
-      Object.entries(client)
-        .map(([name, value]) => `${name}=${value}\n`)
-        .join(''),
-    );
-    const environment = {
-      RDKAFKA_TEST_CONF: testConf,
-      KAFKA_PATH: kafkaHome,
-      BROKERS: address,
-      BROKER_ADDRESS_1: address,
-      ...setup.environment,
-    };
+    const environment = { ...environmentFor(address, client, { folder, kafkaHome }), ...setup.environment };
     return new SuiteCluster(broker, environment, setup.issuer);
+  }
+
+  /** Apache Kafka itself, to see whether a test fails there too. */
+  static async startApacheKafka(kind: ClusterKind, options: ClusterOptions): Promise<SuiteCluster> {
+    const { mode, settings: specific } = await setUp(kind, options.folder);
+    if (mode !== 'PLAINTEXT') throw new Error('Apache Kafka is set up with a plain listener only');
+    const settings = {
+      ...COMMON_SETTINGS,
+      'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+      'super.users': 'User:ANONYMOUS',
+      ...specific,
+    };
+    const kafka = await ApacheKafka.start({ settings });
+    const broker = { isRunning: true, output: '', stop: () => kafka.stop() };
+    return new SuiteCluster(broker, environmentFor(kafka.kafkaAddress, {}, options));
   }
 
   async stop(): Promise<void> {
     await this.broker.stop();
     await this.#issuer?.stop();
   }
+}
+
+/** Writes test.conf as well. */
+function environmentFor(
+  address: string,
+  clientSettings: Readonly<Record<string, string>>,
+  { folder, kafkaHome }: ClusterOptions,
+): Record<string, string> {
+  const testConf = path.join(folder, 'test.conf');
+  const lines = Object.entries({
+    'test.timeout.multiplier': TIMEOUT_MULTIPLIER,
+    'bootstrap.servers': address,
+    ...clientSettings,
+  }).map(([name, value]) => `${name}=${value}\n`);
+  writeFileSync(testConf, lines.join(''));
+  return { RDKAFKA_TEST_CONF: testConf, KAFKA_PATH: kafkaHome, BROKERS: address, BROKER_ADDRESS_1: address };
 }
 
 async function setUp(kind: ClusterKind, folder: string): Promise<Setup> {

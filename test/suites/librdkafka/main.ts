@@ -1,7 +1,7 @@
 /**
  * Runs librdkafka's own test suite against Polylog: every test that needs a broker, with classic groups and with KIP-848 groups, and
  * compares with expectations.json. Usage: npm run suite:librdkafka -- [--tests 0012,0026] [--mode classic|consumer] [--resume] [--tries 2]
- * [--limit-s 900] [--out FOLDER] [--full] [--debug CONTEXTS] [--list]. Exit code 1 if a test that is listed as passing does not pass, or one of
+ * [--limit-s 900] [--out FOLDER] [--full] [--debug CONTEXTS] [--target apache-kafka] [--list]. Exit code 1 if a test that is listed as passing does not pass, or one of
  * the others does.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -36,6 +36,7 @@ const { values: options } = parseArgs({
     out: { type: 'string', default: path.join(suiteCache(), 'librdkafka-suite') },
     full: { type: 'boolean', default: false },
     debug: { type: 'string' },
+    target: { type: 'string', default: 'polylog' },
     list: { type: 'boolean', default: false },
   },
 });
@@ -117,7 +118,18 @@ async function runWithTries(
 ): Promise<(TestResult & { mode: Mode; tries: number })[]> {
   const { built, mode } = run;
   for (let tries = 1; ; tries++) {
-    const cluster = await clusterOf(group, run, clusters);
+    const cluster = await clusterOf(group, run, clusters).catch((error: unknown) => String(error));
+    if (typeof cluster === 'string') {
+      const reason = `its broker does not start: ${cluster.split('\n').slice(0, 2).join(' ')}`;
+      return group.tests.map(({ name }) => ({
+        name,
+        mode,
+        tries,
+        outcome: 'unfinished',
+        seconds: 0,
+        reason,
+      }));
+    }
     const name = `${mode}-${group.number}-${group.scenario}`;
     const results = await runGroup(group, {
       tests: built.tests,
@@ -150,11 +162,11 @@ async function clusterOf(
   const present = clusters.get(kind);
   if (present?.broker.isRunning === true) return present;
   await present?.stop();
-  const cluster = await SuiteCluster.start(
-    kind,
-    mkdtempSync(path.join(folder, `${mode}-${kind}-`)),
+  const start = options.target === 'apache-kafka' ? SuiteCluster.startApacheKafka : SuiteCluster.start;
+  const cluster = await start(kind, {
+    folder: mkdtempSync(path.join(folder, `${mode}-${kind}-`)),
     kafkaHome,
-  );
+  });
   clusters.set(kind, cluster);
   return cluster;
 }

@@ -49,6 +49,20 @@ test('where the runner aborts, the failure is read from its message', () => {
   });
 });
 
+test('a test that passed before another one made the runner abort has passed', () => {
+  const output = [
+    `${GREEN}================= Test 0045_first PASSED =================${PLAIN}`,
+    '### Test "0045_second" failed at a.c:12:f() at Thu Nov 26 03:52:25 2026: ###',
+    'f():12: why',
+  ].join('\n');
+  const end = { output, code: null, isLate: false, seconds: 2 };
+  const outcomes = readOutcomes(group('0045_first', '0045_second', '0045_third'), end);
+  assert.deepEqual(
+    outcomes.map(({ outcome }) => outcome),
+    ['passed', 'failed', 'unfinished'],
+  );
+});
+
 test('a test that the runner says nothing of is unfinished', () => {
   const [crashed] = readOutcomes(group('0001_a'), { output: '', code: null, isLate: false, seconds: 1 });
   assert.deepEqual(crashed, {

@@ -27,6 +27,8 @@ const SUMMARY_LINE = /^\|\s*(\d{4}_\w+)\s*\|\s*([A-Z]+)\s*\|\s*([\d.]+)s[ \t]*\|
  * which is missing when the runner aborts because a failed test has left clients behind.
  */
 const FAILURE = /^### Test "(\d{4}_\w+)[^"]*" failed at .*###\n(.*)$/gm;
+/** So it says at once; for those before the one that failed. */
+const PASSED = /=+ Test (\d{4}_\w+) PASSED =+/g;
 // oxlint-disable-next-line no-control-regex -- terminals' escape sequences begin with a control character
 const COLOUR = /\u001B\[\d*m/g;
 const REASON_CHARACTERS_MAX = 300;
@@ -37,6 +39,9 @@ export function readOutcomes(group: TestGroup, end: RunnerEnd): TestResult[] {
   const lines = new Map<string, TestResult>();
   for (const [, name = '', state = '', seconds, reason = ''] of text.matchAll(SUMMARY_LINE)) {
     lines.set(name, { name, outcome: outcomeOf(state), seconds: Number(seconds), reason: shorten(reason) });
+  }
+  for (const [, name = ''] of text.matchAll(PASSED)) {
+    if (!lines.has(name)) lines.set(name, { name, outcome: 'passed', seconds: end.seconds, reason: '' });
   }
   for (const [, name = '', reason = ''] of text.matchAll(FAILURE)) {
     if (lines.get(name)?.outcome === 'failed') continue;

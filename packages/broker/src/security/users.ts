@@ -291,7 +291,8 @@ function checkUserName(user: string): void {
   }
 }
 
-const SALT_BYTES_MIN = 8;
+/** Clients choose it, and may send few bytes. */
+const SALT_BYTES_MIN = 1;
 const SALT_BYTES_MAX = 64;
 
 function checkCredential(change: Extract<CredentialChange, { kind: 'set' }>): void {

@@ -97,7 +97,7 @@ describe('Users', () => {
       set('x'.repeat(257), 'x'),
       set('few', 'x', { iterations: 4095 }),
       set('many', 'x', { iterations: 16_385 }),
-      set('salt', 'x', { salt: Buffer.alloc(7) }),
+      set('salt', 'x', { salt: Buffer.alloc(0) }),
       set('short', 'x', { saltedPassword: Buffer.alloc(31) }),
       set('long', 'x', { mechanism: 'SCRAM-SHA-512' }),
     ]) {
@@ -107,6 +107,15 @@ describe('Users', () => {
       ['twice', 'DUPLICATE_RESOURCE'],
     ]);
     assert.deepEqual([...users.users()], []);
+  });
+
+  it('have the salt that their client has chosen, however short', async () => {
+    const { users } = await openUsers();
+    assert.deepEqual(await codes(users, [set('alice', 'a', { salt: Buffer.from('salt') })]), []);
+    assert.deepEqual(
+      [...users.users()].map(({ name }) => name),
+      ['alice'],
+    );
   });
 
   it('that there are not look like those that there are, each time the same', async () => {
