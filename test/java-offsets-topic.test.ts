@@ -43,10 +43,43 @@ describe("__consumer_offsets in Kafka's own format", { skip }, () => {
     assert.match(groups, /"protocolType":"consumer","generation":1,"protocol":"RoundRobinAssigner"/);
   });
 
-  async function formatted(formatter: string): Promise<string> {
+  test('shows offsets of a transaction when it is committed, and those of an aborted one to nobody', async () => {
+    const kafka = new Kafka({ brokers: [target.kafkaAddress], logLevel: logLevel.NOTHING });
+    const admin = kafka.admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: 'moved', numPartitions: 1 }] });
+    const producer = kafka.producer({ transactionalId: 'mover', idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    for (const [offset, end] of [
+      ['7', 'commit'],
+      ['8', 'abort'],
+    ] as const) {
+      const transaction = await producer.transaction();
+      await transaction.send({ topic: 'moved', messages: [{ value: offset }] });
+      const topics = [{ topic: 'moved', partitions: [{ partition: 0, offset }] }];
+      await transaction.sendOffsets({ consumerGroupId: 'movers', topics });
+      await transaction[end]();
+    }
+    await producer.disconnect();
+    const [fetched] = await admin.fetchOffsets({ groupId: 'movers', topics: ['moved'] });
+    assert.equal(fetched!.partitions[0]!.offset, '7');
+    await admin.disconnect();
+    const committed = await formatted('OffsetsMessageFormatter', 'read_committed');
+    assert.deepEqual(offsetsOf(committed, 'movers'), [7]);
+    const written = await formatted('OffsetsMessageFormatter', 'read_uncommitted');
+    assert.deepEqual(offsetsOf(written, 'movers'), [7, 8]);
+  });
+
+  function offsetsOf(text: string, group: string): number[] {
+    const pattern = new RegExp(`"group":"${group}".*?"offset":(\\d+)`, 'g');
+    return [...text.matchAll(pattern)].map(([, offset]) => Number(offset));
+  }
+
+  async function formatted(formatter: string, isolation = 'read_uncommitted'): Promise<string> {
     const where = ['--bootstrap-server', target.kafkaAddress, '--topic', '__consumer_offsets'];
     const how = ['--formatter', `org.apache.kafka.tools.consumer.${formatter}`, '--timeout-ms', '6000'];
-    const { stdout } = await runKafkaTool('consoleConsumer', [...where, '--from-beginning', ...how]);
+    const which = ['--from-beginning', '--isolation-level', isolation];
+    const { stdout } = await runKafkaTool('consoleConsumer', [...where, ...which, ...how]);
     return stdout;
   }
 });

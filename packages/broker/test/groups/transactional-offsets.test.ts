@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { ConsumerMember } from './consumer/member.ts';
 import { Groups, SETTINGS } from './harness.ts';
 
 describe('offsets committed in a transaction (KIP-98)', () => {
@@ -158,6 +159,24 @@ describe('who may commit in a transaction (KIP-447)', () => {
     assert.deepEqual(as({ groupInstanceId: 'i' }), [undefined]);
     assert.deepEqual(as({ groupInstanceId: 'i', memberId: 'old' }), ['FENCED_INSTANCE_ID']);
     assert.deepEqual(as({ groupInstanceId: 'j' }), ['UNKNOWN_MEMBER_ID']);
+  });
+
+  it('members of the present epoch, in a group of KIP-848; an old epoch is an old generation to them', () => {
+    const groups = new Groups();
+    const member = new ConsumerMember(groups, 'm1');
+    const asMember = { memberId: 'm1', generationId: member.epoch };
+    assert.deepEqual(groups.commitInTransaction(7, { 0: 5 }, asMember), [undefined]);
+    const late = { ...asMember, generationId: member.epoch + 1 };
+    assert.deepEqual(groups.commitInTransaction(7, { 0: 6 }, late), ['ILLEGAL_GENERATION']);
+    assert.deepEqual(groups.commitInTransaction(7, { 0: 6 }, { ...asMember, memberId: 'x' }), [
+      'UNKNOWN_MEMBER_ID',
+    ]);
+    assert.deepEqual(groups.commitInTransaction(8, { 1: 6 }), [undefined], 'who says nothing is believed');
+    groups.endTransaction(7, 'commit');
+    groups.endTransaction(8, 'commit');
+    groups.reload();
+    assert.equal(groups.committed(), 5);
+    assert.equal(groups.committed('g', 'input', 1), 6);
   });
 
   it('nobody whose records the log would refuse, and then nothing is changed', () => {
