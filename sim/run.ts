@@ -4,12 +4,14 @@ import { groupsScenario } from './groups/scenario.ts';
 import { isProcessDead, SimWorld } from './platform/world.ts';
 import type { Scenario, SeedReport } from './report.ts';
 import { singleScenario } from './single/scenario.ts';
+import { transactionsScenario } from './transactions/scenario.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   singleScenario,
   clusterScenario,
   brokerScenario,
   groupsScenario,
+  transactionsScenario,
 ];
 
 const TRACE_TAIL_LINES = 200;

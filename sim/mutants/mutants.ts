@@ -1,14 +1,5 @@
-/** A bug, as a change of one place in the source. White space in `search` matches any white space; it must be found exactly once. */
-export interface Mutant {
-  readonly name: string;
-  /** What breaks, and which rule it breaks. */
-  readonly why: string;
-  /** Below packages/broker/src. */
-  readonly file: string;
-  readonly search: string;
-  readonly replace: string;
-  readonly scenario: 'single' | 'cluster' | 'groups';
-}
+import type { Mutant } from './mutant.ts';
+import { TRANSACTION_MUTANTS } from './transaction-mutants.ts';
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -375,4 +366,5 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
     scenario: 'groups',
   },
+  ...TRANSACTION_MUTANTS,
 ];

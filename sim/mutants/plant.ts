@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import type { Mutant } from './mutants.ts';
+import type { Mutant } from './mutant.ts';
 
 export function targetOf({ file }: Mutant): URL {
   return new URL(`../../packages/broker/src/${file}`, import.meta.url);

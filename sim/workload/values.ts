@@ -24,6 +24,7 @@ export function batchOf(
     readonly producerId?: number;
     readonly producerEpoch?: number;
     readonly baseSequence?: number;
+    readonly transactional?: boolean;
   },
 ): Uint8Array {
   const { valueBytes, timestamp, ...producer } = options;

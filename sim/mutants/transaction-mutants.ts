@@ -1,0 +1,112 @@
+import type { Mutant } from './mutant.ts';
+
+/** Bugs of the transaction coordinator. */
+export const TRANSACTION_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'end-of-any-epoch',
+    why: 'KIP-890: an EndTxn that is late ends a later transaction of its producer',
+    file: 'transactions/transaction.core.ts',
+    search: 'const isCurrent = isPresent && isCurrentEpoch(transaction, request);',
+    replace: 'const isCurrent = isPresent;',
+    scenario: 'transactions',
+  },
+  {
+    name: 'no-epoch-of-its-own',
+    why: 'KIP-890: transactions of one epoch cannot be told apart',
+    file: 'transactions/transaction.core.ts',
+    search: 'producerEpoch: raises ? producerEpoch + 1 : producerEpoch,',
+    replace: 'producerEpoch,',
+    scenario: 'transactions',
+  },
+  {
+    name: 'fence-without-an-epoch',
+    why: 'a producer whose transaction was aborted for it goes on writing into it',
+    file: 'transactions/transaction.core.ts',
+    search: 'nextProducerId: NO_PRODUCER_ID, producerEpoch: producerEpoch + 1,',
+    replace: 'nextProducerId: NO_PRODUCER_ID, producerEpoch,',
+    scenario: 'transactions',
+  },
+  {
+    name: 'initialise-with-the-same-epoch',
+    why: 'two instances of a transactional id work side by side',
+    file: 'transactions/transaction.core.ts',
+    search: 'return { ...present, producerEpoch: producerEpoch + 1, lastProducerEpoch };',
+    replace: 'return { ...present, lastProducerEpoch };',
+    scenario: 'transactions',
+  },
+  {
+    name: 'complete-before-the-markers',
+    why: 'after a crash nobody knows which partitions still wait for one',
+    file: 'transactions/transactions.core.ts',
+    search: 'entry.awaitingMarkers = awaiting;',
+    replace:
+      'entry.awaitingMarkers = awaiting; void Promise.resolve().then(() => { if (this.#life === "loaded") this.#complete(entry, now); });',
+    scenario: 'transactions',
+  },
+  {
+    name: 'markers-before-the-end-is-durable',
+    why: 'partitions hear of an end that a loss of power takes back',
+    file: 'transactions/transactions.core.ts',
+    search:
+      "this.#change(entry, next); this.#append(entry, (failure, now) => { done(failure); // Nobody may see the end of a transaction that a crash could take back. if (failure === undefined && this.#life === 'loaded') this.#sendMarkers(entry, now); });",
+    replace:
+      'this.#change(entry, next); this.#append(entry, done); this.#sendMarkers(entry, { monotonicMs: 0, wallMs: next.lastUpdateMs });',
+    scenario: 'transactions',
+  },
+  {
+    name: 'prepared-ones-stay-so-after-a-load',
+    why: 'what was decided before a crash is never told to the partitions',
+    file: 'transactions/transactions.core.ts',
+    search: 'if (isCompleting(entry.transaction)) this.#sendMarkers(entry, now);',
+    replace: '',
+    scenario: 'transactions',
+  },
+  {
+    name: 'time-out-of-what-is-decided',
+    why: 'a commit that was acknowledged becomes an abort',
+    file: 'transactions/transactions.core.ts',
+    search: "if (next.state === 'Ongoing') this.#open.add(entry);",
+    replace: "if (next.state === 'Ongoing' || isCompleting(next)) this.#open.add(entry);",
+    scenario: 'transactions',
+  },
+  {
+    name: 'no-time-out',
+    why: 'the transaction of a producer that is gone stays open for ever',
+    file: 'transactions/transactions.core.ts',
+    search: 'if (startMs + timeoutMs > now.wallMs) continue;',
+    replace: 'if (startMs + timeoutMs > 0) continue;',
+    scenario: 'transactions',
+  },
+  {
+    name: 'added-before-it-is-durable',
+    why: 'after a crash a partition has records of a transaction that nobody ends there',
+    file: 'transactions/transactions.core.ts',
+    search: 'this.#change(entry, next); this.#append(entry, done); }',
+    replace: 'this.#change(entry, next); this.#append(entry, ignore); done(undefined); }',
+    scenario: 'transactions',
+  },
+  {
+    name: 'forget-what-is-there-already',
+    why: 'the partitions that were added first never get a marker',
+    file: 'transactions/transaction.core.ts',
+    search: 'isOpen ? transaction.partitions : []',
+    replace: '[]',
+    scenario: 'transactions',
+  },
+  {
+    name: 'take-a-marker-for-written',
+    why: 'a partition that could not take it keeps the transaction open, and the next end of its producer ends it there',
+    file: 'transactions/marker-sender.ts',
+    search: 'if (error === undefined || this.#isPast(delivery.task, partition, error)) {',
+    replace: 'if (error !== this.#options.peer) {',
+    scenario: 'transactions',
+  },
+  {
+    name: 'expire-whatever-is-old',
+    why: 'an open transaction is forgotten with its id, and nobody ends it',
+    file: 'transactions/transactions.core.ts',
+    search: 'if (!isOld || !isAtRest(transaction)) continue;',
+    replace: 'if (!isOld) continue;',
+    scenario: 'transactions',
+  },
+];
