@@ -1,13 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-
-import { resolveConfig } from '../../packages/broker/src/config/load.ts';
-import { Engine } from '../../packages/broker/src/engine.ts';
 import type { MetricFamily } from '../../packages/broker/src/metrics/types.ts';
 import { OTHER_TOPICS, SERIES_MAX, TOPIC_LABELS_MAX } from '../../packages/broker/src/metrics/types.ts';
-import { createNodePlatform } from '../../packages/broker/src/platform/node/index.ts';
 import { describeProcess } from '../../packages/broker/src/process-metrics.ts';
+import { withEngine } from './engine.ts';
 
 const HEAD = `# Metrics
 
@@ -34,19 +28,11 @@ function row({ name, type, labels, help }: MetricFamily): string {
   return `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help.replaceAll('|', '\\|')} |`;
 }
 
-async function registeredFamilies(): Promise<MetricFamily[]> {
-  const dataDirectory = await mkdtemp(path.join(tmpdir(), 'polylog-docs-'));
-  const option = (name: string, text: string) => ({ name, text, source: 'option', where: name }) as const;
-  try {
-    const config = resolveConfig([option('kafka', '127.0.0.1:0'), option('log-level', 'silent')]);
-    const platform = createNodePlatform({ logger: { level: 'silent' } });
-    const engine = await Engine.start(platform, config, { dataDirectory, hostname: 'docs' });
-    const end = describeProcess(engine.metrics);
-    const families = engine.metrics.families();
+function registeredFamilies(): Promise<MetricFamily[]> {
+  return withEngine(({ metrics }) => {
+    const end = describeProcess(metrics);
+    const families = metrics.families();
     end();
-    await engine.stop();
     return families;
-  } finally {
-    await rm(dataDirectory, { recursive: true, force: true });
-  }
+  });
 }

@@ -33,9 +33,10 @@ import {
  *   documentation (KIP-569). No or an empty list of keys asks for all; unknown keys are left out.
  * - A resource that comes more than once is answered once: its configs are a thousand times as long as its name.
  * - Secrets are shown as null, in every version.
- * - A broker with an empty name stands for the cluster-wide dynamic defaults, of which there are none.
+ * - A broker with an empty name stands for what was set at run time for all brokers, and has nothing else. A group may or may not exist.
+ * - Client metrics (16, KIP-714) have no configs, since they are not collected.
  *
- * Gaps: broker loggers, client metrics and groups are answered 42.
+ * Gaps: broker loggers are answered 42.
  */
 export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({

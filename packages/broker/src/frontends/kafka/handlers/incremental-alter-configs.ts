@@ -13,7 +13,6 @@ const OPERATIONS: readonly ConfigOperation['operation'][] = ['set', 'delete', 'a
  *
  * - Sets and deletes single configs of a topic, broker or consumer group, appends to and subtracts from lists; one resource's changes happen
  *   together or not at all. See alter-resource.ts.
- * - Brokers: see alter-resource.ts.
  *
  * Gaps: no alter-config policy; other resources are answered 42.
  */
