@@ -23,8 +23,9 @@ export class FrameReader {
   }
 }
 
-export async function openSocket(port: number): Promise<Socket> {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true });
+/** `from`: the address that the broker sees. */
+export async function openSocket(port: number, from = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true, localAddress: from });
   await once(socket, 'connect');
   return socket;
 }
@@ -51,8 +52,8 @@ export class KafkaClient {
     socket.on('close', () => this.#fail(new Error('the broker closed the connection')));
   }
 
-  static async open(port: number): Promise<KafkaClient> {
-    return new KafkaClient(await openSocket(port));
+  static async open(port: number, from?: string): Promise<KafkaClient> {
+    return new KafkaClient(await openSocket(port, from));
   }
 
   /** Rejects if the connection ends first. */
