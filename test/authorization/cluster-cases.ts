@@ -179,7 +179,7 @@ export const clusterCases = {
     return errorName(entries[0]!.errorCode);
   }),
   describeUserScramCredentials: cluster(0, 'DESCRIBE', async (client, _resources, version) =>
-    errorName((await client.request(apis.describeUserScramCredentials, version, { users: null })).errorCode),
+    errorName((await client.request(apis.describeUserScramCredentials, version, { users: [] })).errorCode),
   ),
   alterUserScramCredentials: cluster(
     0,
@@ -200,6 +200,39 @@ export const clusterCases = {
       return errorName(answer.errorCode);
     },
     PASSED,
+  ),
+  alterReplicaLogDirs: cluster(
+    2,
+    'ALTER',
+    async (client, { otherTopic: name }, version) => {
+      const request = { dirs: [{ path: '/nowhere', topics: [{ name, partitions: [0] }] }] };
+      const { results } = await client.request(apis.alterReplicaLogDirs, version, request);
+      return errorName(results[0]!.partitions[0]!.errorCode);
+    },
+    PASSED,
+  ),
+  electLeaders: cluster(
+    2,
+    'ALTER',
+    async (client, { otherTopic: topic }, version) => {
+      const request = { electionType: 0, topicPartitions: [{ topic, partitions: [0] }], timeoutMs: 5000 };
+      return errorName((await client.request(apis.electLeaders, version, request)).errorCode);
+    },
+    PASSED,
+  ),
+  alterPartitionReassignments: cluster(
+    0,
+    'ALTER',
+    async (client, { otherTopic: name }, version) => {
+      const topics = [{ name, partitions: [{ partitionIndex: 0, replicas: null }] }];
+      return errorName(
+        (await client.request(apis.alterPartitionReassignments, version, { topics })).errorCode,
+      );
+    },
+    PASSED,
+  ),
+  listPartitionReassignments: cluster(0, 'DESCRIBE', async (client, _resources, version) =>
+    errorName((await client.request(apis.listPartitionReassignments, version, { topics: null })).errorCode),
   ),
   describeCluster: [
     {

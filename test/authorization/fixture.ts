@@ -44,13 +44,20 @@ export class AclFixture {
       'allow.everyone.if.no.acl.found': 'true',
       'auto.create.topics.enable': 'true',
     });
-    const port = Number(target.kafkaAddress.split(':')[1]);
-    const [admin, client] = await Promise.all([
-      KafkaClient.open(port, ADMIN),
-      KafkaClient.open(port, CLIENT),
-    ]);
-    const fixture = new AclFixture(target, admin, client);
-    await fixture.#add(
+    try {
+      const port = Number(target.kafkaAddress.split(':')[1]);
+      const admin = await KafkaClient.open(port, ADMIN);
+      const fixture = new AclFixture(target, admin, await KafkaClient.open(port, CLIENT));
+      await fixture.#prepare();
+      return fixture;
+    } catch (error) {
+      await target.stop();
+      throw error;
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    await this.#add(
       (['TOPIC', 'GROUP', 'TRANSACTIONAL_ID', 'CLUSTER'] as const).map((type) => ({
         operation: 'ALL',
         type,
@@ -59,9 +66,7 @@ export class AclFixture {
       'ALLOW',
       ADMIN,
     );
-    const other = await fixture.#make();
-    fixture.#shared = { ...(await fixture.#make(other)) };
-    return fixture;
+    this.#shared = await this.#make(await this.#make());
   }
 
   get isApacheKafka(): boolean {

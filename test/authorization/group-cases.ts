@@ -442,6 +442,25 @@ export const groupCases = {
       missing: expecting(TOPIC_FAILED, UNKNOWN),
     },
   ],
+  writeTxnMarkers: [
+    ...[
+      { about: 'by CLUSTER_ACTION', needs: onCluster('CLUSTER_ACTION') },
+      { about: 'by ALTER', needs: onCluster('ALTER') },
+    ].map((permission): AuthorizationCase => ({
+      ...permission,
+      version: 1,
+      async ask(client, { topic: name }, version) {
+        const producer = { producerId: 987_654, producerEpoch: 0, coordinatorEpoch: 0 };
+        const topics = [{ name, partitionIndexes: [0] }];
+        const { markers } = await client.request(apis.writeTxnMarkers, version, {
+          markers: [{ ...producer, transactionResult: false, topics }],
+        });
+        return errorName(markers[0]!.topics[0]!.partitions[0]!.errorCode);
+      },
+      existing: expecting(CLUSTER_FAILED, PASSED),
+      missing: expecting(CLUSTER_FAILED, UNKNOWN),
+    })),
+  ],
   describeTransactions: [
     {
       about: '',

@@ -20,6 +20,9 @@ const UNKNOWN_ID = 'UNKNOWN_TOPIC_ID';
 const BY_NAME = { existing: expecting(TOPIC_FAILED, 'NONE'), missing: expecting(TOPIC_FAILED, UNKNOWN) };
 const BY_ID = { existing: expecting(TOPIC_FAILED, 'NONE'), missing: expecting(UNKNOWN_ID, UNKNOWN_ID) };
 
+/** The rule that allows DELETE implies DESCRIBE, which the one that denies it leaves. */
+const DELETED = { ...BY_NAME, missing: { none: TOPIC_FAILED, deny: UNKNOWN, allow: UNKNOWN } };
+
 function nameOf(resources: Resources): { name: string; topicId: string } {
   return { name: resources.topic, topicId: resources.topicId };
 }
@@ -60,7 +63,7 @@ function metadataOf(options: {
     const named = by === 'id' ? { name: null, topicId: resources.topicId } : { name: resources.topic };
     const { topics, brokers } = await client.request(apis.metadata, version, {
       topics: by === 'all' ? (version === 0 ? [] : null) : [named],
-      allowAutoTopicCreation: creates,
+      ...(version >= 4 ? { allowAutoTopicCreation: creates } : {}),
       ...(version >= 8 ? { includeTopicAuthorizedOperations: bits } : {}),
     });
     if (brokers.length !== 1) return `${brokers.length} brokers`;
@@ -197,7 +200,15 @@ export const topicCases = {
   ],
   listOffsets: [{ about: '', version: 7, needs: onTopic('DESCRIBE'), ask: listOffsets, ...BY_NAME }],
   metadata: [
-    { about: 'by name', version: 0, needs: onTopic('DESCRIBE'), ask: metadataOf({ by: 'name' }), ...BY_NAME },
+    {
+      about: 'by name',
+      version: 0,
+      needs: onTopic('DESCRIBE'),
+      ask: metadataOf({ by: 'name' }),
+      existing: expecting(TOPIC_FAILED, 'NONE'),
+      // So old a version always asks for the topic to be made.
+      missing: expecting(TOPIC_FAILED, TOPIC_FAILED),
+    },
     {
       about: 'by name',
       version: 12,
@@ -279,7 +290,7 @@ export const topicCases = {
       needs: onTopic('DELETE'),
       destroys: true,
       ask: deleteTopics('name'),
-      ...BY_NAME,
+      ...DELETED,
     },
     {
       about: 'by name',
@@ -287,7 +298,7 @@ export const topicCases = {
       needs: onTopic('DELETE'),
       destroys: true,
       ask: deleteTopics('name'),
-      ...BY_NAME,
+      ...DELETED,
     },
     {
       about: 'by name that may be described',
@@ -319,6 +330,19 @@ export const topicCases = {
   ],
   deleteRecords: [{ about: '', version: 2, needs: onTopic('DELETE'), ask: deleteRecords, ...BY_NAME }],
   createPartitions: [{ about: '', version: 3, needs: onTopic('ALTER'), ask: createPartitions, ...BY_NAME }],
+  describeProducers: [
+    {
+      about: '',
+      version: 0,
+      needs: onTopic('READ'),
+      async ask(client, { topic: name }, version) {
+        const request = { topics: [{ name, partitionIndexes: [0] }] };
+        const { topics } = await client.request(apis.describeProducers, version, request);
+        return errorName(topics[0]!.partitions[0]!.errorCode);
+      },
+      ...BY_NAME,
+    },
+  ],
   describeTopicPartitions: [
     {
       about: 'by name',
