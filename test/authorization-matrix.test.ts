@@ -32,11 +32,12 @@ describe('The matrix of permissions', () => {
   after(() => fixture.close());
 
   async function answer(
-    { needs, beside, ask, version, destroys = false }: AuthorizationCase,
+    { needs, beside, prepare, ask, version, destroys = false }: AuthorizationCase,
     exist: boolean,
     rule: (typeof RULES)[number],
   ): Promise<string> {
     const resources = await fixture.resources(exist, destroys);
+    await prepare?.(fixture.admin, resources);
     if (beside !== undefined) await fixture.allow(beside(resources));
     if (rule !== 'none') await fixture.allow(needs(resources));
     if (rule === 'deny') await fixture.deny(needs(resources));

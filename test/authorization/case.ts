@@ -41,6 +41,8 @@ export interface AuthorizationCase {
   readonly needs: (resources: Resources) => readonly Permission[];
   /** What is allowed in all cells, as other permissions are not what it is about. */
   readonly beside?: (resources: Resources) => readonly Permission[];
+  /** What somebody else, who may do everything, has done before. */
+  readonly prepare?: (admin: KafkaClient, resources: Resources) => Promise<void>;
   /** It takes away what exists. */
   readonly destroys?: boolean;
   readonly ask: (client: KafkaClient, resources: Resources, version: number) => Promise<string>;

@@ -1,4 +1,8 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { apis } from '@polylog/kafka-protocol';
+import type { KafkaClient } from '../longrun/fuzz/client.ts';
 import {
   both,
   errorName,
@@ -123,6 +127,37 @@ const addPartitionsToTxn: (of: 'topic' | 'transaction') => AuthorizationCase['as
     if (version >= 4) return errorName(answer.errorCode);
     return errorName(answer.resultsByTopicV3AndBelow[0]!.resultsByPartition[0]!.partitionErrorCode);
   };
+
+interface Subscription {
+  readonly subscribedTopicNames?: readonly string[];
+  readonly subscribedTopicRegex?: string;
+}
+
+/** A member joins, and stays until it has an assignment that it may know of. */
+async function subscribe(
+  client: KafkaClient,
+  groupId: string,
+  subscription: Subscription,
+): Promise<{ errorCode: number; topicIds: string[] }> {
+  const memberId = randomUUID();
+  let memberEpoch = 0;
+  let topicIds: string[] = [];
+  // The assignment comes with a later heartbeat where topics are found in the background.
+  for (let tries = 0; tries < 8 && topicIds.length === 0; tries++) {
+    const answer = await client.request(apis.consumerGroupHeartbeat, 1, {
+      groupId,
+      memberId,
+      memberEpoch,
+      rebalanceTimeoutMs: 10_000,
+      ...(memberEpoch === 0 ? { topicPartitions: [], ...subscription } : {}),
+    });
+    if (answer.errorCode !== 0) return { errorCode: answer.errorCode, topicIds };
+    memberEpoch = answer.memberEpoch;
+    topicIds = answer.assignment?.topicPartitions.map(({ topicId }) => topicId) ?? [];
+    await sleep(50);
+  }
+  return { errorCode: 0, topicIds };
+}
 
 export const groupCases = {
   offsetCommit: [
@@ -265,6 +300,83 @@ export const groupCases = {
         return errorName((await client.request(apis.syncGroup, version, request)).errorCode);
       },
       ...group('UNKNOWN_MEMBER_ID', 'UNKNOWN_MEMBER_ID'),
+    },
+  ],
+  consumerGroupHeartbeat: [
+    {
+      about: 'group',
+      version: 1,
+      needs: onGroup('READ'),
+      beside: onOtherTopic('DESCRIBE'),
+      destroys: true,
+      async ask(client, { group: groupId, otherTopic }) {
+        return errorName(
+          (await subscribe(client, groupId, { subscribedTopicNames: [otherTopic] })).errorCode,
+        );
+      },
+      ...group('NONE', 'NONE'),
+    },
+    {
+      about: 'topic by name',
+      version: 1,
+      needs: onTopic('DESCRIBE'),
+      beside: onGroup('READ'),
+      destroys: true,
+      async ask(client, { group: groupId, topic }) {
+        return errorName((await subscribe(client, groupId, { subscribedTopicNames: [topic] })).errorCode);
+      },
+      existing: expecting(TOPIC_FAILED, 'NONE'),
+      // Who subscribes to a topic may do so before it is there.
+      missing: expecting(TOPIC_FAILED, 'NONE'),
+    },
+    {
+      about: 'topic by regular expression',
+      version: 1,
+      needs: onTopic('DESCRIBE'),
+      beside: onGroup('READ'),
+      destroys: true,
+      async ask(client, { group: groupId, topic, topicId }) {
+        const { errorCode, topicIds } = await subscribe(client, groupId, {
+          subscribedTopicRegex: `${topic.slice(0, -1)}.*`,
+        });
+        return `${errorName(errorCode)} ${topicIds.map((id) => (id === topicId ? 'assigned' : 'another')).join()}`;
+      },
+      existing: expecting('NONE ', 'NONE assigned'),
+      missing: expecting('NONE ', 'NONE '),
+    },
+  ],
+  consumerGroupDescribe: [
+    {
+      about: 'group',
+      version: 0,
+      needs: onGroup('DESCRIBE'),
+      async ask(client, { group: groupId }, version) {
+        const request = { groupIds: [groupId], includeAuthorizedOperations: false };
+        const { groups } = await client.request(apis.consumerGroupDescribe, version, request);
+        return errorName(groups[0]!.errorCode);
+      },
+      // That of the existing one is a classic one.
+      ...group('GROUP_ID_NOT_FOUND', 'GROUP_ID_NOT_FOUND'),
+    },
+    {
+      about: 'topics',
+      version: 0,
+      needs: onTopic('DESCRIBE'),
+      beside: onGroup('DESCRIBE'),
+      destroys: true,
+      async prepare(admin, { group: groupId, topic }) {
+        const { topicIds } = await subscribe(admin, groupId, { subscribedTopicNames: [topic] });
+        assert.equal(topicIds.length, 1);
+      },
+      async ask(client, { group: groupId }, version) {
+        const request = { groupIds: [groupId], includeAuthorizedOperations: true };
+        const { groups } = await client.request(apis.consumerGroupDescribe, version, request);
+        const { errorCode, members, authorizedOperations } = groups[0]!;
+        return errorCode === 0
+          ? `NONE ${members.length} ${authorizedOperations}`
+          : `${errorName(errorCode)} ${members.length}`;
+      },
+      existing: expecting(`${TOPIC_FAILED} 0`, 'NONE 1 256'),
     },
   ],
   describeGroups: [
