@@ -379,35 +379,31 @@ export const groupCases = {
       existing: expecting(`${TOPIC_FAILED} 0`, 'NONE 1 256'),
     },
   ],
-  describeGroups: [
-    ...[5, 6].map((version): AuthorizationCase => ({
-      about: '',
-      version,
-      needs: onGroup('DESCRIBE'),
-      async ask(client, { group: groupId }) {
-        const request = { groups: [groupId], includeAuthorizedOperations: true };
-        const { groups } = await client.request(apis.describeGroups, version, request);
-        const { errorCode, authorizedOperations } = groups[0]!;
-        return errorCode === 0 ? `NONE ${authorizedOperations}` : errorName(errorCode);
-      },
-      ...group('NONE 256', version < 6 ? 'NONE 256' : 'GROUP_ID_NOT_FOUND'),
-    })),
-  ],
+  describeGroups: [5, 6].map((version): AuthorizationCase => ({
+    about: '',
+    version,
+    needs: onGroup('DESCRIBE'),
+    async ask(client, { group: groupId }) {
+      const request = { groups: [groupId], includeAuthorizedOperations: true };
+      const { groups } = await client.request(apis.describeGroups, version, request);
+      const { errorCode, authorizedOperations } = groups[0]!;
+      return errorCode === 0 ? `NONE ${authorizedOperations}` : errorName(errorCode);
+    },
+    ...group('NONE 256', version < 6 ? 'NONE 256' : 'GROUP_ID_NOT_FOUND'),
+  })),
   listGroups: [
-    ...[
-      { about: 'by DESCRIBE on the group', needs: onGroup('DESCRIBE') },
-      { about: 'by DESCRIBE on the cluster', needs: onCluster('DESCRIBE') },
-    ].map((permission): AuthorizationCase => ({
-      ...permission,
-      version: 4,
-      async ask(client, { group: groupId }, version) {
-        const { groups } = await client.request(apis.listGroups, version, { statesFilter: [] });
-        return groups.some((listed) => listed.groupId === groupId) ? 'listed' : 'left out';
-      },
-      existing: expecting('left out', 'listed'),
-      missing: expecting('left out', 'left out'),
-    })),
-  ],
+    { about: 'by DESCRIBE on the group', needs: onGroup('DESCRIBE') },
+    { about: 'by DESCRIBE on the cluster', needs: onCluster('DESCRIBE') },
+  ].map((permission): AuthorizationCase => ({
+    ...permission,
+    version: 4,
+    async ask(client, { group: groupId }, version) {
+      const { groups } = await client.request(apis.listGroups, version, { statesFilter: [] });
+      return groups.some((listed) => listed.groupId === groupId) ? 'listed' : 'left out';
+    },
+    existing: expecting('left out', 'listed'),
+    missing: expecting('left out', 'left out'),
+  })),
   deleteGroups: [
     {
       about: '',
@@ -503,18 +499,16 @@ export const groupCases = {
     },
   ],
   addOffsetsToTxn: [
-    ...[
-      { about: 'transactional id', needs: onTransaction('WRITE'), beside: onGroup('READ'), ...TRANSACTION },
-      { about: 'group', needs: onGroup('READ'), beside: onTransaction('WRITE'), ...group(PASSED, PASSED) },
-    ].map((permission): AuthorizationCase => ({
-      ...permission,
-      version: 3,
-      async ask(client, { transactionalId, group: groupId, producerId, producerEpoch }, version) {
-        const request = { transactionalId, groupId, producerId, producerEpoch };
-        return errorName((await client.request(apis.addOffsetsToTxn, version, request)).errorCode);
-      },
-    })),
-  ],
+    { about: 'transactional id', needs: onTransaction('WRITE'), beside: onGroup('READ'), ...TRANSACTION },
+    { about: 'group', needs: onGroup('READ'), beside: onTransaction('WRITE'), ...group(PASSED, PASSED) },
+  ].map((permission): AuthorizationCase => ({
+    ...permission,
+    version: 3,
+    async ask(client, { transactionalId, group: groupId, producerId, producerEpoch }, version) {
+      const request = { transactionalId, groupId, producerId, producerEpoch };
+      return errorName((await client.request(apis.addOffsetsToTxn, version, request)).errorCode);
+    },
+  })),
   endTxn: [
     {
       about: '',
@@ -555,24 +549,22 @@ export const groupCases = {
     },
   ],
   writeTxnMarkers: [
-    ...[
-      { about: 'by CLUSTER_ACTION', needs: onCluster('CLUSTER_ACTION') },
-      { about: 'by ALTER', needs: onCluster('ALTER') },
-    ].map((permission): AuthorizationCase => ({
-      ...permission,
-      version: 1,
-      async ask(client, { topic: name }, version) {
-        const producer = { producerId: 987_654, producerEpoch: 0, coordinatorEpoch: 0 };
-        const topics = [{ name, partitionIndexes: [0] }];
-        const { markers } = await client.request(apis.writeTxnMarkers, version, {
-          markers: [{ ...producer, transactionResult: false, topics }],
-        });
-        return errorName(markers[0]!.topics[0]!.partitions[0]!.errorCode);
-      },
-      existing: expecting(CLUSTER_FAILED, PASSED),
-      missing: expecting(CLUSTER_FAILED, UNKNOWN),
-    })),
-  ],
+    { about: 'by CLUSTER_ACTION', needs: onCluster('CLUSTER_ACTION') },
+    { about: 'by ALTER', needs: onCluster('ALTER') },
+  ].map((permission): AuthorizationCase => ({
+    ...permission,
+    version: 1,
+    async ask(client, { topic: name }, version) {
+      const producer = { producerId: 987_654, producerEpoch: 0, coordinatorEpoch: 0 };
+      const topics = [{ name, partitionIndexes: [0] }];
+      const { markers } = await client.request(apis.writeTxnMarkers, version, {
+        markers: [{ ...producer, transactionResult: false, topics }],
+      });
+      return errorName(markers[0]!.topics[0]!.partitions[0]!.errorCode);
+    },
+    existing: expecting(CLUSTER_FAILED, PASSED),
+    missing: expecting(CLUSTER_FAILED, UNKNOWN),
+  })),
   describeTransactions: [
     {
       about: '',

@@ -91,7 +91,7 @@ function topics<I, Q extends { readonly topics: readonly I[] }>(
  * To add one: list its steps (authorization-steps.ts), in the order in which they are asked. `one` and `onCluster` fail the request as a whole;
  * `eachNamed` takes what is refused out of the request, answers it with the handler's `failure`, and needs a `merge`: the handler sees only what
  * it may act on. A `filter` leaves out of an answer what may not be seen. What these cannot say is a function in one of the files beside. Then
- * add the API to test/frontends/kafka/authorization-cases.ts.
+ * add the API to the cases of test/authorization/, which the matrix walks.
  */
 export const AUTHORIZATION: Rules = {
   produce: {
