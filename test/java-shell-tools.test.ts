@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import kafkajs, { type Kafka as KafkaClient, type Producer } from 'kafkajs';
+import { KAFKA_APIS } from '../scripts/docs/kafka-apis.ts';
 import { KafkaTools } from './clients/kafka-tools.ts';
 import { requirePeer } from './peers/peers.ts';
 import { startTarget, type Target } from './target.ts';
@@ -17,6 +18,12 @@ function linesOf(stdout: string): string[] {
     .split('\n')
     .map((line) => line.trim().replaceAll(/\s+/g, ' '))
     .filter((line) => line !== '');
+}
+
+/** In the order in which the tool names them. */
+function byKeyOf(apis: readonly string[]): (left: string, right: string) => number {
+  const place = (name: string): number => apis.findIndex((api) => api.startsWith(`${name}(`));
+  return (left, right) => place(left) - place(right);
 }
 
 describe("Kafka's own shell tools", { skip }, () => {
@@ -201,6 +208,28 @@ describe("Kafka's own shell tools", { skip }, () => {
     assert.ok(performance.now() - startMs > 1500);
   });
 
+  test('kafka-configs makes, shows and removes credentials of users', async () => {
+    const user = ['--entity-type', 'users', '--entity-name', 'bob'];
+    await tools.ok(
+      'configs',
+      '--alter',
+      ...user,
+      '--add-config',
+      'SCRAM-SHA-256=[iterations=8192,password=secret]',
+    );
+    await tools.ok('configs', '--alter', ...user, '--add-config', 'SCRAM-SHA-512=[password=secret]');
+    const described = await tools.ok('configs', '--describe', ...user);
+    assert.match(described, /SCRAM-SHA-256=iterations=8192/);
+    assert.match(described, /SCRAM-SHA-512=iterations=4096/);
+    // Quotas and credentials of all users come in one answer.
+    assert.match(await tools.ok('configs', '--describe', '--entity-type', 'users'), /bob/);
+    // Kafka takes one change of a user at a time.
+    for (const mechanism of ['SCRAM-SHA-256', 'SCRAM-SHA-512']) {
+      await tools.ok('configs', '--alter', ...user, '--delete-config', mechanism);
+    }
+    assert.doesNotMatch(await tools.ok('configs', '--describe', '--entity-type', 'users'), /bob/);
+  });
+
   test('kafka-configs changes configs of consumer groups', async () => {
     const group = ['--entity-type', 'groups', '--entity-name', 'configured-group'];
     await tools.ok('configs', '--alter', ...group, '--add-config', 'consumer.session.timeout.ms=50000');
@@ -286,6 +315,15 @@ describe("Kafka's own shell tools", { skip }, () => {
     assert.ok(apis.length > 60);
     for (const api of apis) assert.match(api, /\[usable: \d+\],?$|: UNSUPPORTED,?$/);
     assert.ok(apis.some((api) => api.startsWith('Produce(0): 0 to 13 [usable: 13]')));
+    // The page of the documentation has all of them, and says of each whether it is served.
+    const names = apis.map((api) => /^\w+/.exec(api)![0]);
+    const betweenBrokers = names.filter((name) => /ShareGroupState/.test(name));
+    assert.deepEqual(
+      names,
+      KAFKA_APIS.map(({ name }) => name)
+        .concat(betweenBrokers)
+        .toSorted(byKeyOf(apis)),
+    );
   });
 
   test('kafka-cluster shows the cluster and its brokers', async () => {
