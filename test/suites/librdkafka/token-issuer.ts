@@ -122,8 +122,9 @@ export class TokenIssuer {
     const [header = '', payload = '', signature = ''] = assertion.split('.');
     const verify = createVerify('sha256').update(`${header}.${payload}`);
     if (!verify.verify(this.#client.publicKey, signature, 'base64url')) return undefined;
-    const { sub } = JSON.parse(Buffer.from(payload, 'base64url').toString()) as { sub?: string };
-    return sub;
+    const { alg } = parsePart(header) as { alg?: string };
+    const { sub } = parsePart(payload) as { sub?: string };
+    return alg === 'RS256' ? sub : undefined;
   }
 
   #token(kind: string, subject: string): string {
@@ -149,6 +150,10 @@ export class TokenIssuer {
   #write(name: string, content: string | Buffer): void {
     writeFileSync(this.#file(name), content, { mode: 0o600 });
   }
+}
+
+function parsePart(text: string): unknown {
+  return JSON.parse(Buffer.from(text, 'base64url').toString());
 }
 
 function sign(claims: object, key: KeyObject): string {
