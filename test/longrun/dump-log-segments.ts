@@ -12,6 +12,7 @@ export interface DumpReport {
   readonly logs: number;
   readonly indexes: number;
   readonly timeIndexes: number;
+  readonly abortedIndexes: number;
   readonly batches: number;
   /** Lines of complaint; empty if Kafka finds nothing wrong. */
   readonly complaints: readonly string[];
@@ -33,6 +34,7 @@ export async function dumpLogSegments(
   const logs = files('log');
   const indexes = files('index');
   const timeIndexes = files('timeindex');
+  const abortedIndexes = files('txnindex');
   const complaints: string[] = [];
   let batches = 0;
   for (const chunk of chunks(logs)) {
@@ -49,7 +51,18 @@ export async function dumpLogSegments(
     const { stdout, stderr } = await dump(['--verify-index-only', '--files', chunk.join(',')]);
     complaints.push(...linesOf(stderr), ...stdout.split('\n').filter((line) => COMPLAINTS.test(line)));
   }
-  return { logs: logs.length, indexes: indexes.length, timeIndexes: timeIndexes.length, batches, complaints };
+  for (const chunk of chunks(abortedIndexes)) {
+    const { stdout, stderr } = await dump(['--files', chunk.join(',')]);
+    complaints.push(...linesOf(stderr), ...stdout.split('\n').filter((line) => COMPLAINTS.test(line)));
+  }
+  return {
+    logs: logs.length,
+    indexes: indexes.length,
+    timeIndexes: timeIndexes.length,
+    abortedIndexes: abortedIndexes.length,
+    batches,
+    complaints,
+  };
 }
 
 async function dump(args: string[]): Promise<{ stdout: string; stderr: string }> {
