@@ -1,4 +1,5 @@
 import type { Mutant } from './mutant.ts';
+import { PARTITION_MUTANTS } from './partition-mutants.ts';
 import { TRANSACTION_MUTANTS } from './transaction-mutants.ts';
 
 export const MUTANTS: readonly Mutant[] = [
@@ -367,4 +368,5 @@ export const MUTANTS: readonly Mutant[] = [
     scenario: 'groups',
   },
   ...TRANSACTION_MUTANTS,
+  ...PARTITION_MUTANTS,
 ];

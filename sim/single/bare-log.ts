@@ -4,10 +4,16 @@ import { Violation } from '../invariants/history.ts';
 import type { SimRandom } from '../platform/random.ts';
 import { type CrashKind, isProcessDead } from '../platform/world.ts';
 import { type ModelBatch, ModelLog } from '../storage/model-log.ts';
+import { markerAt, snapshotOf, transactionsOf } from '../storage/model-transactions.ts';
 import { LOG_CONFIG } from '../workload/broker-node.ts';
 import { batchOf } from '../workload/values.ts';
 
-/** A log as a follower uses it, without a partition in front: append, truncate, reset, compared with a list of batches. */
+const PRODUCERS = 3;
+
+/**
+ * A log as a follower uses it, without a partition in front: append, truncate, reset, compared with a list of batches; and so is its index of aborted
+ * transactions.
+ */
 export class BareLog {
   readonly #random: SimRandom;
   readonly #count: (path: string) => void;
@@ -35,6 +41,10 @@ export class BareLog {
   /** After a start: what is there must be a beginning of what was written, at least as long as what was durable. */
   open(log: Log, epoch: number): void {
     this.#log = log;
+    log.snapshotSource = () => {
+      const batches = [...this.#model.batches, ...this.#model.maybe];
+      return snapshotOf(transactionsOf(batches.filter((batch) => batch.endOffset <= log.endOffset)));
+    };
     this.#epoch = Math.max(this.#epoch, epoch);
     this.#model.adopt(log, { cacheSurvived: this.#cacheSurvived && !this.#cutFailed });
     // After a reset that did not happen the log starts where it did.
@@ -69,6 +79,14 @@ export class BareLog {
     const log = this.#log;
     if (log === undefined || log.offline || this.#cutFailed) return;
     this.#model.check(log);
+    const { startOffset, endOffset } = log;
+    const expected = transactionsOf(this.#model.batches).aborted;
+    const found = log.abortedTransactions(startOffset, endOffset);
+    if (JSON.stringify(found) === JSON.stringify(expected)) return;
+    throw new Violation(
+      'aborted-index',
+      `of [${startOffset}, ${endOffset}): ${JSON.stringify(found)} instead of ${JSON.stringify(expected)}`,
+    );
   }
 
   #append(log: Log, store: LogStore): void {
@@ -78,13 +96,11 @@ export class BareLog {
     const added: ModelBatch[] = [];
     let offset = model.endOffset;
     for (let more = this.#random.between(1, 4); more > 0; more--) {
-      const values = Array.from({ length: this.#random.between(1, 3) }, () => ++this.#values);
-      const bytes = batchOf(values, { valueBytes: this.#random.pick([8, 60, 900]), timestamp: this.#values });
-      patchBaseOffset(bytes, 0, offset);
-      patchLeaderEpoch(bytes, 0, this.#epoch);
-      added.push({ baseOffset: offset, endOffset: offset + values.length, epoch: this.#epoch, bytes });
-      offset += values.length;
+      const batch = this.#random.chance(0.2) ? this.#marker(offset) : this.#batch(offset);
+      added.push(batch);
+      offset = batch.endOffset;
     }
+    const { aborted } = transactionsOf([...model.batches, ...added]);
     // Should it fail, or the process die in it, any part of it may come back after a crash.
     model.maybe = added;
     model.attempted(added);
@@ -92,6 +108,7 @@ export class BareLog {
       log.append(
         added.map((batch) => batch.bytes.slice()),
         this.#values,
+        aborted.filter(({ lastOffset }) => lastOffset >= model.endOffset),
       );
     } catch (error) {
       if (!isProcessDead(error) && !log.offline) model.maybe = [];
@@ -100,6 +117,27 @@ export class BareLog {
     model.batches.push(...added);
     model.maybe = [];
     store.flushTurn();
+  }
+
+  /** Of a transaction or of none. */
+  #batch(baseOffset: number): ModelBatch {
+    const values = Array.from({ length: this.#random.between(1, 3) }, () => ++this.#values);
+    const producer = { producerId: this.#random.integer(PRODUCERS), producerEpoch: 0, baseSequence: 0 };
+    const bytes = batchOf(values, {
+      valueBytes: this.#random.pick([8, 60, 900]),
+      timestamp: this.#values,
+      ...(this.#random.chance(0.3) ? { ...producer, transactional: true } : {}),
+    });
+    patchBaseOffset(bytes, 0, baseOffset);
+    patchLeaderEpoch(bytes, 0, this.#epoch);
+    return { baseOffset, endOffset: baseOffset + values.length, epoch: this.#epoch, bytes };
+  }
+
+  #marker(baseOffset: number): ModelBatch {
+    const type = this.#random.chance(0.7) ? 'abort' : 'commit';
+    const producerId = this.#random.integer(PRODUCERS);
+    const bytes = markerAt({ baseOffset, leaderEpoch: this.#epoch, producerId, type });
+    return { baseOffset, endOffset: baseOffset + 1, epoch: this.#epoch, bytes };
   }
 
   #truncate(log: Log): void {

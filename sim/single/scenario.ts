@@ -5,10 +5,11 @@
  *   partition 0  fsync, kept         1  fsync, retention by size      2  fsync, kept, DeleteRecords
  *             3  flush=os: promises nothing once the power was lost   4  a bare log: append, truncate, reset against a model
  *             5  a bare compacted log, which is cleaned meanwhile
+ *             6  fsync, transactions, retention by size      7  transactions in a compacted log
  */
 import type { LocalPartition } from '../../packages/broker/src/replication/index.ts';
 import { standaloneRecord } from '../../packages/broker/src/replication/index.ts';
-import type { LogConfig } from '../../packages/broker/src/storage/types.ts';
+import type { Log, LogConfig } from '../../packages/broker/src/storage/types.ts';
 import { PartitionHistory, PollOrder, Violation } from '../invariants/history.ts';
 import type { SimRandom } from '../platform/random.ts';
 import { type CrashKind, isProcessDead, type SimNode, type SimWorld } from '../platform/world.ts';
@@ -17,6 +18,7 @@ import { BrokerProcess, LOG_CONFIG } from '../workload/broker-node.ts';
 import { COMPACTED_CONFIG, CompactedLog } from '../workload/compacted-log.ts';
 import { IdempotentProducer, PlainProducer, type Acks, type SendBatch } from '../workload/producer.ts';
 import { readFrom } from '../workload/reading.ts';
+import { TransactionalPartition } from '../workload/transactional-partition.ts';
 import { BareLog } from './bare-log.ts';
 import { SINGLE_PATHS } from './paths.ts';
 
@@ -24,8 +26,10 @@ const OPERATIONS = 2200;
 const CRASHES_MIN = 3;
 const BARE_LOG_PARTITION = 4;
 const COMPACTED_PARTITION = 5;
+const TRANSACTIONAL_PARTITIONS = [6, 7];
 /** Beside every other operation. */
 const COMPACTED_OPERATION_PROBABILITY = 0.3;
+const TRANSACTIONAL_OPERATION_PROBABILITY = 0.4;
 const BROKER_ID = 1;
 const OPEN_ATTEMPTS_MAX = 60;
 const OPERATION_PAUSE_MS_MAX = 3;
@@ -39,6 +43,8 @@ const CONFIGS: readonly LogConfig[] = [
   LOG_CONFIG,
   { ...LOG_CONFIG, flush: 'os' },
   LOG_CONFIG,
+  COMPACTED_CONFIG,
+  { ...LOG_CONFIG, retentionBytes: 30_000, segmentBytes: 4096 },
   COMPACTED_CONFIG,
 ];
 
@@ -78,6 +84,7 @@ class SingleRun {
   readonly node: SimNode;
   readonly bare: BareLog;
   readonly compacted: CompactedLog;
+  readonly transactional: readonly TransactionalPartition[];
   readonly clients: readonly PartitionClients[];
   broker: BrokerProcess | undefined;
   operations = 0;
@@ -99,6 +106,21 @@ class SingleRun {
       nowMs: () => Math.floor(world.startMs + world.nowMs),
       mayFail: () => this.#hadFaults,
     });
+    this.transactional = TRANSACTIONAL_PARTITIONS.map(
+      (index) =>
+        new TransactionalPartition({
+          name: `partition ${index}`,
+          random: this.random.fork(`transactions of ${index}`),
+          count: this.count,
+          nowMs: () => Math.floor(world.startMs + world.nowMs),
+          isCompacted: CONFIGS[index]!.compaction !== undefined,
+          after: (delayMs, work) => {
+            world.after(delayMs, () => {
+              if (this.broker?.alive === true) work();
+            });
+          },
+        }),
+    );
     this.clients = [0, 1, 2, 3].map((index) => new PartitionClients(index, this));
   }
 
@@ -159,14 +181,7 @@ class SingleRun {
     this.#generation++;
     for (const clients of this.clients) {
       const log = broker.log(clients.index, CONFIGS[clients.index]!);
-      const partition = broker.partition({
-        log,
-        brokerId: BROKER_ID,
-        brokerEpoch: this.#generation,
-        minInsyncReplicas: 1,
-      });
-      const record = { brokerId: BROKER_ID, brokerEpoch: this.#generation, partitionEpoch: this.#generation };
-      partition.applyRecord(standaloneRecord({ ...record, leaderEpoch: this.#generation }));
+      this.#lead(broker, log);
       if (log.durableOffset > log.endOffset) throw new Violation('offsets', 'durable beyond the end');
       if (clients.index !== 3 && log.endOffset < clients.lastHighWatermark) {
         throw new Violation(
@@ -180,6 +195,21 @@ class SingleRun {
     this.#hadFaults = false;
     this.compacted.open(broker.log(COMPACTED_PARTITION, COMPACTED_CONFIG));
     this.broker = broker;
+    for (const [at, index] of TRANSACTIONAL_PARTITIONS.entries())
+      this.transactional[at]!.open(this.#lead(broker, broker.log(index, CONFIGS[index]!)));
+  }
+
+  #lead(broker: BrokerProcess, log: Log): LocalPartition {
+    const epoch = this.#generation;
+    const partition = broker.partition({
+      log,
+      brokerId: BROKER_ID,
+      brokerEpoch: epoch,
+      minInsyncReplicas: 1,
+    });
+    const record = { brokerId: BROKER_ID, brokerEpoch: epoch, partitionEpoch: epoch, leaderEpoch: epoch };
+    partition.applyRecord(standaloneRecord(record));
+    return partition;
   }
 
   #died(kind = this.#armedKind): void {
@@ -187,8 +217,13 @@ class SingleRun {
     this.bare.crashed(kind ?? 'process');
     this.#armedKind = undefined;
     this.crashes++;
+    this.#disconnected();
+  }
+
+  #disconnected(): void {
     this.broker = undefined;
     for (const clients of this.clients) for (const producer of clients.idempotent) producer.disconnected();
+    for (const transactional of this.transactional) transactional.died();
   }
 
   #crash(kind: CrashKind): void {
@@ -244,6 +279,7 @@ class SingleRun {
     const clients = random.pick(this.clients);
     const partition = broker.partitions[clients.index]!;
     if (random.chance(COMPACTED_OPERATION_PROBABILITY)) this.compacted.operate(broker.store);
+    if (random.chance(TRANSACTIONAL_OPERATION_PROBABILITY)) random.pick(this.transactional).operate();
     const dice = random.fraction();
     if (dice < 0.3) this.#sendPlain(clients);
     else if (dice < 0.58) this.#sendIdempotent(clients);
@@ -430,8 +466,7 @@ class SingleRun {
     const kind = this.random.chance(0.3) ? 'power' : 'process';
     this.node.crash({ kind });
     this.bare.crashed(kind);
-    this.broker = undefined;
-    for (const clients of this.clients) for (const producer of clients.idempotent) producer.disconnected();
+    this.#disconnected();
     await this.#open();
   }
 
@@ -440,6 +475,7 @@ class SingleRun {
   #checkOffsets(): void {
     const { broker } = this;
     if (broker === undefined || !this.node.isUp) return;
+    for (const transactional of this.transactional) transactional.check();
     for (const clients of this.clients) {
       const { highWatermark, log, logStartOffset, logEndOffset } = broker.partitions[clients.index]!;
       if (highWatermark < clients.lastHighWatermark)
@@ -478,12 +514,14 @@ class SingleRun {
     await this.#open();
     const deadlineMs = this.world.nowMs + DRAIN_MS;
     const idle = (): boolean =>
-      this.clients.every((clients) => clients.idempotent.every((producer) => producer.idle));
+      this.clients.every((clients) => clients.idempotent.every((producer) => producer.idle)) &&
+      this.transactional.every((transactional) => transactional.idle);
     while (!idle()) {
       if (!this.node.isUp) await this.#afterCrash();
       for (const clients of this.clients) {
         for (const producer of clients.idempotent) producer.send(this.#sender(clients), { create: false });
       }
+      for (const transactional of this.transactional) transactional.drain();
       await this.world.advance(20);
       if (this.world.nowMs > deadlineMs) throw new Violation('unavailable', 'a producer never got an answer');
     }
@@ -494,6 +532,7 @@ class SingleRun {
     for (const clients of this.clients) this.#drain(clients, partitions[clients.index]!);
     this.bare.check();
     this.compacted.check();
+    for (const transactional of this.transactional) transactional.checkFinished();
   }
 
   #drain(clients: PartitionClients, partition: LocalPartition): void {

@@ -61,9 +61,9 @@ export class AbortedIndex {
     return false;
   }
 
-  /** Removes the entries of markers at and above the offset. Throws DiskError. */
-  truncateToOffset(endOffset: number): void {
-    this.file.truncate(this.file.floor(endOffset - 1) + 1);
+  /** How many of the entries are of markers below the offset. */
+  entriesBelow(endOffset: number): number {
+    return this.file.floor(endOffset - 1) + 1;
   }
 }
 

@@ -33,7 +33,7 @@ function cutSegment(log: PartitionLog, segment: Segment, position: number): void
   segment.damage = segment.damage.filter((range) => range.fromPosition < position);
   segment.writtenFrom = Math.min(segment.writtenFrom, position);
   rebuildSegment(segment, log.config.indexIntervalBytes);
-  if (segment.abortedEntries > 0) segment.abortedIndex.truncateToOffset(segment.endOffset);
+  segment.truncateAborted(segment.endOffset);
   segment.syncNow();
 }
 

@@ -355,7 +355,8 @@ export class PartitionLog implements Log {
 
   #resetTo(offset: number): void {
     removeSegments(this, 0);
-    this.#afterCut(offset);
+    // Of what was there before nothing counts, transactions that were open above all.
+    this.#afterCut(offset, () => true);
     this.#startOffset = offset;
     this.epochs.clear();
     const segment = this.startSegment(offset, this.context.clock.nowMs());
@@ -368,7 +369,7 @@ export class PartitionLog implements Log {
     this.context.writeCheckpoints();
   }
 
-  #afterCut(endOffset: number): void {
+  #afterCut(endOffset: number, isVoid = (at: number): boolean => at > endOffset): void {
     this.#endOffset = endOffset;
     this.durableOffset = Math.min(this.durableOffset, endOffset);
     this.roundEnd = Math.min(this.roundEnd, endOffset);
@@ -378,7 +379,7 @@ export class PartitionLog implements Log {
     this.#reader.forget();
     const { disk } = this.context;
     // Durably: one that came back would speak of batches that are gone.
-    if (removeSnapshots(disk, this.folder, (at) => at > endOffset)) disk.syncDirectory(this.folder);
+    if (removeSnapshots(disk, this.folder, isVoid)) disk.syncDirectory(this.folder);
   }
 
   #writeEpochs(): void {

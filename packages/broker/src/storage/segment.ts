@@ -275,7 +275,7 @@ export class Segment {
     this.writtenFrom = mark.writtenFrom;
     this.#offsetIndex?.file.truncate(mark.offsetEntries);
     this.#timeIndex?.truncateToEntries(mark.timeEntries);
-    this.#abortedIndex?.file.truncate(mark.abortedEntries);
+    if (this.#abortedIndex !== undefined) this.#keepAborted(mark.abortedEntries);
     if (this.handle.file().size() === mark.sizeBytes) return;
     this.cutFile(mark.sizeBytes);
     this.handle.file().datasync();
@@ -316,6 +316,17 @@ export class Segment {
     this.#offsetEntries = 0;
     this.#timeEntries = 0;
     this.indexesSynced = false;
+  }
+
+  /** The records from the offset on are gone. Throws DiskError. */
+  truncateAborted(endOffset: number): void {
+    if (this.abortedEntries > 0) this.#keepAborted(this.abortedIndex.entriesBelow(endOffset));
+  }
+
+  /** A file without entries is not synced any more: it goes, or a loss of power could bring back what it had. */
+  #keepAborted(entries: number): void {
+    if (entries === 0) this.dropAborted();
+    else this.abortedIndex.file.truncate(entries);
   }
 
   /** Starts the index of aborted transactions anew. A file of it that is left says nothing. Throws DiskError. */
