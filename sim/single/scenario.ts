@@ -1,32 +1,25 @@
 /**
  * One replica: real partitions over real storage on a simulated disk. Producers (plain and idempotent, with retries), consumers,
  * DeleteRecords, retention, rolls, checkpoints and clean stops, under crashes of process and power and all faults of the disk.
- *
- *   partition 0  fsync, kept         1  fsync, retention by size      2  fsync, kept, DeleteRecords
- *             3  flush=os: promises nothing once the power was lost   4  a bare log: append, truncate, reset against a model
- *             5  a bare compacted log, which is cleaned meanwhile
- *             6  fsync, transactions, retention by size      7  transactions in a compacted log
  */
 import type { LocalPartition } from '../../packages/broker/src/replication/index.ts';
 import { standaloneRecord } from '../../packages/broker/src/replication/index.ts';
-import type { Log, LogConfig } from '../../packages/broker/src/storage/types.ts';
+import type { Log } from '../../packages/broker/src/storage/types.ts';
 import { PartitionHistory, PollOrder, Violation } from '../invariants/history.ts';
 import type { SimRandom } from '../platform/random.ts';
 import { type CrashKind, isProcessDead, type SimNode, type SimWorld } from '../platform/world.ts';
 import type { Scenario } from '../report.ts';
-import { BrokerProcess, LOG_CONFIG } from '../workload/broker-node.ts';
+import { BrokerProcess } from '../workload/broker-node.ts';
 import { COMPACTED_CONFIG, CompactedLog } from '../workload/compacted-log.ts';
 import { IdempotentProducer, PlainProducer, type Acks, type SendBatch } from '../workload/producer.ts';
 import { readFrom } from '../workload/reading.ts';
 import { TransactionalPartition } from '../workload/transactional-partition.ts';
 import { BareLog } from './bare-log.ts';
+import { BARE_LOG_PARTITION, COMPACTED_PARTITION, CONFIGS, TRANSACTIONAL_PARTITIONS } from './partitions.ts';
 import { SINGLE_PATHS } from './paths.ts';
 
 const OPERATIONS = 2200;
 const CRASHES_MIN = 3;
-const BARE_LOG_PARTITION = 4;
-const COMPACTED_PARTITION = 5;
-const TRANSACTIONAL_PARTITIONS = [6, 7];
 /** Beside every other operation. */
 const COMPACTED_OPERATION_PROBABILITY = 0.3;
 const TRANSACTIONAL_OPERATION_PROBABILITY = 0.4;
@@ -36,17 +29,6 @@ const OPERATION_PAUSE_MS_MAX = 3;
 const DRAIN_MS = 5000;
 const POLL_BYTES_CHOICES = [1, 300, 2000, 20_000];
 const DISK_FULL_SPARE_BYTES = 90_000;
-
-const CONFIGS: readonly LogConfig[] = [
-  LOG_CONFIG,
-  { ...LOG_CONFIG, retentionBytes: 20_000, segmentBytes: 4096 },
-  LOG_CONFIG,
-  { ...LOG_CONFIG, flush: 'os' },
-  LOG_CONFIG,
-  COMPACTED_CONFIG,
-  { ...LOG_CONFIG, retentionBytes: 30_000, segmentBytes: 4096 },
-  COMPACTED_CONFIG,
-];
 
 /** The clients of one partition, and what is known of it across crashes. */
 class PartitionClients {
