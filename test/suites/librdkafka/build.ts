@@ -25,6 +25,8 @@ const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
   'libsasl2-dev': '/usr/include/sasl/sasl.h',
   'libcurl4-openssl-dev': '/usr/share/doc/libcurl4-openssl-dev/copyright',
   'rapidjson-dev': '/usr/include/rapidjson/schema.h',
+  // For the certificates of one test.
+  openssl: '/usr/bin/openssl',
   // Two tests compile and run Java clients.
   'default-jdk-headless': '/usr/bin/javac',
 };
