@@ -41,6 +41,10 @@ const { values: options } = parseArgs({
   },
 });
 
+/** Lines of brokers' logs at the level of errors or above: a bug, however the tests end. */
+const BROKER_ERROR = /^\{"level":[56]0,.*$/gm;
+const brokerErrors = new Set<string>();
+
 const say = (line: string): void => console.log(line);
 const suite = await buildSuite(say);
 const catalogue = testsThatNeedABroker(readFileSync(path.join(suite.tests, 'test.c'), 'utf8'));
@@ -72,7 +76,8 @@ async function runSuite(built: BuiltSuite, tests: readonly SuiteTest[]): Promise
     for (const mode of selectModes()) await runMode({ built, mode, tests, report, folder, kafkaHome });
     say(table(report.results));
     say(`report and logs: ${options.out}`);
-    const findings = [...mistakes, ...surprises(expectations, report.results)];
+    const logged = [...brokerErrors].map((line) => `a broker logged ${line}`);
+    const findings = [...mistakes, ...surprises(expectations, report.results), ...logged];
     for (const finding of findings) say(`NOT AS EXPECTED: ${finding}`);
     return findings.length === 0 ? 0 : 1;
   } finally {
@@ -142,6 +147,7 @@ async function runWithTries(
       full: options.full,
       limitMs: Number(options['limit-s']) * 1000,
     });
+    for (const [line] of cluster.broker.output.matchAll(BROKER_ERROR)) brokerErrors.add(line);
     const isBad = results.some(
       (result) => result.outcome !== 'passed' && isExpectedToPass(expectations, result.name, mode),
     );
