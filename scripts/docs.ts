@@ -8,12 +8,14 @@ import process from 'node:process';
 import { configurationPage } from './docs/configuration.ts';
 import { kafkaPage } from './docs/kafka.ts';
 import { metricsPage } from './docs/metrics.ts';
+import { permissionsPage } from './docs/permissions.ts';
 
 /** Each page from what it is at present, of which some keep what is written by hand. */
 const PAGES: Readonly<Record<string, (present: string) => string | Promise<string>>> = {
   'docs/configuration.md': configurationPage,
   'docs/kafka.md': kafkaPage,
   'docs/metrics.md': metricsPage,
+  'docs/permissions.md': permissionsPage,
 };
 
 const checkOnly = process.argv.includes('--check');

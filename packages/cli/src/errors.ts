@@ -41,6 +41,7 @@ const HINTS: Readonly<Record<string, string>> = {
   NON_EMPTY_GROUP: 'Stop its consumers first, or wait until their sessions have timed out.',
   NOT_ENOUGH_REPLICAS: 'See `polylog cluster health`.',
   KAFKA_STORAGE_ERROR: "The broker's log says more; `polylog dump-log` shows where a data folder is damaged.",
+  SECURITY_DISABLED: 'Start the broker with authorization.enabled=true; docs/security.md says more.',
   GROUP_SUBSCRIBED_TO_TOPIC: 'Stop the consumers that subscribe to the topic first.',
 };
 

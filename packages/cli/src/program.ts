@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { commonOptions, type Runner } from './command.ts';
+import { addAclCommands } from './commands/acl.ts';
 import { addClusterCommands } from './commands/cluster.ts';
 import { addCompletionCommands } from './commands/completion.ts';
 import { addConfigCommands } from './commands/config.ts';
@@ -40,6 +41,7 @@ export function buildProgram(runner: Runner): Command {
   addConsumeCommand(program, runner);
   addGroupCommands(program, runner);
   addConfigCommands(program, runner);
+  addAclCommands(program, runner);
   addQuotaCommands(program, runner);
   addClusterCommands(program, runner);
   addDumpLogCommand(program, runner);
