@@ -37,9 +37,7 @@ export class KafkaTools {
 
   /** Runs a tool with `--bootstrap-server` and these arguments to its end. */
   run(tool: KafkaTool, ...args: string[]): Promise<RunResult> {
-    const server = ['--bootstrap-server', this.#address];
-    // Of this one it belongs to the command, not to the tool.
-    const words = tool === 'cluster' ? [...args, ...server] : [...server, ...args];
+    const words = withServer(tool, args, ['--bootstrap-server', this.#address]);
     const result = this.#last.then(() => this.#run([KAFKA_TOOLS[tool], ...words]));
     this.#last = result.catch(() => undefined);
     return result;
@@ -81,5 +79,17 @@ export class KafkaTools {
       };
       this.#child.stdin?.write(`${words.map((word) => Buffer.from(word).toString('base64')).join(' ')}\n`);
     });
+  }
+}
+
+function withServer(tool: KafkaTool, args: readonly string[], server: readonly string[]): readonly string[] {
+  switch (tool) {
+    // It belongs to the command, not to the tool.
+    case 'cluster':
+      return [...args, ...server];
+    case 'transactionalMessageCopier':
+      return [...args, '--broker-list', server[1]!];
+    default:
+      return [...server, ...args];
   }
 }

@@ -39,6 +39,7 @@ export const KAFKA_TOOLS = {
   logDirs: 'org.apache.kafka.tools.LogDirsCommand',
   acls: 'org.apache.kafka.tools.AclCommand',
   transactions: 'org.apache.kafka.tools.TransactionsCommand',
+  transactionalMessageCopier: 'org.apache.kafka.tools.TransactionalMessageCopier',
   features: 'org.apache.kafka.tools.FeatureCommand',
   brokerApiVersions: 'org.apache.kafka.tools.BrokerApiVersionsCommand',
   cluster: 'org.apache.kafka.tools.ClusterTool',
