@@ -40,7 +40,7 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   cluster: { layers: [...GROUND, 'config', 'storage', 'metadata'] },
   peer: { layers: [...GROUND, 'config', 'cluster'], packages: ['@polylog/kafka-protocol'] },
   replication: { layers: CLUSTER },
-  security: { layers: [...GROUND, 'config', 'metadata', 'cluster'] },
+  security: { layers: [...GROUND, 'config', 'metadata', 'cluster'], packages: ['re2js'] },
   quotas: { layers: [...GROUND, 'config', 'metadata', 'cluster'] },
   topics: { layers: [...CLUSTER, 'replication'] },
   /** What runs a deterministic state machine over a partition of an internal topic: the ground of groups, queues and transactions. */

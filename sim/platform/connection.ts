@@ -30,6 +30,7 @@ export class SimEndpoint implements Connection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
+  readonly peerCertificate = undefined;
   readonly port: EndpointOptions['port'];
   peer!: SimEndpoint;
   readonly #network: SimNetwork;

@@ -150,6 +150,7 @@ export class SimNetwork {
     accept: (connection: Connection) => void,
   ): Promise<Listener> {
     assertAlive(process);
+    if (options.tls !== undefined) throw new NetworkError('TLS', 'the simulated network has no TLS');
     const port = options.port === 0 ? this.#takePort(process.host) : options.port;
     const key = `${process.host}:${port}`;
     if (this.#ports.has(key)) throw new NetworkError('EADDRINUSE', `${key} is in use`);
@@ -158,7 +159,7 @@ export class SimNetwork {
     const close = async (): Promise<void> => {
       if (this.#ports.get(key) === listening) this.#ports.delete(key);
     };
-    return { host: options.host, port, close };
+    return { host: options.host, port, renewTls: () => undefined, close };
   }
 
   #connect(

@@ -7,6 +7,7 @@ import { CleaningThread } from './cleaning-thread.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
 import { canonicalName, resolveConfig, type RawSetting } from './config/load.ts';
+import { usesTls } from './config/listeners.ts';
 import { addressOf, Engine } from './engine.ts';
 import { createNodePlatform } from './platform/node/index.ts';
 import type { Logger } from './platform/index.ts';
@@ -40,9 +41,12 @@ export class Broker {
   /** `host:port` of the HTTP API; undefined if there is none. */
   readonly httpAddress: string | undefined;
   readonly dataDirectory: string;
+  /** Whether one of its listeners does. */
+  readonly usesTls: boolean;
   /** Resolves with the error if the broker can no longer keep its promises, such as after a failed sync: it then has to be started anew. */
   readonly failed: Promise<Error>;
   readonly #stop: () => Promise<void>;
+  readonly #renewCertificates: () => void;
   #stopping: Promise<void> | undefined;
 
   private constructor(fields: {
@@ -52,6 +56,8 @@ export class Broker {
     dataDirectory: string;
     failed: Promise<Error>;
     stop: () => Promise<void>;
+    usesTls: boolean;
+    renewCertificates: () => void;
   }) {
     this.kafkaAddress = fields.kafkaAddress;
     this.listenerAddresses = fields.listenerAddresses;
@@ -59,6 +65,8 @@ export class Broker {
     this.dataDirectory = fields.dataDirectory;
     this.failed = fields.failed;
     this.#stop = fields.stop;
+    this.usesTls = fields.usesTls;
+    this.#renewCertificates = fields.renewCertificates;
   }
 
   /**
@@ -117,6 +125,8 @@ export class Broker {
       httpAddress: admin === undefined ? undefined : addressOf(admin),
       dataDirectory: engine.dataDirectory,
       failed: engine.failed,
+      usesTls: config.listeners.some(({ security }) => usesTls(security)),
+      renewCertificates: () => engine.renewCertificates(),
       stop: async () => {
         engine.stopping();
         await admin?.close();
@@ -127,6 +137,11 @@ export class Broker {
         }
       },
     });
+  }
+
+  /** Reads the files of TLS certificates and keys again if they have changed, instead of when the time for it has come. */
+  renewCertificates(): void {
+    this.#renewCertificates();
   }
 
   /** Answers what is under way, closes all connections and files, and leaves the folder so that the next start is quick. Idempotent. */

@@ -7,15 +7,15 @@ import { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig, BrokerSettings } from './config/broker-config.ts';
 import type { Address } from './config/definition.ts';
 import { LiveConfig } from './config/live-config.ts';
-import { usesSasl, usesTls, type ListenerConfig } from './config/listeners.ts';
+import { usesSasl, type ListenerConfig } from './config/listeners.ts';
 import { claimDataFolder } from './config/meta-properties.ts';
 import { cleanerLimitsOf, storageConfigOf } from './config/storage-config.ts';
 import { parseTopicSettings, settingsInForce } from './config/topic-config.ts';
 import { coordinateGroups, coordinateTransactions } from './coordinators.ts';
-import { BrokerError } from './errors.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
 import type { GroupService } from './groups/service.ts';
+import type { SaslTerms } from './frontends/kafka/session-listener.ts';
 import { CLUSTER_LOG_ID, LocalMetadataStore } from './metadata/local/store.ts';
 import { BrokerMetrics } from './metrics/registry.ts';
 import { OwnBrokerPort } from './peer/own-broker.ts';
@@ -27,6 +27,7 @@ import { Authorizer } from './security/authorizer.ts';
 import { Denials } from './security/denials.ts';
 import { authorizerSettingsOf } from './security/settings.ts';
 import { openSecurity } from './security/service.ts';
+import { mappingOf, tlsOptionsOf } from './security/tls-settings.ts';
 import { describeCleaning } from './storage/cleaner/metrics.ts';
 import type { CleaningRunner } from './storage/cleaner/types.ts';
 import { openLogStore } from './storage/log-store.ts';
@@ -138,6 +139,11 @@ export class Engine {
     return this.#parts.logs.cleaning;
   }
 
+  /** Reads the files of TLS certificates again if they have changed. */
+  renewCertificates(): void {
+    this.#parts.frontend.renewCertificates();
+  }
+
   /** From now on it says that it is not ready. */
   stopping(): void {
     this.#unreadyBecause ??= 'the broker is stopping';
@@ -176,22 +182,20 @@ interface EngineParts {
 
 async function listen(platform: Platform, config: LiveConfig): Promise<KafkaFrontend> {
   const { settings, listeners } = config;
-  const secured = listeners.find(({ security }) => usesTls(security));
-  if (secured !== undefined) {
-    throw new BrokerError('INVALID_CONFIG', `The listener ${secured.name} cannot be ${secured.security} yet`);
-  }
   return startKafkaFrontend({
-    listeners: listeners.map(({ name, security, address: { host, port }, settings: own }) => ({
-      name,
-      host,
-      port,
+    listeners: listeners.map((listener) => ({
+      name: listener.name,
+      host: listener.address.host,
+      port: listener.address.port,
+      tls: tlsOptionsOf(listener),
+      principalOf: mappingOf(listener),
+      sasl: saslTermsOf(listener),
       get connectionsMax() {
         return config.settings['max.connections'];
       },
       get connectionsPerAddressMax() {
         return config.settings['max.connections.per.ip'];
       },
-      sasl: usesSasl(security) ? { reauthenticateMs: own['connections.max.reauth.ms'] } : undefined,
     })),
     platform,
     limits: kafkaLimitsOf(settings),
@@ -444,6 +448,10 @@ async function enter(
       endpoints,
     },
   });
+}
+
+function saslTermsOf({ security, settings }: ListenerConfig): SaslTerms | undefined {
+  return usesSasl(security) ? { reauthenticateMs: settings['connections.max.reauth.ms'] } : undefined;
 }
 
 /** What clients of a listener are told. */

@@ -68,6 +68,8 @@ async function main(words: readonly string[]): Promise<void> {
     process.stderr.write(`polylog: ${explain(error)}\n`);
     process.exit(EXIT_START_FAILED);
   }
+  // Without TLS the signal keeps its usual meaning, the end.
+  if (broker.usesTls) process.on('SIGHUP', () => broker.renewCertificates());
   // Node writes it at an orderly end only, and not every broker has one.
   flushCompileCache();
   const error = await broker.failed;

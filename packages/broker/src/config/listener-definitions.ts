@@ -105,7 +105,7 @@ export const LISTENER_CONFIGS = {
     item: /^[A-Z0-9_-]+$/,
     legal: 'names of cipher suites, each once',
     documentation:
-      "Cipher suites in OpenSSL's spelling (`ECDHE-RSA-AES256-GCM-SHA384`; those of TLS 1.3 are spelled as everywhere, `TLS_AES_256_GCM_SHA384`); empty: those that Node deems safe.",
+      "Cipher suites in Kafka's spelling (`TLS_AES_256_GCM_SHA384`, `TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384`) or OpenSSL's (`ECDHE-RSA-AES256-GCM-SHA384`); empty: those that Node deems safe.",
   }),
   'ssl.handshake.timeout.ms': integer('ssl.handshake.timeout.ms', {
     type: 'int',

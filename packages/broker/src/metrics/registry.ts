@@ -1,6 +1,7 @@
 import type { Metric, Registry } from '@prometheus-io/client';
 import { Histogram } from './histogram.ts';
 import {
+  noConnections,
   OTHER_TOPICS,
   SERIES_MAX,
   TOPIC_LABELS_MAX,
@@ -107,7 +108,7 @@ export class BrokerMetrics implements Metrics {
   connections(listener: string): ConnectionCounters {
     const known = this.#connections.get(listener);
     if (known !== undefined) return known;
-    const counters = { open: 0, accepted: 0, refused: 0, bytesReceived: 0, bytesSent: 0 };
+    const counters = noConnections();
     this.#connections.set(listener, counters);
     return counters;
   }
@@ -231,7 +232,11 @@ export class BrokerMetrics implements Metrics {
     this.gauges({ name: 'connections', help: 'Open connections', labels, read: read('open') });
     const counters = {
       accepted: ['connections_accepted_total', 'Connections accepted'],
-      refused: ['connections_refused_total', 'Connections closed at once for a limit'],
+      refused: [
+        'connections_refused_total',
+        'Connections closed at once for a limit, or since no rule makes a name of their certificate',
+      ],
+      failedHandshakes: ['tls_handshake_failures_total', 'TLS handshakes that failed or took too long'],
       bytesReceived: ['received_bytes_total', 'Bytes received from clients'],
       bytesSent: ['sent_bytes_total', 'Bytes sent to clients'],
     } as const;

@@ -78,10 +78,15 @@ export interface ApiMetrics {
 export interface ConnectionCounters {
   open: number;
   accepted: number;
-  /** Closed at once for a limit. */
+  /** Closed at once for a limit, or since their certificate names nobody. */
   refused: number;
+  failedHandshakes: number;
   bytesReceived: number;
   bytesSent: number;
+}
+
+export function noConnections(): ConnectionCounters {
+  return { open: 0, accepted: 0, refused: 0, failedHandshakes: 0, bytesReceived: 0, bytesSent: 0 };
 }
 
 /** Topics that have their own labels. */

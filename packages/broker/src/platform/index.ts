@@ -6,6 +6,7 @@ export * from './documents.ts';
 export type * from './log.ts';
 export type * from './loop.ts';
 export * from './network.ts';
+export type * from './tls.ts';
 
 import type { Clock, Random, Timers } from './clock.ts';
 import type { Compute } from './compute.ts';

@@ -1,3 +1,5 @@
+import type { TlsOptions } from './tls.ts';
+
 /** Byte streams between processes. */
 export interface Network {
   /** Rejects with {@link NetworkError}; port 0 takes a free one. */
@@ -14,11 +16,15 @@ export interface ListenOptions {
   readonly connectionsPerAddressMax: number;
   /** One was closed at once for one of these bounds. */
   readonly onRefused?: () => void;
+  /** Connections are handed over after their handshake. An implementation that has no TLS rejects with {@link NetworkError} `TLS`. */
+  readonly tls?: TlsOptions | undefined;
 }
 
 export interface Listener {
   readonly host: string;
   readonly port: number;
+  /** Reads the files of certificates and keys again if they have changed. */
+  renewTls(): void;
   /** Stops accepting; open connections stay. */
   close(): Promise<void>;
 }
@@ -40,6 +46,8 @@ export interface Connection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
+  /** The certificate that the peer has shown, and that is trusted, in DER. */
+  readonly peerCertificate: Uint8Array | undefined;
   /** Starts delivery, which never happens within the call; must be called once, in the turn in which the connection was accepted or resolved. */
   start(handler: ConnectionHandler): void;
   /**
@@ -68,7 +76,7 @@ export const CLOSE_LINGER_MS = 2000;
 
 export class NetworkError extends Error {
   override readonly name = 'NetworkError';
-  /** The system's code, such as EADDRINUSE or ECONNREFUSED. */
+  /** The system's code, such as EADDRINUSE or ECONNREFUSED; `TLS` for certificates and keys that cannot be used. */
   readonly code: string;
 
   constructor(code: string, message: string, options?: { cause?: unknown }) {

@@ -4,8 +4,10 @@ import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
 import type { Connection, Listener, ListenOptions, Network } from '../../platform/network.ts';
+import type { HandshakeFailure, TlsOptions } from '../../platform/tls.ts';
 import type { ConnectionQuotas } from '../../quotas/connection-quotas.ts';
-import { ANONYMOUS, type Principal } from '../../security/principal.ts';
+import type { CertificateMapping } from '../../security/principal-mapping.ts';
+import type { Principal } from '../../security/principal.ts';
 import { AuthorizationGate } from './authorization-gate.ts';
 import type { ConnectionFacts, KafkaHandler, KafkaServices } from './handler.ts';
 import { kafkaHandlers } from './handlers.ts';
@@ -26,6 +28,9 @@ export interface KafkaListener {
   /** The bounds are read as each connection comes. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
+  readonly tls?: Omit<TlsOptions, 'onFailed'> | undefined;
+  /** Who a client with a certificate is; undefined: that does not matter. */
+  readonly principalOf?: CertificateMapping | undefined;
   /** Undefined: it does not ask who comes. */
   readonly sasl?: SaslTerms | undefined;
 }
@@ -60,6 +65,8 @@ export interface KafkaFrontend {
   readonly connectionCount: number;
   /** Opens the doors, once. `handlers` replaces the list of handlers.ts, for tests. */
   serve(backend: KafkaBackend, handlers?: readonly KafkaHandler[]): void;
+  /** Reads the files of TLS certificates again if they have changed. */
+  renewCertificates(): void;
   /** Stops accepting, lets the responses that are written go out, and closes every connection; requests under way are dropped. */
   close(): Promise<void>;
 }
@@ -109,7 +116,7 @@ class KafkaServer implements KafkaFrontend {
 
   async listen(): Promise<void> {
     for (const listener of this.#options.listeners) {
-      const sessions = new SessionListener(listener.name, listener.sasl);
+      const sessions = new SessionListener(listener);
       const options: ListenOptions = {
         host: listener.host,
         port: listener.port,
@@ -120,6 +127,10 @@ class KafkaServer implements KafkaFrontend {
           return listener.connectionsPerAddressMax;
         },
         onRefused: () => void sessions.counters.refused++,
+        tls: listener.tls && {
+          ...listener.tls,
+          onFailed: (failure) => this.#failedHandshake(sessions, failure),
+        },
       };
       const bound = await this.#options.platform.network.listen(options, (connection) =>
         this.#accept(sessions, connection),
@@ -172,6 +183,10 @@ class KafkaServer implements KafkaFrontend {
     for (const session of pipeline.sessions) session.serve();
   }
 
+  renewCertificates(): void {
+    for (const { bound } of this.#listeners) bound.renewTls();
+  }
+
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
@@ -181,9 +196,27 @@ class KafkaServer implements KafkaFrontend {
     await closed;
   }
 
+  #failedHandshake({ name, counters }: SessionListener, { remoteAddress, reason }: HandshakeFailure): void {
+    counters.failedHandshakes++;
+    this.#pipeline.limitedLog.warn({ listener: name, remoteAddress, reason }, 'a TLS handshake failed');
+  }
+
   #accept(listener: SessionListener, connection: Connection): void {
     const pipeline = this.#pipeline;
-    const facts = new Facts(this.#nextConnectionId++, listener, connection, pipeline.clock);
+    const { peerCertificate } = connection;
+    const principal = listener.principalOf(peerCertificate);
+    if (principal === undefined) {
+      const { remoteAddress } = connection;
+      const fields = { listener: listener.name, remoteAddress };
+      pipeline.limitedLog.warn(fields, 'refused a client: no rule makes a name of its certificate');
+      listener.counters.refused++;
+      connection.destroy();
+      return;
+    }
+    const facts = new Facts(this.#nextConnectionId++, listener, connection, {
+      principal,
+      clock: pipeline.clock,
+    });
     const session = new Session(pipeline, listener, connection, facts);
     pipeline.sessions.add(session);
     listener.counters.open++;
@@ -210,9 +243,15 @@ class Facts implements ConnectionFacts {
   readonly remotePort: number;
   readonly listener: string;
   readonly sasl: SaslDialogue | undefined;
-  principal: Principal = ANONYMOUS;
+  principal: Principal;
 
-  constructor(id: number, listener: SessionListener, connection: Connection, clock: Clock) {
+  constructor(
+    id: number,
+    listener: SessionListener,
+    connection: Connection,
+    { principal, clock }: { readonly principal: Principal; readonly clock: Clock },
+  ) {
+    this.principal = principal;
     this.id = id;
     this.remoteAddress = connection.remoteAddress;
     this.remotePort = connection.remotePort;
@@ -223,7 +262,7 @@ class Facts implements ConnectionFacts {
       clock,
       reauthenticateMs: listener.sasl.reauthenticateMs,
       address: connection.remoteAddress,
-      authenticated: (principal) => void (this.principal = principal),
+      authenticated: (known) => void (this.principal = known),
     });
   }
 }

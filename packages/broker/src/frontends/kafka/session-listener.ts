@@ -1,5 +1,7 @@
-import type { ConnectionCounters, Metrics } from '../../metrics/types.ts';
+import { noConnections, type ConnectionCounters, type Metrics } from '../../metrics/types.ts';
 import type { Authenticator } from '../../security/authenticator.ts';
+import type { CertificateMapping } from '../../security/principal-mapping.ts';
+import { ANONYMOUS, type Principal } from '../../security/principal.ts';
 
 export interface SaslTerms {
   /** `connections.max.reauth.ms`. */
@@ -11,15 +13,28 @@ export class SessionListener {
   /** The key of BrokerImage.endpoints. */
   readonly name: string;
   /** Those of the broker's metrics, once it serves. */
-  counters: ConnectionCounters = { open: 0, accepted: 0, refused: 0, bytesReceived: 0, bytesSent: 0 };
+  counters: ConnectionCounters = noConnections();
 
   /** What it asks of those that come; undefined: nothing. */
   readonly sasl: SaslTerms | undefined;
   #authenticator: Authenticator | undefined;
 
-  constructor(name: string, sasl: SaslTerms | undefined) {
-    this.name = name;
-    this.sasl = sasl;
+  readonly #mapping: CertificateMapping | undefined;
+
+  constructor(options: {
+    readonly name: string;
+    readonly sasl?: SaslTerms | undefined;
+    readonly principalOf?: CertificateMapping | undefined;
+  }) {
+    this.name = options.name;
+    this.sasl = options.sasl;
+    this.#mapping = options.principalOf;
+  }
+
+  /** Who comes with this certificate, as far as that says it; undefined: nobody who may come in. */
+  principalOf(certificate: Uint8Array | undefined): Principal | undefined {
+    if (certificate === undefined || this.#mapping === undefined) return ANONYMOUS;
+    return this.#mapping(certificate);
   }
 
   /** Known once the broker serves; nothing that came before is looked at until then. */
@@ -41,5 +56,6 @@ export class SessionListener {
     this.counters.open += before.open;
     this.counters.accepted += before.accepted;
     this.counters.refused += before.refused;
+    this.counters.failedHandshakes += before.failedHandshakes;
   }
 }

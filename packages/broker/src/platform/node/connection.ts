@@ -11,11 +11,12 @@ const COPIED_CHUNK_BYTES_MAX = 2048;
 
 const MAPPED_IPV4_PREFIX = '::ffff:';
 
-/** A TCP connection over a paused socket of node:net, whose reads come through the receiver. */
+/** A TCP or TLS connection over a paused socket, whose reads come through the receiver. */
 export class NodeConnection implements Connection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly localPort: number;
+  readonly peerCertificate: Uint8Array | undefined;
   readonly #socket: Socket;
   readonly #loop: Loop;
   readonly #receiver: Receiver;
@@ -28,7 +29,13 @@ export class NodeConnection implements Connection {
   #error: Error | undefined;
   #linger: NodeJS.Timeout | undefined;
 
-  constructor(options: { socket: Socket; loop: Loop; receiver: Receiver; onClosed: () => void }) {
+  constructor(options: {
+    socket: Socket;
+    loop: Loop;
+    receiver: Receiver;
+    onClosed: () => void;
+    peerCertificate?: Uint8Array | undefined;
+  }) {
     const { socket } = options;
     this.#socket = socket;
     this.#loop = options.loop;
@@ -37,6 +44,7 @@ export class NodeConnection implements Connection {
     this.remoteAddress = addressOf(socket);
     this.remotePort = socket.remotePort ?? 0;
     this.localPort = socket.localPort ?? 0;
+    this.peerCertificate = options.peerCertificate;
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_IDLE_MS);
     socket.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,5 +1,4 @@
 import { open, readFile } from 'node:fs/promises';
-import { get } from 'node:https';
 import { fileURLToPath } from 'node:url';
 import { DocumentError, type Documents, type ReadDocumentOptions } from '../documents.ts';
 
@@ -35,6 +34,8 @@ async function fetchText(
   url: string,
   { bytesMax, timeoutMs, trustedFile }: ReadDocumentOptions,
 ): Promise<string> {
+  // Brokers that fetch nothing need not load it.
+  const { get } = await import('node:https');
   const ca = trustedFile === undefined ? {} : { ca: await readFile(trustedFile) };
   return new Promise((resolve, reject) => {
     const headers = { accept: 'application/json' };

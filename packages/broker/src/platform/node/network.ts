@@ -1,6 +1,7 @@
-import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Logger } from '../log.ts';
 import type { Loop } from '../loop.ts';
+import type { TlsOptions } from '../tls.ts';
 import {
   NetworkError,
   type Connection,
@@ -9,6 +10,7 @@ import {
   type Network,
 } from '../network.ts';
 import { addressOf, networkError, NodeConnection } from './connection.ts';
+import type { TlsDoor } from './tls.ts';
 import { adopt, adoptionWorks, readPlainly, ReceivePool, Receiver } from './receive-buffer.ts';
 
 /** Connections that the system holds ready for accept. */
@@ -36,31 +38,78 @@ export class NodeNetwork implements Network {
   }
 
   async listen(options: ListenOptions, accept: (connection: Connection) => void): Promise<Listener> {
-    const isPooled = this.#receive === 'pooled' && (await adoptionWorks());
-    if (this.#receive === 'pooled' && !isPooled) {
-      this.#logger.warn(
-        { node: process.version },
-        'reusable receive buffers do not work with this Node; reads allocate',
-      );
-    }
+    const door = options.tls === undefined ? undefined : await openDoor(options.tls, this.#logger);
+    const isPooled = door === undefined && (await this.#poolsReads());
     const limits = new ConnectionLimits(options);
-    const server = createServer({ pauseOnConnect: true });
+    // TLS reads of the socket itself.
+    const server = createServer({ pauseOnConnect: door === undefined });
     server.on('connection', (accepted) => {
       const address = addressOf(accepted);
+      const hasRoom = door === undefined || door.hasRoom(address);
       // A peer that is gone already has no address.
-      if (address === '' || !limits.admit(address)) {
+      if (address === '' || !hasRoom || !limits.admit(address)) {
         accepted.destroy();
         if (address !== '') options.onRefused?.();
         return;
       }
-      const receiver = new Receiver(this.#pool);
-      const socket = isPooled ? adopt(accepted, receiver) : readPlainly(accepted, receiver);
-      const onClosed = (): void => limits.leave(address);
-      accept(new NodeConnection({ socket, loop: this.#loop, receiver, onClosed }));
+      if (door === undefined) accept(this.#connectionOf(accepted, isPooled, () => limits.leave(address)));
+      else this.#acceptTls(door, accepted, accept, () => limits.leave(address));
     });
-    const { port } = await startListening(server, options);
+    const { port } = await startListening(server, options).catch((error: unknown) => {
+      door?.close();
+      throw error;
+    });
     server.on('error', (error) => this.#logger.error({ error, port }, 'a listener failed to accept'));
-    return { host: options.host, port, close: () => stopListening(server) };
+    return {
+      host: options.host,
+      port,
+      renewTls: () => door?.reload(),
+      close: () => {
+        door?.close();
+        return stopListening(server);
+      },
+    };
+  }
+
+  async #poolsReads(): Promise<boolean> {
+    if (this.#receive === 'plain') return false;
+    if (await adoptionWorks()) return true;
+    this.#logger.warn(
+      { node: process.version },
+      'reusable receive buffers do not work with this Node; reads allocate',
+    );
+    return false;
+  }
+
+  #connectionOf(
+    accepted: Socket,
+    isPooled: boolean,
+    onClosed: () => void,
+    peerCertificate?: Uint8Array,
+  ): NodeConnection {
+    const receiver = new Receiver(this.#pool);
+    const socket = isPooled ? adopt(accepted, receiver) : readPlainly(accepted, receiver);
+    return new NodeConnection({ socket, loop: this.#loop, receiver, onClosed, peerCertificate });
+  }
+
+  /** Counts as a connection from now on, whether its handshake succeeds or not. */
+  #acceptTls(
+    door: TlsDoor,
+    accepted: Socket,
+    accept: (connection: Connection) => void,
+    onClosed: () => void,
+  ): void {
+    let isOpen = true;
+    const leave = (): void => {
+      if (isOpen) onClosed();
+      isOpen = false;
+    };
+    accepted.once('close', leave);
+    // Its errors end the handshake, or the connection, which tell of them.
+    accepted.on('error', () => undefined);
+    door.handshake(accepted, (socket) =>
+      accept(this.#connectionOf(socket, false, leave, socket.getPeerX509Certificate()?.raw)),
+    );
   }
 
   connect(options: { host: string; port: number; timeoutMs: number }): Promise<Connection> {
@@ -89,6 +138,12 @@ export class NodeNetwork implements Network {
       });
     });
   }
+}
+
+/** Brokers without TLS need not load it. */
+async function openDoor(options: TlsOptions, logger: Logger): Promise<TlsDoor> {
+  const { TlsDoor } = await import('./tls.ts');
+  return new TlsDoor(options, logger);
 }
 
 class ConnectionLimits {

@@ -21,7 +21,13 @@ import {
   type KafkaBackend,
   type KafkaFrontend,
 } from '../../../src/frontends/kafka/server.ts';
-import type { ApiMetrics, Metrics, TopicCounters, ConnectionCounters } from '../../../src/metrics/types.ts';
+import {
+  noConnections,
+  type ApiMetrics,
+  type ConnectionCounters,
+  type Metrics,
+  type TopicCounters,
+} from '../../../src/metrics/types.ts';
 import type { Connection, Network, Platform } from '../../../src/platform/index.ts';
 import { LocalPartition, standaloneRecord, TurnScheduler } from '../../../src/replication/index.ts';
 import type { Authenticator } from '../../../src/security/authenticator.ts';
@@ -259,7 +265,7 @@ export class TestBroker implements HostedPartitions, TopicAdmin {
 export class TestMetrics implements Metrics {
   readonly topics = new Map<string, TopicCounters>();
   readonly apis = new Map<string, ApiMetrics & { count: number }>();
-  readonly counts = { open: 0, accepted: 0, refused: 0, bytesReceived: 0, bytesSent: 0 };
+  readonly counts = noConnections();
 
   topic(name: string): TopicCounters {
     let counters = this.topics.get(name);
