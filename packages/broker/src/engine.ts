@@ -258,7 +258,7 @@ async function assemble(
   const transactions = coordinateTransactions(platform, config, { ...parts, peers, producerIds });
   const groups = coordinateGroups(platform, config, { ...parts, markers, verifier: transactions });
   const quotas = followQuotas({ clock, tracker, settings, metrics });
-  followSettings(config, { partitions, logs, quotas });
+  followSettings(config, { partitions, logs, quotas, logger });
   const sections = new SectionWriter({ store: metadata, tracker });
   frontend.serve({
     ...(await openSecurity(platform, config, { tracker, sections, metrics })),
@@ -345,22 +345,30 @@ function dataFolderOf({ disk }: Platform, logs: LogStore): DataFolder {
   };
 }
 
-/** Settings may change while the broker runs. */
+/** Settings may change while the broker runs, and may have been changed when it ran before. */
 function followSettings(
   config: LiveConfig,
-  parts: { readonly partitions: PartitionRegistry; readonly logs: LogStore; readonly quotas: Quotas },
+  parts: {
+    readonly partitions: PartitionRegistry;
+    readonly logs: LogStore;
+    readonly quotas: Quotas;
+    readonly logger: Logger;
+  },
 ): void {
+  applySettings(config.settings, parts);
   config.onChange((before) => {
     if (config.topicDefaults !== before.topicDefaults) parts.partitions.defaultsChanged();
     applySettings(config.settings, parts);
   });
 }
 
-/** What has changed while the broker runs, to those who do not read it whenever they need it. */
+/** Tells what changes at run time to those who do not read it whenever they need it. */
 function applySettings(
   settings: BrokerSettings,
-  { logs, quotas }: { readonly logs: LogStore; readonly quotas: Quotas },
+  parts: { readonly logs: LogStore; readonly quotas: Quotas; readonly logger: Logger },
 ): void {
+  const { logs, quotas, logger } = parts;
+  logger.setLevel?.(settings['log-level']);
   logs.configureCleaner(cleanerLimitsOf(settings));
   quotas.connections.broker = settings['max.connection.creation.rate'];
 }
@@ -398,7 +406,9 @@ function hostPartitions(
         logger,
         minInsyncReplicas,
         replicaLagTimeMaxMs: settings['replica.lag.time.max.ms'],
-        producerIdExpirationMs: settings['producer.id.expiration.ms'],
+        get producerIdExpirationMs() {
+          return config.settings['producer.id.expiration.ms'];
+        },
       }),
     onTopicRemoved: (kafkaName) => metrics.removeTopic(kafkaName),
   });

@@ -1,16 +1,18 @@
 import { topicConfigDefinitions } from './topic-config-definitions.ts';
 
 /**
- * The broker's own settings that can be changed while it runs, where Kafka's can too. The others are read at the start only: what they size or
+ * The broker's own settings that can be changed while it runs, where Kafka's can too, and the level of its log. The others are read at the start only: what they size or
  * open is not made anew.
  */
 const DYNAMIC_SETTINGS: ReadonlySet<string> = new Set([
+  'log-level',
   'max.connections',
   'max.connections.per.ip',
   'max.connection.creation.rate',
   'log.cleaner.backoff.ms',
   'log.cleaner.dedupe.buffer.size',
   'log.cleaner.io.max.bytes.per.second',
+  'producer.id.expiration.ms',
   'sasl.kerberos.min.time.before.relogin',
 ]);
 

@@ -5,6 +5,10 @@ export interface Logger {
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
   child(fields: LogFields): Logger;
+  /** The least level that is written from now on, by all loggers that came from the same one; left out where that cannot change. */
+  setLevel?(level: LogLevel): void;
 }
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
 
 export type LogFields = Readonly<Record<string, unknown>>;

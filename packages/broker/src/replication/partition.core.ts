@@ -32,6 +32,7 @@ export interface PartitionCoreOptions {
   readonly minInsyncReplicas: number;
   /** `replica.lag.time.max.ms`. */
   readonly replicaLagTimeMaxMs: number;
+  /** Read whenever it is needed: it may change. */
   readonly producerIdExpirationMs: number;
 }
 
@@ -97,7 +98,11 @@ export class PartitionCore {
     this.#log = options.log;
     this.#minInsyncReplicas = options.minInsyncReplicas;
     this.#replicaLagTimeMaxMs = options.replicaLagTimeMaxMs;
-    this.producers = new ProducerStates({ expirationMs: options.producerIdExpirationMs });
+    this.producers = new ProducerStates({
+      get expirationMs() {
+        return options.producerIdExpirationMs;
+      },
+    });
   }
 
   get role(): PartitionRole {

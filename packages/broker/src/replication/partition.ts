@@ -48,6 +48,7 @@ export interface LocalPartitionOptions {
   /** Absent on a broker that stands alone: no ISR ever changes there. */
   readonly isrStore?: IsrStore;
   readonly replicaLagTimeMaxMs?: number;
+  /** May change: it is read whenever it is needed. */
   readonly producerIdExpirationMs?: number;
 }
 
@@ -114,7 +115,9 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
       log: options.log,
       minInsyncReplicas: options.minInsyncReplicas,
       replicaLagTimeMaxMs: options.replicaLagTimeMaxMs ?? REPLICA_LAG_TIME_MAX_MS_DEFAULT,
-      producerIdExpirationMs: options.producerIdExpirationMs ?? PRODUCER_ID_EXPIRATION_MS_DEFAULT,
+      get producerIdExpirationMs() {
+        return options.producerIdExpirationMs ?? PRODUCER_ID_EXPIRATION_MS_DEFAULT;
+      },
     });
     this.#follower = new Follower({
       log: options.log,

@@ -104,7 +104,7 @@ class SavedEntry {
  */
 export class ProducerStates {
   readonly #entries = new Map<number, ProducerEntry>();
-  readonly #expirationMs: number;
+  readonly #options: { readonly expirationMs: number };
   readonly #producersMax: number;
   #oldest: ProducerEntry | undefined;
   #newest: ProducerEntry | undefined;
@@ -116,8 +116,9 @@ export class ProducerStates {
   /** Last offset of the cached batch that the latest {@link check} found to be repeated, or -1. */
   duplicateLastOffset = NO_OFFSET;
 
+  /** `expirationMs` is read whenever producers are looked through: it may change. */
   constructor(options: { readonly expirationMs: number; readonly producersMax?: number }) {
-    this.#expirationMs = options.expirationMs;
+    this.#options = options;
     this.#producersMax = options.producersMax ?? PRODUCERS_PER_PARTITION_MAX;
   }
 
@@ -302,9 +303,10 @@ export class ProducerStates {
   /** Forgets producers without an open transaction that were idle for longer than the expiration. Not during a turn with changes. */
   expire(nowMs: number): number {
     let expired = 0;
-    this.#verifications.expire(nowMs, this.#expirationMs);
+    const { expirationMs } = this.#options;
+    this.#verifications.expire(nowMs, expirationMs);
     let entry = this.#oldest;
-    while (entry !== undefined && nowMs - entry.lastUsedMs >= this.#expirationMs) {
+    while (entry !== undefined && nowMs - entry.lastUsedMs >= expirationMs) {
       const next: ProducerEntry | undefined = entry.newer;
       if (entry.transaction === undefined && entry.savedInTurn !== this.#turn) {
         this.#remove(entry);

@@ -95,4 +95,16 @@ describe('the platform on Node', () => {
     assert.match(line.error.message, /outer/);
     assert.match(JSON.stringify(line.error), /inner/);
   });
+
+  it('logs from another level on when it is told, in what came from the logger too', () => {
+    const lines: string[] = [];
+    const logger = NodeLogger.create({ level: 'info', output: { write: (line) => lines.push(line) } });
+    const child = logger.child({ part: 'a' });
+    logger.setLevel('debug');
+    child.debug({}, 'this');
+    child.setLevel('silent');
+    logger.error({}, 'not this');
+    assert.equal(lines.length, 1);
+    assert.match(lines[0]!, /"level":20.*"msg":"this"/);
+  });
 });

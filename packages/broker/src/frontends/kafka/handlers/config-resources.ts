@@ -35,7 +35,7 @@ export function groupOf(name: string): string {
 export function noConfigs(resourceType: number): ItemRefusal {
   const reason =
     resourceType === RESOURCE_BROKER_LOGGER
-      ? 'The levels of loggers cannot be changed here: set log-level and restart the broker'
+      ? 'Loggers have no levels of their own here: log-level of the broker is that of all, and changes while it runs'
       : resourceType === RESOURCE_CLIENT_METRICS
         ? 'This broker does not collect metrics of clients (KIP-714)'
         : `Resource type ${resourceType} has no configs here`;
