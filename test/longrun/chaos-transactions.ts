@@ -66,7 +66,7 @@ export interface ChaosReport extends LedgerCounts {
   readonly producerKills: number;
   readonly replacements: number;
   readonly timeouts: number;
-  /** Producers that lost their id though nobody replaced them: the broker was away for longer than a transaction may take. */
+  /** Processes that could not go on though nobody replaced them, and were started anew. */
   readonly fencedAlone: number;
   /** Records that readers of committed data saw. */
   readonly seen: number;
@@ -243,7 +243,7 @@ class Chaos {
       if (producer.failure !== undefined || producer.fencedBy === undefined) {
         throw new Error(`${producers.join(', ')} ended: ${producer.failure ?? 'without a reason'}`);
       }
-      // Its transaction has timed out, which raises the epoch.
+      // Its transaction has timed out, or what it asked for when the broker was killed cannot be told from another instance's doing.
       this.#options.report?.(`${producers.join(', ')} lost its id: ${producer.fencedBy}`);
       this.blows.fencedAlone++;
       this.#startInstance(slot);

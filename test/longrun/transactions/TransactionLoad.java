@@ -12,8 +12,6 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.ApplicationRecoverableException;
-import org.apache.kafka.common.errors.InvalidProducerEpochException;
-import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -63,9 +61,19 @@ public final class TransactionLoad {
       thread.start();
       threads.add(thread);
     }
-    while (System.in.read() >= 0) {}
-    stopping = true;
+    Thread input = new Thread(TransactionLoad::readToTheEnd);
+    input.setDaemon(true);
+    input.start();
     for (Thread thread : threads) thread.join();
+  }
+
+  private static void readToTheEnd() {
+    try {
+      while (System.in.read() >= 0) {}
+    } catch (java.io.IOException closed) {
+      // As good as its end.
+    }
+    stopping = true;
   }
 
   private static void say(Object... words) {
@@ -88,24 +96,15 @@ public final class TransactionLoad {
     return properties;
   }
 
+  /** Whoever cannot go on ends the process: to take the id again would be to take it from an instance that has replaced this one. */
   private void run() {
     long number = first;
-    boolean isFirst = true;
-    try {
-      while (!stopping) {
-        // A producer that can go on no more is followed by another one under the same transactional id.
-        try (KafkaProducer<String, String> producer = start()) {
-          if (isFirst) say("resumed", name, first, committedOffset());
-          isFirst = false;
-          while (!stopping) transact(producer, number++);
-        } catch (ProducerFencedException | InvalidProducerEpochException fenced) {
-          throw fenced;
-        } catch (KafkaException broken) {
-          say("again", name, broken);
-        }
-      }
-    } catch (ProducerFencedException | InvalidProducerEpochException fenced) {
-      say("fenced", name, fenced);
+    try (KafkaProducer<String, String> producer = start()) {
+      say("resumed", name, first, committedOffset());
+      while (!stopping) transact(producer, number++);
+    } catch (KafkaException broken) {
+      say("fenced", name, broken);
+      Runtime.getRuntime().halt(0);
     }
   }
 

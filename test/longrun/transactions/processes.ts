@@ -166,7 +166,7 @@ export class TransactionProcess {
     else if (word === 'aborted') ledger.aborted(producer, number);
     else if (word === 'resumed') ledger.resumed(producer, number, Number(second));
     else if (word === 'fenced') this.fencedBy = line;
-    else if (word !== 'again') throw new Error(`a producer said: ${line}`);
+    else throw new Error(`a producer said: ${line}`);
   }
 }
 

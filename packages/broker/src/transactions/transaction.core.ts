@@ -124,6 +124,7 @@ function mayGoOn(transaction: Transaction, { producerId, producerEpoch }: Produc
 
 /** Why a producer may not add partitions to its transaction, or ask about them. */
 export function addRefusal(transaction: Transaction, producer: ProducerIdentity): ErrorName | undefined {
+  if (isAhead(transaction, producer)) return 'CONCURRENT_TRANSACTIONS';
   if (transaction.producerId !== producer.producerId) return 'INVALID_PRODUCER_ID_MAPPING';
   if (!isCurrentEpoch(transaction, producer)) return 'PRODUCER_FENCED';
   return isCompleting(transaction) ? 'CONCURRENT_TRANSACTIONS' : undefined;
@@ -135,6 +136,14 @@ function isCurrentEpoch(
   producer: Pick<ProducerIdentity, 'producerEpoch'>,
 ): boolean {
   return producer.producerEpoch === producerEpoch && producerEpoch <= PRODUCER_EPOCH_MAX;
+}
+
+/** It was told how its transaction ends, and goes on, while that is still being completed. */
+function isAhead(transaction: Transaction, { producerId, producerEpoch }: ProducerIdentity): boolean {
+  if (!isCompleting(transaction)) return false;
+  const successor = successorOf(transaction);
+  const isSuccessor = producerId === successor.producerId && producerEpoch === successor.producerEpoch;
+  return isSuccessor && producerEpoch <= PRODUCER_EPOCH_MAX;
 }
 
 export function contains({ partitions }: Transaction, { topic, partition }: TopicPartition): boolean {
@@ -207,6 +216,8 @@ function endByState(
 }
 
 function endWithOwnEpoch(transaction: Transaction, request: EndFacts): 'prepare' | 'answer' | ErrorName {
+  // Also to abort what has nothing in it yet.
+  if (isAhead(transaction, request)) return 'CONCURRENT_TRANSACTIONS';
   const { state, producerId, producerEpoch, previousProducerId } = transaction;
   const isPresent = request.producerId === producerId;
   // The epochs were used up: the next transaction has another producer id.

@@ -450,6 +450,24 @@ describe('EndTxn of version 2 (KIP-890)', () => {
     }
   });
 
+  it('lets a producer that is ahead of its markers wait, also to abort what it has not begun', () => {
+    for (const epoch of [5, 32_765]) {
+      const transactions = new Transactions();
+      withEpoch(transactions, epoch);
+      const producer = transactions.producer();
+      transactions.add(producer, 'a-0');
+      transactions.prompt = false;
+      const next = transactions.end(producer, 'abort');
+      assert.ok(typeof next === 'object');
+      assert.equal(transactions.end(next, 'abort'), 'CONCURRENT_TRANSACTIONS');
+      assert.equal(transactions.end(next, 'commit'), 'CONCURRENT_TRANSACTIONS');
+      assert.equal(transactions.add(next, 'a-0'), 'CONCURRENT_TRANSACTIONS');
+      transactions.writeMarkers();
+      assert.equal(transactions.end(next, 'commit'), 'INVALID_TXN_STATE', 'there is nothing to commit');
+      assert.ok(typeof transactions.end(next, 'abort') === 'object');
+    }
+  });
+
   it('leaves the highest epoch of all to nobody', () => {
     const transactions = new Transactions();
     withEpoch(transactions, 32_765);
