@@ -1,7 +1,8 @@
 /**
  * Kafka Streams counts words exactly once (exactly_once_v2) while the application and the broker are killed with SIGKILL: at the end of each round
  * every word has been counted as often as it was given, and the output has each of its counts once, in order.
- * Usage: npm run chaos:streams -- [--rounds 20] [--seed N] [--instances 1] [--peer kafka] [--keep]
+ * Usage: npm run chaos:streams -- [--rounds 20] [--seed N] [--instances 1] [--transactions 1] [--peer kafka] [--keep]
+ * `--transactions 1`: the protocol of transactions before KIP-890.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { runKafkaTool } from '../peers/kafka.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
 import { randomOf, type RandomNumber } from './random.ts';
@@ -29,6 +31,8 @@ export interface ChaosStreamsOptions {
   /** In each round at most; 0: nothing is killed. */
   readonly killsMax?: number;
   readonly feedMs?: number;
+  /** The broker's `transaction.version`; its own if left out. */
+  readonly transactionVersion?: number;
   readonly peer?: 'polylog' | 'kafka';
   readonly report?: (line: string) => void;
 }
@@ -56,7 +60,7 @@ export async function runChaosStreams(options: ChaosStreamsOptions): Promise<Cha
   const random = randomOf(options.seed);
   const broker = await createBroker(options);
   await broker.start();
-  const { instances = 1, feedMs = FEED_MS } = options;
+  const { instances = 1, feedMs = FEED_MS, transactionVersion } = options;
   let run: WordCountRun | undefined;
   const died: Record<string, number> = {};
   const onDied = (reason: string): void => {
@@ -67,6 +71,7 @@ export async function runChaosStreams(options: ChaosStreamsOptions): Promise<Cha
   const kills = { broker: 0, application: 0 };
   let completeMsMax = 0;
   try {
+    if (transactionVersion !== undefined) await downgradeTransactions(broker, transactionVersion);
     run = await WordCountRun.start({ broker, folder, instances, random, onDied });
     const kill = killer(broker, run, { ...options, random, kills });
     for (let round = 1; round <= rounds; round++) {
@@ -105,6 +110,18 @@ function createBroker({ folder, peer }: ChaosStreamsOptions): Promise<KillableBr
   return peer === 'kafka'
     ? ApacheKafkaProcess.create(data, WORD_COUNT_SETTINGS)
     : BrokerProcess.create({ data, settings: WORD_COUNT_SETTINGS });
+}
+
+async function downgradeTransactions({ kafkaAddress }: KillableBroker, version: number): Promise<void> {
+  const args = [
+    '--bootstrap-server',
+    kafkaAddress,
+    'downgrade',
+    '--feature',
+    `transaction.version=${version}`,
+  ];
+  const { code, stdout, stderr } = await runKafkaTool('features', args);
+  if (code !== 0) throw new Error(`transaction.version=${version}: ${stdout}${stderr}`);
 }
 
 /** Returns a function that kills something now and then for so long, and tells what. */
@@ -149,6 +166,7 @@ async function main(): Promise<void> {
       rounds: { type: 'string', default: '20' },
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       instances: { type: 'string', default: '1' },
+      transactions: { type: 'string' },
       peer: { type: 'string', default: 'polylog' },
       keep: { type: 'boolean', default: false },
     },
@@ -164,6 +182,7 @@ async function main(): Promise<void> {
     rounds: Number(values.rounds),
     seed: Number(values.seed),
     instances: Number(values.instances),
+    ...(values.transactions === undefined ? {} : { transactionVersion: Number(values.transactions) }),
     peer,
     folder,
     report: (line) => console.log(line),
