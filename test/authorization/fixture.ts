@@ -79,6 +79,15 @@ export class AclFixture {
     await this.#target.stop();
   }
 
+  /** Another connection of the client. */
+  connect(): Promise<KafkaClient> {
+    return KafkaClient.open(this.#port, CLIENT);
+  }
+
+  get #port(): number {
+    return Number(this.#target.kafkaAddress.split(':')[1]);
+  }
+
   /** Keys of the APIs that are served. */
   async served(): Promise<ReadonlySet<number>> {
     const request = { clientSoftwareName: 'test', clientSoftwareVersion: '1' };
