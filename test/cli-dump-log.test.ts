@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { Kafka, logLevel } from 'kafkajs';
 import { Broker } from 'polylog';
 import { PolylogCli } from './clients/polylog.ts';
 
@@ -141,6 +142,27 @@ describe('polylog dump-log', () => {
     const { lines } = await dump([data, '--topic', '__consumer_offsets', '--records']);
     const meanings = lines.map((line) => (line as { meaning?: string }).meaning ?? '');
     assert.ok(meanings.some((meaning) => meaning.startsWith('group billing, orders-')));
+  });
+
+  it('reads what transactions have done', async () => {
+    const own = path.join(folder, 'transactions');
+    const broker = await Broker.start({ http: false, data: own });
+    const kafka = new Kafka({ brokers: [broker.kafkaAddress], logLevel: logLevel.NOTHING });
+    const admin = kafka.admin();
+    await admin.connect();
+    await admin.createTopics({ topics: [{ topic: 'payments', numPartitions: 1 }] });
+    await admin.disconnect();
+    const producer = kafka.producer({ transactionalId: 'cashier', idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    const transaction = await producer.transaction();
+    await transaction.send({ topic: 'payments', messages: [{ value: 'paid' }] });
+    await transaction.commit();
+    await producer.disconnect();
+    await broker.stop();
+    const text = await cli.ok(['dump-log', own, '--topic', '__transaction_state', '--records']);
+    const of = 'transactional id cashier:';
+    assert.match(text, new RegExp(`${of} Empty at 20\\d\\d-.*, producer \\d+/0$`, 'm'));
+    assert.match(text, new RegExp(`${of} PrepareCommit at .*, producer \\d+/0, payments-0$`, 'm'));
   });
 
   it('shows index entries and producers', async () => {

@@ -132,7 +132,7 @@ export class MarkerSender {
 
   /**
    * A partition that has a later epoch of the producer has had the marker: an epoch is given out only when all partitions have those of the epochs before
-   * it. With version 2 the marker itself has a later epoch than its transaction, so that this is how its repetition is answered (KIP-1228).
+   * it. With version 2 the marker itself has the epoch of the next transaction, and a repetition that meets that one is told so (KIP-1228).
    */
   #isPast(task: MarkerTask, partition: TopicPartition, error: ErrorName): boolean {
     if (error !== 'INVALID_PRODUCER_EPOCH') return false;
