@@ -400,6 +400,11 @@ export class GroupsCore implements CoordinatorCore {
     else this.#sink.append(records, done);
   }
 
+  /** Offsets of transactions that have not ended. */
+  get pendingOffsets(): number {
+    return this.#transactional.pending.count;
+  }
+
   /** At this moment, committed or not: for metrics. */
   *summaries(): Generator<GroupSummary> {
     for (const { groupId, kind, state, members, offsets } of this.#groups.values())

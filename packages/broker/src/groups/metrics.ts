@@ -62,6 +62,11 @@ export function describeGroups(metrics: Metrics, groups: GroupService, partition
       for (const [group, members] of measured().members) add(members, group);
     },
   });
+  metrics.gauge({
+    name: 'consumer_group_offsets_pending',
+    help: 'Offsets that were committed in transactions that have not ended: consumers that want stable offsets wait for them',
+    read: () => groups.pendingOffsets,
+  });
   describeLag(metrics, measured);
   describeCounts(metrics, groups);
 }

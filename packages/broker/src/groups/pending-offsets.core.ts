@@ -41,6 +41,7 @@ export class PendingOffsets {
   readonly #groups = new Map<string, Map<string, PendingPartition>>();
   readonly #producers = new Map<number, Set<PendingPartition>>();
   readonly #counts = new Map<string, number>();
+  #total = 0;
   #order = 0;
 
   has(groupId: string, topic: string, partition: number): boolean {
@@ -67,9 +68,9 @@ export class PendingOffsets {
     return count;
   }
 
-  /** Producers with an open transaction here. */
-  get producerCount(): number {
-    return this.#producers.size;
+  /** In all groups. */
+  get count(): number {
+    return this.#total;
   }
 
   *partitionsOf(groupId: string): Generator<TopicPartition> {
@@ -164,6 +165,7 @@ export class PendingOffsets {
   }
 
   #count(groupId: string, change: number): void {
+    this.#total += change;
     const count = this.countOf(groupId) + change;
     if (count === 0) this.#counts.delete(groupId);
     else this.#counts.set(groupId, count);

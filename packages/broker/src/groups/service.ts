@@ -146,6 +146,13 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     return this.#topic.loaded(timeoutMs);
   }
 
+  /** Offsets of transactions that have not ended, at this moment. */
+  get pendingOffsets(): number {
+    let count = 0;
+    for (const shard of this.#topic.shards()) count += shard.use().core?.pendingOffsets ?? 0;
+    return count;
+  }
+
   /** All groups of this broker at this moment, for metrics. */
   *summaries(): Generator<GroupSummary> {
     for (const shard of this.#topic.shards()) {

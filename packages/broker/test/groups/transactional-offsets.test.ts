@@ -205,11 +205,15 @@ describe('where offsets go, what is pending goes too', () => {
   it('when they are deleted', () => {
     const groups = new Groups();
     groups.commitInTransaction(7, { 0: 5, 1: 6 });
+    groups.commitInTransaction(8, { 0: 5 });
+    assert.equal(groups.core.pendingOffsets, 3);
     groups.core.deleteOffsets('g', [{ topic: 'input', partition: 0 }], () => undefined);
     assert.deepEqual(groups.unstable(), ['input-1']);
+    assert.equal(groups.core.pendingOffsets, 1);
     groups.reload();
     assert.deepEqual(groups.unstable(), ['input-1']);
     groups.endTransaction(7, 'commit');
+    assert.equal(groups.core.pendingOffsets, 0);
     assert.equal(groups.committed(), undefined);
     assert.equal(groups.committed('g', 'input', 1), 6);
   });
