@@ -99,4 +99,12 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     replace: 'abortedBeyond: [],',
     scenario: 'single',
   },
+  {
+    name: 'delete-records-before-it-is-durable',
+    why: 'records that were deleted, as a client was told, are back after a crash',
+    file: 'replication/partition.ts',
+    search: 'await this.#log.persistStart();',
+    replace: 'if (offset < -1) await this.#log.persistStart();',
+    scenario: 'single',
+  },
 ];

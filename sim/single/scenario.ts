@@ -39,6 +39,8 @@ class PartitionClients {
   readonly consumers: readonly PollOrder[];
   /** The largest offset that the log may start at by what was asked for. */
   startOffsetMax = 0;
+  /** Below it records were deleted, and a client was told so. */
+  deletedTo = 0;
   lastHighWatermark = 0;
 
   constructor(index: number, run: SingleRun) {
@@ -171,6 +173,11 @@ class SingleRun {
           `partition ${clients.index} ends at ${log.endOffset} after recovery, its high watermark was ${clients.lastHighWatermark}`,
         );
       }
+      if (log.startOffset < clients.deletedTo)
+        throw new Violation(
+          'undeleted',
+          `partition ${clients.index} starts at ${log.startOffset}, not ${clients.deletedTo}`,
+        );
       clients.lastHighWatermark = 0;
     }
     this.bare.open(broker.log(BARE_LOG_PARTITION, CONFIGS[BARE_LOG_PARTITION]!), this.#generation);
@@ -383,9 +390,16 @@ class SingleRun {
     const target = this.random.between(partition.logStartOffset, partition.highWatermark);
     clients.startOffsetMax = Math.max(clients.startOffsetMax, target);
     this.count('delete-records');
-    partition.deleteRecords(target).catch((error: unknown) => {
-      if (this.node.isUp && !isStorageRefusal(error)) throw error;
-    });
+    const generation = this.#generation;
+    partition.deleteRecords(target).then(
+      () => {
+        if (generation === this.#generation && this.node.isUp)
+          clients.deletedTo = Math.max(clients.deletedTo, target);
+      },
+      (error: unknown) => {
+        if (this.node.isUp && !isStorageRefusal(error)) throw error;
+      },
+    );
   }
 
   #background(broker: BrokerProcess): void {

@@ -6,7 +6,7 @@ import {
   readBatchHeaderInto,
   sizeInBytes,
 } from '@polylog/record';
-import type { Clock, Logger } from '../platform/index.ts';
+import { type Clock, DiskError, type Logger } from '../platform/index.ts';
 import type { Log } from '../storage/types.ts';
 import { truncationOffset } from './follower.core.ts';
 import type { PartitionCore } from './partition.core.ts';
@@ -67,7 +67,8 @@ export class Follower {
       fetchOffset: log.endOffset,
       lastFetchedEpoch: log.epochs.latest ?? -1,
       durableOffset: log.durableOffset,
-      logStartOffset: log.startOffset,
+      // A leader tells its clients that records are deleted once no replica can bring them back.
+      logStartOffset: log.durableStartOffset,
       bytesMax: limits.bytesMax,
       waitMsMax: log.durableOffset < log.endOffset ? 0 : limits.waitMsMax,
     };
@@ -92,8 +93,18 @@ export class Follower {
     if (startOffset > this.#log.startOffset) {
       this.#log.advanceStartOffset(startOffset);
       this.#core.logStartMoved(startOffset);
+      this.#persistStart();
     }
     return progress;
+  }
+
+  /** The next fetch reports it. */
+  #persistStart(): void {
+    this.#log.persistStart().catch((error: unknown) => {
+      if (!(error instanceof DiskError)) throw error;
+      const { topic, partition } = this.#log.id;
+      this.#logger.warn({ topic, partition, error }, 'The start of the log could not be made durable yet');
+    });
   }
 
   #appendFetched(bytes: Uint8Array): FetchProgress {

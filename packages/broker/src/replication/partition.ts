@@ -368,14 +368,17 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     const target = offset === -1 ? this.highWatermark : offset;
     if (target < 0 || target > this.highWatermark) throw brokerError('OFFSET_OUT_OF_RANGE');
     if (target > this.#log.startOffset) {
-      try {
-        this.#log.advanceStartOffset(target);
-      } catch (error) {
-        if (!(error instanceof DiskError)) throw error;
-        throw new BrokerError('KAFKA_STORAGE_ERROR', error.message, { cause: error });
-      }
+      this.#log.advanceStartOffset(target);
       this.#markChanged();
     }
+    try {
+      // What was deleted must not be back after a crash; also for who asks a second time while the first is being written.
+      await this.#log.persistStart();
+    } catch (error) {
+      if (!(error instanceof DiskError)) throw error;
+      throw new BrokerError('KAFKA_STORAGE_ERROR', error.message, { cause: error });
+    }
+    if (!this.isLeader) throw brokerError('NOT_LEADER_OR_FOLLOWER');
     if (this.#core.leastFollowerLogStart() >= target) return this.#log.startOffset;
     await new Promise<void>((resolve, reject) => {
       this.#startWaits.push({

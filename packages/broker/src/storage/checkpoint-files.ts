@@ -141,8 +141,34 @@ export function writeOffsetCheckpoint(
   path: string,
   entries: readonly TopicPartitionOffset[],
 ): void {
-  const lines = entries.map(({ topic, partition, offset }) => `${topic} ${partition} ${offset}`);
-  replaceFileDurably(disk, path, textOf(lines));
+  replaceFileDurably(disk, path, textOfOffsets(entries));
+}
+
+/**
+ * The same off the event loop. Meanwhile {@link writeOffsetCheckpoint} may write the file, as `isCurrent` then tells, which is asked just before the file
+ * would be replaced: what that has written stays. Rejects with DiskError.
+ */
+export async function replaceOffsetCheckpoint(
+  disk: Disk,
+  path: string,
+  entries: readonly TopicPartitionOffset[],
+  isCurrent: () => boolean,
+): Promise<void> {
+  const temporary = `${path}.later`;
+  const file = openReplacement(disk, temporary, textOfOffsets(entries));
+  try {
+    await file.datasyncAsync();
+  } finally {
+    file.close();
+  }
+  if (isCurrent()) {
+    disk.rename(temporary + TEMPORARY_SUFFIX, path);
+    await disk.syncDirectoryAsync(parentOf(path));
+  } else disk.remove(temporary + TEMPORARY_SUFFIX);
+}
+
+function textOfOffsets(entries: readonly TopicPartitionOffset[]): string {
+  return textOf(entries.map(({ topic, partition, offset }) => `${topic} ${partition} ${offset}`));
 }
 
 /** Offsets by folder name `<topic>-<partition>`; undefined if there is no file. Throws DiskError, MalformedFileError. */

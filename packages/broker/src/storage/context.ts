@@ -23,6 +23,8 @@ export interface StoreContext {
   forgetJournalOf(log: PartitionLog, endOffset: number): void;
   /** Writes both checkpoint files now. Throws DiskError. */
   writeCheckpoints(): void;
+  /** Makes the logs' start offsets durable, off the event loop. Rejects with DiskError. */
+  persistStarts(): Promise<void>;
   /** Unlinks the files of removed segments after the delay, once nobody reads them. */
   unlinkLater(segments: readonly Segment[], delayMs: number): void;
   /** A datasync failed: nothing unsynced is known to be on the disk any more. */

@@ -5,7 +5,6 @@ import { InPlaceRunner } from './cleaner/in-place-runner.ts';
 import { LogCleaner } from './cleaner/log-cleaner.ts';
 import {
   CLEANER_FILE,
-  LOG_START_FILE,
   makeDirectoryDurably,
   RECOVERY_POINT_FILE,
   writeOffsetCheckpoint,
@@ -21,6 +20,7 @@ import { PartitionLog } from './log.ts';
 import { recover } from './recovery.ts';
 import { expireVerification, retain } from './retention.ts';
 import type { Segment } from './segment.ts';
+import { StartOffsets } from './start-offsets.ts';
 import { guardSyncs } from './sync-guard.ts';
 import {
   type CleanerLimits,
@@ -87,6 +87,7 @@ class DiskLogStore implements LogStore {
   readonly #context: StoreContext & { appendedBytes: number; config: StorageConfig };
   readonly #lock: DirectoryLock;
   readonly #logs = new Map<string, PartitionLog>();
+  readonly #starts: StartOffsets;
   readonly #space: FreeSpaceWatch;
   readonly #cleaner: LogCleaner;
   /** What the cleaner's checkpoint file holds, as far as it was written or read by this process. */
@@ -131,9 +132,11 @@ class DiskLogStore implements LogStore {
       appended: (log, batches, bytes, baseOffset) => this.#appended(log, batches, bytes, baseOffset),
       forgetJournalOf: (log, endOffset) => this.#forgetJournalOf(log, endOffset),
       writeCheckpoints: () => this.#writeCheckpoints(),
+      persistStarts: () => this.#starts.persist(),
       unlinkLater: (segments, delayMs) => this.#unlinkLater(segments, delayMs),
       fatal: (error) => this.#fatal(error),
     };
+    this.#starts = new StartOffsets({ disk, dataDirectory, logs: () => this.#logsToSave() });
     this.#space = new FreeSpaceWatch(disk, dataDirectory, config, logger);
     this.#cleaner = new LogCleaner({
       context: this.#context,
@@ -425,24 +428,19 @@ class DiskLogStore implements LogStore {
 
   #writeCheckpoints(): void {
     const { disk } = this.#context;
-    const logs = [...this.#logs.values()].filter((log) => log.segments.length > 0 || log.startOffset > 0);
-    const entriesOf = (offsetOf: (log: PartitionLog) => number) =>
-      logs.map((log) => ({ topic: log.id.topic, partition: log.id.partition, offset: offsetOf(log) }));
+    const logs = this.#logsToSave();
     writeOffsetCheckpoint(
       disk,
       `${this.dataDirectory}/${RECOVERY_POINT_FILE}`,
-      entriesOf((log) => log.recoveryPoint),
+      logs.map(({ id, recoveryPoint }) => ({ ...id, offset: recoveryPoint })),
     );
-    writeOffsetCheckpoint(
-      disk,
-      `${this.dataDirectory}/${LOG_START_FILE}`,
-      entriesOf((log) => log.startOffset),
-    );
-    for (const log of logs) {
-      log.savedStartOffset = log.startOffset;
-      log.savedRecoveryPoint = log.recoveryPoint;
-    }
+    for (const log of logs) log.savedRecoveryPoint = log.recoveryPoint;
+    this.#starts.write();
     this.#writeCleanerCheckpoint();
+  }
+
+  #logsToSave(): PartitionLog[] {
+    return [...this.#logs.values()].filter((log) => log.segments.length > 0 || log.startOffset > 0);
   }
 
   /** Only when it changes: folders without compacted logs have no such file. */
@@ -495,6 +493,7 @@ class DiskLogStore implements LogStore {
     await this.#retention;
     await this.#cleaner.close();
     await this.#checkpoint;
+    await this.#starts.settled();
     if (this.#failed === undefined) await this.#commit.drained();
     // A start after a clean stop looks into no folder of a log: what waits for its delay would stay for good.
     for (const segment of this.#unlinking) this.#track(this.#unlink(segment));

@@ -408,6 +408,14 @@ export class PartitionLog implements Log {
     this.#startOffset = Math.max(this.#startOffset, Math.min(offset, this.#endOffset));
   }
 
+  get durableStartOffset(): number {
+    return this.savedStartOffset;
+  }
+
+  persistStart(): Promise<void> {
+    return this.savedStartOffset >= this.#startOffset ? Promise.resolve() : this.context.persistStarts();
+  }
+
   // Reading
 
   read(options: ReadOptions): ReadOutcome {

@@ -114,6 +114,8 @@ export interface Log {
   readonly config: LogConfig;
   /** First offset that may be read; moved by retention and DeleteRecords. */
   readonly startOffset: number;
+  /** Where it would start after a crash; <= startOffset. */
+  readonly durableStartOffset: number;
   /** LEO: the offset of the next record. */
   readonly endOffset: number;
   /** Records below it are durable in the sense of the config's `flush`; <= endOffset. */
@@ -135,8 +137,10 @@ export interface Log {
   truncate(offset: number): void;
   /** Empties the log and starts it at `offset`. Durable before it returns. */
   reset(offset: number): void;
-  /** Moves startOffset up, never down, to at most `endOffset`; whole segments below it are removed later. */
+  /** Moves startOffset up, never down, to at most `endOffset`; whole segments below it are removed later. Durable with the next checkpoint. */
   advanceStartOffset(offset: number): void;
+  /** Makes the present start durable, off the event loop. Rejects with DiskError. */
+  persistStart(): Promise<void>;
   /**
    * Checks the CRCs of what it returns, unless this process wrote or checked those bytes lately; that may read from the disk
    * synchronously: await {@link prepareRead} first to keep it off the event loop. Throws DiskError.

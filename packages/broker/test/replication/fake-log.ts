@@ -131,6 +131,14 @@ export class FakeLog implements Log {
     this.startOffset = Math.max(this.startOffset, Math.min(offset, this.endOffset));
   }
 
+  get durableStartOffset(): number {
+    return this.startOffset;
+  }
+
+  persistStart(): Promise<void> {
+    return Promise.resolve();
+  }
+
   read(options: ReadOptions): ReadOutcome {
     if (options.offset < this.startOffset || options.offset > this.endOffset) return { kind: 'out-of-range' };
     const picked: Uint8Array[] = [];
