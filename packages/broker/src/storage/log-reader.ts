@@ -115,13 +115,9 @@ export class LogReader {
     const last = this.#last;
     if (last !== undefined && isStillFound(last, options)) return last.found;
     const { offset } = options;
-    const recent = this.#recentAt(offset);
-    const isUsable =
-      recent !== undefined &&
-      recent.position < recent.segment.sizeBytes &&
-      !recent.segment.damage.some((one) => one.fromPosition === recent.position);
-    let segment = isUsable ? recent.segment : this.segmentOf(offset);
-    let position = isUsable ? recent.position : locate(segment, offset);
+    const recent = this.#usableRecentAt(offset);
+    let segment = recent?.segment ?? this.segmentOf(offset);
+    let position = recent?.position ?? locate(segment, offset);
     if (position === DAMAGED) return undefined;
     if (options.skipEmpty === true && this.#mayHaveEmpty)
       ({ segment, position } = this.#behindEmpty(segment, position, options.endOffset));
@@ -176,7 +172,7 @@ export class LogReader {
 
   prepare(options: ReadOptions): Promise<void> | undefined {
     if (this.#answerWithout(options) !== undefined) return undefined;
-    const recent = this.#recentAt(options.offset);
+    const recent = this.#usableRecentAt(options.offset);
     const segment = recent?.segment ?? this.segmentOf(options.offset);
     const from = recent?.position ?? segment.offsetIndex.positionFor(options.offset - segment.baseOffset);
     // The tail is in the page cache.
@@ -235,6 +231,16 @@ export class LogReader {
     const recent = this.#recent;
     for (let at = 0; at < recent.length; at++) if (recent[at]!.offset === offset) return recent[at];
     return undefined;
+  }
+
+  /** Unless nothing follows it in its segment, or only damage. */
+  #usableRecentAt(offset: number): RecentEnd | undefined {
+    const recent = this.#recentAt(offset);
+    if (recent === undefined) return undefined;
+    const { segment, position } = recent;
+    const isUsable =
+      position < segment.sizeBytes && !segment.damage.some((one) => one.fromPosition === position);
+    return isUsable ? recent : undefined;
   }
 
   #remember(offset: number, segment: Segment, position: number): void {

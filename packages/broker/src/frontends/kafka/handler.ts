@@ -69,7 +69,10 @@ export interface ConnectionFacts {
   readonly sasl: SaslDialogue | undefined;
 }
 
-/** Who works on a request over more than one turn. */
+/**
+ * Who works on a request over more than one turn. An object, since a closure in its place, made for each fetch, had whole requests survive
+ * collections of the young generation; why V8 does that is not known.
+ */
 export interface Waiter {
   /** Nobody waits for the response any more. */
   abandoned(): void;
