@@ -103,8 +103,8 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     name: 'delete-records-before-it-is-durable',
     why: 'records that were deleted, as a client was told, are back after a crash',
     file: 'replication/partition.ts',
-    search: 'await this.#log.persistStart();',
-    replace: 'if (offset < -1) await this.#log.persistStart();',
+    search: 'await durableStart(this.#log);',
+    replace: 'if (offset < -1) await durableStart(this.#log);',
     scenario: 'single',
   },
 ];

@@ -5,16 +5,17 @@
 import type { LocalPartition } from '../../packages/broker/src/replication/index.ts';
 import { standaloneRecord } from '../../packages/broker/src/replication/index.ts';
 import type { Log } from '../../packages/broker/src/storage/types.ts';
-import { PartitionHistory, PollOrder, Violation } from '../invariants/history.ts';
+import { PollOrder, Violation } from '../invariants/history.ts';
 import type { SimRandom } from '../platform/random.ts';
 import { type CrashKind, isProcessDead, type SimNode, type SimWorld } from '../platform/world.ts';
 import type { Scenario } from '../report.ts';
 import { BrokerProcess } from '../workload/broker-node.ts';
 import { COMPACTED_CONFIG, CompactedLog } from '../workload/compacted-log.ts';
-import { IdempotentProducer, PlainProducer, type Acks, type SendBatch } from '../workload/producer.ts';
+import type { Acks, SendBatch } from '../workload/producer.ts';
 import { readFrom } from '../workload/reading.ts';
 import { TransactionalPartition } from '../workload/transactional-partition.ts';
 import { BareLog } from './bare-log.ts';
+import { PartitionClients } from './partition-clients.ts';
 import { BARE_LOG_PARTITION, COMPACTED_PARTITION, CONFIGS, TRANSACTIONAL_PARTITIONS } from './partitions.ts';
 import { SINGLE_PATHS } from './paths.ts';
 
@@ -29,38 +30,6 @@ const OPERATION_PAUSE_MS_MAX = 3;
 const DRAIN_MS = 5000;
 const POLL_BYTES_CHOICES = [1, 300, 2000, 20_000];
 const DISK_FULL_SPARE_BYTES = 90_000;
-
-/** The clients of one partition, and what is known of it across crashes. */
-class PartitionClients {
-  readonly index: number;
-  readonly history: PartitionHistory;
-  readonly plain: PlainProducer;
-  readonly idempotent: readonly IdempotentProducer[];
-  readonly consumers: readonly PollOrder[];
-  /** The largest offset that the log may start at by what was asked for. */
-  startOffsetMax = 0;
-  /** Below it records were deleted, and a client was told so. */
-  deletedTo = 0;
-  lastHighWatermark = 0;
-
-  constructor(index: number, run: SingleRun) {
-    this.index = index;
-    this.history = new PartitionHistory(`partition ${index}`);
-    const host = {
-      history: this.history,
-      random: run.random.fork(`clients of ${index}`),
-      nextValue: run.nextValue,
-      nowMs: () => Math.floor(run.world.nowMs) + run.world.startMs,
-      count: run.count,
-      binding: () => true,
-      storageErrorIsCertain: () => run.broker?.partitions[index]?.role !== 'offline',
-    };
-    this.plain = new PlainProducer(host);
-    this.idempotent = [new IdempotentProducer(host, 100 + index), new IdempotentProducer(host, 200 + index)];
-    this.consumers = [new PollOrder(), new PollOrder()];
-    for (const consumer of this.consumers) consumer.assign(0);
-  }
-}
 
 class SingleRun {
   readonly world: SimWorld;

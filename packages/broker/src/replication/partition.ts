@@ -10,6 +10,7 @@ import {
 import { BrokerError, type ErrorName } from '../errors.ts';
 import { type Clock, DiskError, type Logger, type Timers } from '../platform/index.ts';
 import type { AbortedTransaction, Log, ProducerSnapshotEntry, TimestampedOffset } from '../storage/types.ts';
+import { durableStart } from './durable-start.ts';
 import { type FetchProgress, Follower } from './follower.ts';
 import { IsrProposals } from './isr-proposals.ts';
 import { PartitionCore, type PartitionSink } from './partition.core.ts';
@@ -371,13 +372,8 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
       this.#log.advanceStartOffset(target);
       this.#markChanged();
     }
-    try {
-      // What was deleted must not be back after a crash; also for who asks a second time while the first is being written.
-      await this.#log.persistStart();
-    } catch (error) {
-      if (!(error instanceof DiskError)) throw error;
-      throw new BrokerError('KAFKA_STORAGE_ERROR', error.message, { cause: error });
-    }
+    // What was deleted must not be back after a crash; also for who asks a second time while the first is being written.
+    await durableStart(this.#log);
     if (!this.isLeader) throw brokerError('NOT_LEADER_OR_FOLLOWER');
     if (this.#core.leastFollowerLogStart() >= target) return this.#log.startOffset;
     await new Promise<void>((resolve, reject) => {
