@@ -40,7 +40,7 @@ import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
 import { kafkaLimitsOf } from '../../../src/frontends/kafka/limits.ts';
 import { BrokerMetrics } from '../../../src/metrics/registry.ts';
 import { ManualClock, SILENT } from '../../replication/helpers.ts';
-import { testQuotas } from '../../support/quotas.ts';
+import { quotaSection, testQuotas } from '../../support/quotas.ts';
 import { openCluster, type ClusterBench } from '../../support/cluster-bench.ts';
 
 /** A client of one broker: requests and responses go through their codecs. */
@@ -103,7 +103,12 @@ class Client {
     return new Client(bench, services);
   }
 
-  async call<Q, QI, S, SI>(api: Api<Q, QI, S, SI>, version: number, body: QI): Promise<S> {
+  async call<Q, QI, S, SI>(
+    api: Api<Q, QI, S, SI>,
+    version: number,
+    body: QI,
+    more: Partial<Exchange<unknown>> = {},
+  ): Promise<S> {
     const handler = this.#handlers.find((candidate) => candidate.api.key === api.key)!;
     const bytes = Buffer.concat(encodeRequest(api as Api<unknown, QI>, version, 1, null, body));
     const reader = new Reader(bytes);
@@ -111,7 +116,7 @@ class Client {
     reader.skip(4 + 8 + 2 + (flexible ? 1 : 0));
     const request = api.request.decode(reader, version);
     const connection = { listener: 'kafka' };
-    const exchange = { version, connection, access: UNLIMITED } as Exchange<unknown>;
+    const exchange = { version, connection, access: UNLIMITED, ...more } as Exchange<unknown>;
     let response: unknown;
     try {
       response = await handler.handle(request, exchange);
@@ -822,5 +827,53 @@ describe('AlterPartitionReassignments and ListPartitionReassignments', () => {
     assert.equal(responses[0]!.partitions[0]!.errorCode, 3);
     const listed = await client.call(listPartitionReassignments, 0, { topics: null });
     assert.deepEqual([listed.errorCode, listed.topics], [0, []]);
+  });
+
+  it('of created and deleted partitions refuse what is told so, and make the rest wait (KIP-599)', async () => {
+    const client = await Client.connect();
+    const clock = new ManualClock();
+    const { clients } = testQuotas(clock);
+    clients.load(quotaSection({ 'user:': { controller_mutation_rate: 1 } }));
+    const waits: number[] = [];
+    const throttled = {
+      allowance: clients.of(undefined, 'u', 'c'),
+      throttle: (ms: number) => void waits.push(ms),
+    };
+    const make = async (version: number, name: string, numPartitions: number, validateOnly = false) => {
+      const topic = newTopic(name, { numPartitions, replicationFactor: 1 });
+      const body = { topics: [topic], timeoutMs: 1000, validateOnly };
+      const { topics } = await client.call(createTopics, version, body, throttled);
+      return topics[0]!.errorCode;
+    };
+    const over = errorCodeOf('THROTTLING_QUOTA_EXCEEDED');
+    // The bucket holds 11, and one request may take it below nothing.
+    assert.equal(await make(7, 'a', 15), 0);
+    assert.deepEqual(waits, []);
+    assert.equal(await make(7, 'b', 1, true), 0);
+    assert.equal(await make(7, 'a', 1), errorCodeOf('TOPIC_ALREADY_EXISTS'));
+    assert.equal(await make(7, 'b', 1), over);
+    assert.deepEqual(waits.splice(0), [4000]);
+    assert.equal(await make(5, 'b', 1), 0);
+    assert.deepEqual(waits.splice(0), [5000]);
+    const grow = async (version: number) => {
+      const body = {
+        topics: [{ name: 'b', count: 2, assignments: null }],
+        timeoutMs: 1000,
+        validateOnly: false,
+      };
+      return (await client.call(createPartitions, version, body, throttled)).results[0]!.errorCode;
+    };
+    assert.equal(await grow(3), over);
+    assert.equal(await grow(2), 0);
+    const remove = async (version: number, name: string) => {
+      const body = { topicNames: [name], timeoutMs: 1000 };
+      return (await client.call(deleteTopics, version, body, throttled)).responses[0]!.errorCode;
+    };
+    assert.equal(await remove(5, 'b'), over);
+    clock.now += 6000;
+    assert.equal(await remove(5, 'b'), 0);
+    assert.equal(await remove(5, 'a'), over);
+    assert.equal(await remove(4, 'a'), 0);
+    assert.equal(client.bench.partitions.image.topicByName('a'), undefined);
   });
 });
