@@ -138,3 +138,43 @@ describe('A client over its quota', { skip }, () => {
     });
   }
 });
+
+describe('The quota of a user', () => {
+  let broker: Broker;
+  before(async () => {
+    broker = await Broker.start({
+      config: {
+        listeners: 'PLAINTEXT://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0',
+        'security.bootstrap.users': 'alice=alices-secret,bob=bobs-secret',
+        'quota.window.num': SAMPLES,
+      },
+    });
+    const cli = new PolylogCli(broker.kafkaAddress);
+    await cli.ok(['topic', 'create', 'shared']);
+    await cli.ok(['quota', 'set', '--user', 'alice', `producer_byte_rate=${BYTES_PER_SECOND}`]);
+  });
+  after(() => broker.stop());
+
+  async function write(username: string): Promise<number> {
+    const kafka = new Kafka({
+      clientId: 'the same',
+      brokers: [broker.listenerAddresses.get('SASL_PLAINTEXT')!],
+      sasl: { mechanism: 'scram-sha-256', username, password: `${username}s-secret` },
+      logLevel: logLevel.NOTHING,
+    });
+    const producer = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+    await producer.connect();
+    const startMs = performance.now();
+    for (const value of lines()) await producer.send({ topic: 'shared', messages: [{ value }] });
+    const elapsedMs = performance.now() - startMs;
+    await producer.disconnect();
+    return elapsedMs;
+  }
+
+  test('is met by who has authenticated as that user, and by nobody else', async () => {
+    const bobsMs = await write('bob');
+    const alicesMs = await write('alice');
+    assert.ok(alicesMs > MS_MIN, `${alicesMs} ms`);
+    assert.ok(bobsMs < alicesMs / 2, `${bobsMs} of ${alicesMs} ms`);
+  });
+});

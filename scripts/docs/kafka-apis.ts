@@ -120,7 +120,12 @@ export const KAFKA_APIS: readonly KafkaApi[] = [
     note: 'an ip is an address: names of hosts are not looked up; negative limits are refused',
   },
   { key: 50, name: 'DescribeUserScramCredentials', kafka: [0, 0] },
-  { key: 51, name: 'AlterUserScramCredentials', kafka: [0, 0] },
+  {
+    key: 51,
+    name: 'AlterUserScramCredentials',
+    kafka: [0, 0],
+    note: 'one request may change several mechanisms of a user, which Kafka refuses',
+  },
   { key: 55, name: 'DescribeQuorum', kafka: [0, 2], note: KRAFT },
   {
     key: 57,
