@@ -1,6 +1,9 @@
-/** Failed logins that one address may have for one user at once, and how fast they are forgiven. */
-export const FAILURES_PER_USER_MAX = 10;
-export const FAILURES_PER_USER_PER_MINUTE = 10;
+/**
+ * Failed logins that one address may have for one user at once, and how fast they are forgiven. One client with an old password tries every few
+ * seconds, and should not keep out those beside it that have the new one.
+ */
+export const FAILURES_PER_USER_MAX = 30;
+export const FAILURES_PER_USER_PER_MINUTE = 30;
 /** The same for all users together: many clients may share an address. */
 export const FAILURES_PER_ADDRESS_MAX = 300;
 export const FAILURES_PER_ADDRESS_PER_MINUTE = 300;

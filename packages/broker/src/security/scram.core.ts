@@ -119,7 +119,8 @@ export function parseClientFinal(text: string, gs2Header: string, nonce: string)
   if (Buffer.from(binding, 'base64').toString('latin1') !== Buffer.from(gs2Header).toString('latin1')) {
     throw new ScramError('The channel binding is not the one of the first message');
   }
-  if (repeated !== nonce) throw new ScramError('The nonce is not the one of this exchange');
+  // The end of it, as Kafka does: librdkafka before 2.6.1 repeats its own nonce before ours. The proof is about what was sent, either way.
+  if (repeated?.endsWith(nonce) !== true) throw new ScramError('The nonce is not the one of this exchange');
   return { withoutProof, proof: Buffer.from(proof, 'base64') };
 }
 

@@ -11,7 +11,7 @@ import { NodeNetwork } from '../../src/platform/node/network.ts';
 import { readPlainly, ReceivePool, Receiver } from '../../src/platform/node/receive-buffer.ts';
 import { NetworkError, type Connection, type Listener, type Network } from '../../src/platform/network.ts';
 import type { HandshakeFailure, TlsOptions } from '../../src/platform/tls.ts';
-import { Certificates, type Certificate } from '../support/certificates.ts';
+import { Certificates, type Certificate } from '../../../../test/clients/certificates.ts';
 import { testNetwork } from './network-contract.ts';
 
 const WAIT_MS_MAX = 5000;

@@ -5,7 +5,7 @@ import { after, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { DerError, subjectOf } from '../../src/security/distinguished-name.core.ts';
 import { certificateMapping } from '../../src/security/principal-mapping.ts';
-import { Certificates } from '../support/certificates.ts';
+import { Certificates } from '../../../../test/clients/certificates.ts';
 
 describe('The subject of a certificate', () => {
   const made = new Certificates();
