@@ -3,12 +3,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Consumer } from '@platformatic/kafka';
 import { Broker } from 'polylog';
 import { PolylogCli } from './clients/polylog.ts';
 
 interface Described {
   group: string;
+  type: string;
   state: string;
+  epoch: number | null;
   assignor: string;
   lag: number;
   members: { memberId: string; clientId: string; assignments: { topic: string; partitions: number[] }[] }[];
@@ -73,6 +76,42 @@ describe('polylog with consumer groups', () => {
   async function reset(...args: string[]): Promise<Reset> {
     return cli.json<Reset>(['group', 'reset', ...args]);
   }
+
+  it('shows groups of the newer protocol (KIP-848) beside the others', async () => {
+    await produce('newer', 2);
+    const consumer = new Consumer({
+      clientId: 'newer-client',
+      groupId: 'newer',
+      groupProtocol: 'consumer',
+      bootstrapBrokers: [broker.kafkaAddress],
+      autocommit: 100,
+    });
+    const stream = await consumer.consume({ topics: ['newer'], mode: 'earliest' });
+    stream.resume();
+    await until('all is committed', async () => (await described('newer')).lag === 0);
+    const { groups } = await cli.json<{ groups: { group: string; type: string; state: string }[] }>([
+      'group',
+      'list',
+      '--type',
+      'consumer',
+    ]);
+    assert.deepEqual(groups, [
+      { group: 'newer', state: 'Stable', type: 'consumer', protocolType: 'consumer' },
+    ]);
+    const one = await described('newer');
+    assert.deepEqual([one.type, one.state, one.assignor, one.epoch], ['consumer', 'Stable', 'uniform', 1]);
+    assert.deepEqual(one.members[0]!.assignments, [{ topic: 'newer', partitions: [0, 1] }]);
+    assert.deepEqual(
+      one.offsets.map(({ clientId }) => clientId),
+      ['newer-client', 'newer-client'],
+    );
+    assert.match(await cli.ok(['group', 'describe', 'newer']), /^Epoch +1, of the consumer protocol$/m);
+    await consumer.close(true);
+    await until('the group is empty', async () => (await described('newer')).state === 'Empty');
+    await reset('newer', '-t', 'newer', '--to-earliest', '--execute');
+    assert.equal((await described('newer')).lag, 4);
+    await cli.ok(['group', 'delete', 'newer', '--yes']);
+  });
 
   it('reads everything once, commits it, and leaves', async () => {
     await produce('once', 3);

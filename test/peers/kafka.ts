@@ -46,6 +46,7 @@ export const KAFKA_TOOLS = {
   leaderElection: 'org.apache.kafka.tools.LeaderElectionCommand',
   reassignPartitions: 'org.apache.kafka.tools.reassign.ReassignPartitionsCommand',
   groups: 'org.apache.kafka.tools.GroupsCommand',
+  verifiableConsumer: 'org.apache.kafka.tools.VerifiableConsumer',
   verifiableProducer: 'org.apache.kafka.tools.VerifiableProducer',
   producerPerformance: 'org.apache.kafka.tools.ProducerPerformance',
   consumerPerformance: 'org.apache.kafka.tools.ConsumerPerformance',

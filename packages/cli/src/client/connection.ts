@@ -89,6 +89,12 @@ export class Connection {
     return range !== undefined && Math.min(range.max, api.versionMax) >= Math.max(range.min, api.versionMin);
   }
 
+  /** Whether the two have a version of the API in common. */
+  serves(api: Api): boolean {
+    const range = this.#versions.get(api.key);
+    return range !== undefined && range.min <= api.versionMax && range.max >= api.versionMin;
+  }
+
   /** Throws CliError if the two have no version in common. */
   versionOf(api: Api, versionMax: number = api.versionMax): number {
     const range = this.#versions.get(api.key);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MalformedError, Reader } from '@polylog/bytes';
 import {
+  consumerGroupDescribe,
   deleteGroups as deleteGroupsApi,
   describeGroups,
   kafkaErrors,
@@ -28,7 +29,7 @@ const NO_GENERATION = -1;
 
 export interface ListedGroup {
   readonly group: string;
-  /** Kafka's words: Empty, PreparingRebalance, CompletingRebalance, Stable, Dead. */
+  /** Kafka's words: Empty, PreparingRebalance, CompletingRebalance, Assigning, Reconciling, Stable, Dead. */
   readonly state: string;
   /** classic or consumer; empty if the broker is too old to say. */
   readonly type: string;
@@ -46,7 +47,10 @@ export interface GroupMember {
 
 export interface DescribedGroup {
   readonly group: string;
+  readonly type: 'classic' | 'consumer';
   readonly state: string;
+  /** Of a group of the consumer protocol (KIP-848), else null. */
+  readonly epoch: number | null;
   readonly protocolType: string;
   /** How partitions are shared out, such as range; empty without members. */
   readonly assignor: string;
@@ -88,12 +92,15 @@ export async function describeGroup(cluster: Cluster, group: string): Promise<De
     return { node, described: groups[0]!, errorCode: groups[0]!.errorCode };
   });
   const { node, described } = answer;
-  if (described.errorCode === kafkaErrors.GROUP_ID_NOT_FOUND.code) return undefined;
+  if (described.errorCode === kafkaErrors.GROUP_ID_NOT_FOUND.code || described.groupState === DEAD) {
+    return describeConsumerGroup(cluster, group);
+  }
   if (described.errorCode !== 0)
     throw protocolError(described.errorCode, `group ${group}`, described.errorMessage);
-  if (described.groupState === DEAD) return undefined;
   return {
     group,
+    type: 'classic',
+    epoch: null,
     state: described.groupState,
     protocolType: described.protocolType,
     assignor: described.protocolData,
@@ -108,6 +115,39 @@ export async function describeGroup(cluster: Cluster, group: string): Promise<De
   };
 }
 
+/** One of the protocol where the broker assigns (KIP-848). Brokers that do not know it have none. */
+async function describeConsumerGroup(cluster: Cluster, group: string): Promise<DescribedGroup | undefined> {
+  const node = await cluster.coordinatorOf(group);
+  const connection = await cluster.connection(node);
+  if (!connection.serves(consumerGroupDescribe)) return undefined;
+  const { described } = await atCoordinator(cluster, group, async (at) => {
+    const { groups } = await cluster.request(consumerGroupDescribe, { groupIds: [group] }, { node: at });
+    return { described: groups[0]!, errorCode: groups[0]!.errorCode };
+  });
+  if (described.errorCode === kafkaErrors.GROUP_ID_NOT_FOUND.code) return undefined;
+  if (described.errorCode !== 0)
+    throw protocolError(described.errorCode, `group ${group}`, described.errorMessage);
+  return {
+    group,
+    type: 'consumer',
+    epoch: described.groupEpoch,
+    state: described.groupState,
+    protocolType: 'consumer',
+    assignor: described.assignorName,
+    coordinator: node,
+    members: described.members.map((member) => ({
+      memberId: member.memberId,
+      instanceId: member.instanceId,
+      clientId: member.clientId,
+      host: member.clientHost,
+      assignments: member.assignment.topicPartitions.map(({ topicName, partitions }) => ({
+        topic: topicName,
+        partitions,
+      })),
+    })),
+  };
+}
+
 /** Throws CliError (not found), with a similar name if there is one. */
 export async function existingGroup(cluster: Cluster, group: string): Promise<DescribedGroup> {
   const found = await describeGroup(cluster, group);
@@ -115,9 +155,12 @@ export async function existingGroup(cluster: Cluster, group: string): Promise<De
   const all = await allGroups(cluster);
   const type = all.find((one) => one.group === group)?.type;
   if (type !== undefined) {
-    throw new CliError(`group ${group} is of the type ${type}: this program knows classic groups only`, {
-      code: 'UNSUPPORTED_GROUP_TYPE',
-    });
+    throw new CliError(
+      `group ${group} is of the type ${type}: this program knows classic and consumer groups only`,
+      {
+        code: 'UNSUPPORTED_GROUP_TYPE',
+      },
+    );
   }
   const known = all.map((one) => one.group);
   throw new CliError(`no group ${group}${didYouMean(group, known)}`, {

@@ -31,6 +31,7 @@ export function addGroupCommands(program: Command, runner: Runner): void {
 
 interface ListOptions {
   readonly state?: readonly string[];
+  readonly type?: readonly string[];
 }
 
 function addList(group: Command, runner: Runner): void {
@@ -39,15 +40,17 @@ function addList(group: Command, runner: Runner): void {
     summary: 'List consumer groups',
     options: [
       option('--state <state>', 'only groups in that state, such as Stable; may be repeated', collect),
+      option('--type <type>', 'only groups of that type, classic or consumer; may be repeated', collect),
     ],
     examples: [
       ['group list', 'all groups'],
       ['group list --state Empty', 'those without members'],
     ],
-    async run(context, { state }) {
-      const wanted = state?.map((one) => one.toLowerCase());
+    async run(context, { state, type }) {
+      const isAmong = (wanted: readonly string[] | undefined, word: string): boolean =>
+        wanted?.some((one) => one.toLowerCase() === word.toLowerCase()) ?? true;
       const groups = (await allGroups(context.cluster)).filter(
-        (one) => wanted?.includes(one.state.toLowerCase()) ?? true,
+        (one) => isAmong(state, one.state) && isAmong(type, one.type),
       );
       await context.print({ groups }, () => groupsText(context, groups));
       if (groups.length === 0) context.note('No groups.');
@@ -157,7 +160,9 @@ function totalLag({ offsets }: GroupDescription): number {
 function descriptionJson(one: GroupDescription): object {
   return {
     group: one.group,
+    type: one.type,
     state: one.state,
+    epoch: one.epoch,
     protocolType: one.protocolType,
     assignor: one.assignor,
     coordinator: one.coordinator,
@@ -179,6 +184,7 @@ function descriptionText(context: Context, one: GroupDescription): string {
   const facts = context.facts([
     ['Group', one.group],
     ['State', one.assignor === '' ? one.state : `${one.state}, ${one.assignor}`],
+    ...(one.epoch === null ? [] : ([['Epoch', `${one.epoch}, of the consumer protocol`]] as const)),
     ['Coordinator', `broker ${one.coordinator} at ${one.address}`],
     ['Members', one.members.length],
     ['Lag', totalLag(one)],
