@@ -1,5 +1,6 @@
 import { brokerScenario } from './broker/scenario.ts';
 import { clusterScenario } from './cluster/scenario.ts';
+import { consumerGroupsScenario } from './consumer-groups/scenario.ts';
 import { groupsScenario } from './groups/scenario.ts';
 import { isProcessDead, SimWorld } from './platform/world.ts';
 import type { Scenario, SeedReport } from './report.ts';
@@ -11,6 +12,7 @@ export const SCENARIOS: readonly Scenario[] = [
   clusterScenario,
   brokerScenario,
   groupsScenario,
+  consumerGroupsScenario,
   transactionsScenario,
 ];
 

@@ -11,6 +11,8 @@ const CERTAIN = new Set([
   'FENCED_INSTANCE_ID',
   'REBALANCE_IN_PROGRESS',
   'COORDINATOR_LOAD_IN_PROGRESS',
+  'STALE_MEMBER_EPOCH',
+  'GROUP_ID_NOT_FOUND',
 ]);
 /** Answers that say that the coordinator is not there at present. */
 export const TRANSIENT = new Set([
@@ -56,7 +58,13 @@ export abstract class GroupClient extends Client<GroupHost> {
   protected async commit(
     view: GroupView,
     partitions: readonly number[],
-    as: { readonly generationId: number; readonly memberId: string; readonly groupInstanceId: string | null },
+    as: {
+      readonly generationId: number;
+      readonly memberId: string;
+      readonly groupInstanceId: string | null;
+      /** The least version that may be used. */
+      readonly since?: number;
+    },
   ): Promise<string | undefined> {
     const { topic } = this.host.model;
     const invokedMs = this.nowMs;
@@ -64,7 +72,8 @@ export abstract class GroupClient extends Client<GroupHost> {
     for (const partition of partitions) {
       writes.set(partition, view.register(partition).invoke(this.host.model.next(), invokedMs));
     }
-    const version = this.version(offsetCommit, as.groupInstanceId === null ? 2 : 7, NAMES_UNTIL);
+    const { since = as.groupInstanceId === null ? 2 : 7 } = as;
+    const version = this.version(offsetCommit, since, NAMES_UNTIL);
     const { topics } = await this.ask(offsetCommit, version, {
       groupId: view.groupId,
       memberId: as.memberId,

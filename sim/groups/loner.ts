@@ -15,10 +15,17 @@ const STATES = new Set(['PreparingRebalance', 'CompletingRebalance', 'Stable', '
 export class Loner extends GroupClient {
   /** The group of which it commits, which has no members. */
   readonly #own: GroupView;
+  readonly #partitionsIn: (assignment: Uint8Array) => readonly number[];
 
-  constructor(host: GroupHost, name: string, own: GroupView) {
+  constructor(
+    host: GroupHost,
+    name: string,
+    own: GroupView,
+    partitionsIn: (assignment: Uint8Array) => readonly number[] = partitionsOfMember,
+  ) {
     super(host, name);
     this.#own = own;
+    this.#partitionsIn = partitionsIn;
   }
 
   protected async step(): Promise<void> {
@@ -135,8 +142,7 @@ export class Loner extends GroupClient {
     const owned = new Set<number>();
     for (const { memberAssignment } of group.members) {
       if (memberAssignment.length === 0) continue;
-      const { partitions } = JSON.parse(Buffer.from(memberAssignment).toString()) as { partitions: number[] };
-      for (const partition of partitions) {
+      for (const partition of this.#partitionsIn(memberAssignment)) {
         if (owned.has(partition)) {
           throw new Violation('assignment', `${group.groupId}: partition ${partition} has two owners`);
         }
@@ -155,4 +161,9 @@ export class Loner extends GroupClient {
     const ids = groups.map(({ groupId }) => groupId);
     if (new Set(ids).size < ids.length) throw new Violation('list', `a group is listed twice: ${ids.join()}`);
   }
+}
+
+/** As the members of the scenario `groups` write it. */
+function partitionsOfMember(assignment: Uint8Array): readonly number[] {
+  return (JSON.parse(Buffer.from(assignment).toString()) as { partitions: number[] }).partitions;
 }

@@ -5,11 +5,10 @@
  * it is committed, no two leaders assign one generation, generations only rise, a member of an old generation commits nothing, and once all is calm
  * every group becomes stable with all its members, and so do all offsets.
  */
-import { createTopics } from '@polylog/kafka-protocol';
-import { Client } from '../broker/clients.ts';
 import { BrokerRun, brokerRunScenario, STEP_MS_MAX } from '../broker/run.ts';
 import { Violation } from '../invariants/history.ts';
 import type { SimWorld } from '../platform/world.ts';
+import { Founder } from './founder.ts';
 import type { GroupHost } from './group-client.ts';
 import { Loner } from './loner.ts';
 import { Member } from './member.ts';
@@ -49,24 +48,6 @@ const SETTINGS: Readonly<Record<string, string>> = {
   'log.roll.ms': '400',
 };
 
-/** Makes the topic that all groups read. */
-class Founder extends Client<GroupHost> {
-  done = false;
-
-  protected async step(): Promise<void> {
-    await this.sleep(5);
-    if (this.done) return;
-    const { topics } = await this.ask(createTopics, createTopics.versionMax, {
-      topics: [
-        { name: TOPIC, numPartitions: PARTITIONS, replicationFactor: 1, assignments: [], configs: [] },
-      ],
-      timeoutMs: 10_000,
-    });
-    const { errorCode } = topics[0]!;
-    this.done = errorCode === 0 || this.refused(createTopics, errorCode) === 'TOPIC_ALREADY_EXISTS';
-  }
-}
-
 class GroupsRun extends BrokerRun {
   readonly host: GroupHost;
   readonly members: readonly Member[];
@@ -105,7 +86,7 @@ class GroupsRun extends BrokerRun {
 
   async run(): Promise<void> {
     await this.machine.start();
-    const founder = new Founder(this.host, 'founder');
+    const founder = new Founder(this.host, TOPIC, PARTITIONS);
     founder.run();
     while (!founder.done) await this.advance(5);
     for (const client of [...this.members, this.mortal, ...this.loners, ...this.transactors]) client.run();

@@ -1,4 +1,5 @@
 import type { Mutant } from './mutant.ts';
+import { CONSUMER_GROUP_MUTANTS } from './consumer-group-mutants.ts';
 import { PARTITION_MUTANTS } from './partition-mutants.ts';
 import { TRANSACTION_MUTANTS } from './transaction-mutants.ts';
 
@@ -367,6 +368,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: '',
     scenario: 'groups',
   },
+  ...CONSUMER_GROUP_MUTANTS,
   ...TRANSACTION_MUTANTS,
   ...PARTITION_MUTANTS,
 ];

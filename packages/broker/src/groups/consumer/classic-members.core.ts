@@ -83,7 +83,7 @@ export class ClassicMembers {
     this.#driver.advance(
       group,
       member,
-      { owned, needsAssignment: isNew || hasChanged, maySee: undefined },
+      { owned, needsAssignment: isNew || hasChanged, saidEpoch: undefined, maySee: undefined },
       records,
       now,
     );

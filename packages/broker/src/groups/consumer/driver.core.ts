@@ -25,6 +25,8 @@ const CHANGED_TOPICS_MAX = 10_000;
 export interface Step {
   /** What the member has; undefined: it does not say. */
   readonly owned: Assignment | undefined;
+  /** The epoch that it says; undefined: the one that it is in. */
+  readonly saidEpoch: number | undefined;
   /** Members or subscriptions have changed. */
   readonly needsAssignment: boolean;
   /** Which topics the member may know of; undefined: there is no member that asks, or it has nothing to do with regular expressions. */
@@ -188,6 +190,7 @@ export class ConsumerGroupDriver {
       current: member.current,
       targetEpoch: group.targetEpoch,
       target: group.targetOf(member.memberId),
+      saidEpoch: step.saidEpoch ?? member.current.epoch,
       owned: step.owned,
       isFree: (topicId, partition) => group.isFree(topicId, partition),
     });

@@ -109,8 +109,13 @@ export class ConsumerHeartbeats {
     const metadata = metadataOf(request, member.metadata);
     const hasChanged = this.#driver.update(group, member, metadata, records);
     if (isNew && !hasChanged) this.#driver.introduce(group, member, records);
-    const { maySee } = request;
-    const step = { owned: request.owned ?? undefined, needsAssignment: isNew || hasChanged, maySee };
+    const { maySee, memberEpoch: saidEpoch } = request;
+    const step = {
+      owned: request.owned ?? undefined,
+      needsAssignment: isNew || hasChanged,
+      saidEpoch,
+      maySee,
+    };
     this.#driver.advance(group, member, step, records, now);
     this.#driver.touch(group, member, now);
     const isTold =

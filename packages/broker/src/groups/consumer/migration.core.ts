@@ -118,7 +118,8 @@ export function classicMembersOf({ members }: ConsumerGroup, topics: TopicView):
       sessionTimeoutMs,
       rebalanceTimeoutMs: metadata.rebalanceTimeoutMs,
       protocols,
-      assignment: encodeAssignment(version, namesOf(current.assigned, topics)),
+      // What it was told to give up is its own until it has joined again.
+      assignment: encodeAssignment(version, namesOf(union(current.assigned, current.revoking), topics)),
       awaitingJoin: undefined,
       awaitingSync: undefined,
       isNew: false,

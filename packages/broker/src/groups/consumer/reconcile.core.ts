@@ -12,7 +12,7 @@ export type MemberState = StoredMemberState;
 /** What a member has: the part that decides who owns a partition, so that it changes by whole steps only. */
 export interface CurrentAssignment {
   readonly epoch: number;
-  /** The one before: a request that repeats it may be one whose answer was lost. */
+  /** The one before, as far as the member is known to have heard of it: it may say that one while answers to it are lost. */
   readonly previousEpoch: number;
   readonly state: MemberState;
   readonly assigned: Assignment;
@@ -32,6 +32,8 @@ export interface ReconcileInput {
   readonly current: CurrentAssignment;
   readonly targetEpoch: number;
   readonly target: Assignment;
+  /** The epoch that the member says it is in: the present one, or an earlier one while answers to it are lost. */
+  readonly saidEpoch: number;
   /** What the member says that it has; undefined: it does not say, since nothing has changed. */
   readonly owned: Assignment | undefined;
   /** Whether nobody has the partition, to be asked of those only that the member does not have. */
@@ -53,7 +55,14 @@ export function reconcile(input: ReconcileInput): CurrentAssignment {
   }
 }
 
-function nextStep({ current, targetEpoch, target, owned, isFree }: ReconcileInput): CurrentAssignment {
+function nextStep({
+  current,
+  targetEpoch,
+  target,
+  saidEpoch,
+  owned,
+  isFree,
+}: ReconcileInput): CurrentAssignment {
   const { inside: kept, outside: revoking } = splitBy(current.assigned, target);
   const hasToRevoke = revoking.size > 0 && (owned === undefined || intersects(owned, revoking));
   if (hasToRevoke) return { ...current, state: 'unrevoked', assigned: kept, revoking };
@@ -64,7 +73,7 @@ function nextStep({ current, targetEpoch, target, owned, isFree }: ReconcileInpu
   if (!isNewEpoch && current.state === state && free.size === 0 && revoking.size === 0) return current;
   return {
     epoch: targetEpoch,
-    previousEpoch: current.epoch,
+    previousEpoch: saidEpoch,
     state,
     assigned: union(kept, free),
     revoking: NOTHING_ASSIGNED,

@@ -198,6 +198,9 @@ describe('the epoch of a member', () => {
     assert.equal(groups.beat(lost)?.memberEpoch, 2);
     assert.equal(groups.beat(lost)?.memberEpoch, 2, 'the same once more');
     assert.equal(groups.beat({ ...lost, owned: null })?.error, 'FENCED_MEMBER_EPOCH');
+    member(groups, 'm3', { subscribedTopics: ['elsewhere'] });
+    assert.equal(groups.beat(lost)?.memberEpoch, 3, 'also after more than one lost answer');
+    assert.equal(groups.beat(lost)?.memberEpoch, 3);
     second.beat();
     const stolen = { ...lost, owned: second.owned };
     assert.equal(groups.beat(stolen)?.error, 'FENCED_MEMBER_EPOCH', 'what it does not have any more');
