@@ -417,6 +417,20 @@ describe("Kafka's own shell tools", { skip }, () => {
     await assert.rejects(transaction.commit());
   });
 
+  test('kafka-transactions aborts a transaction of one partition, as if it hung', async () => {
+    await create('hanging');
+    const sender = await producer('hanger', { transactionalId: 'tool-hanging' });
+    const transaction = await sender.transaction();
+    await transaction.send({ topic: 'hanging', messages: [{ value: 'pending', partition: 0 }] });
+    const partition = ['--topic', 'hanging', '--partition', '0'];
+    await tools.ok('transactions', 'abort', ...partition, '--start-offset', '0');
+    const [, producerState] = linesOf(await tools.ok('transactions', 'describe-producers', ...partition));
+    assert.match(producerState!, /^\d+ .* None$/);
+    // The record, and the marker behind it.
+    assert.deepEqual(linesOf(await tools.ok('getOffsets', '--topic', 'hanging')), ['hanging:0:2']);
+    await transaction.abort().catch(() => undefined);
+  });
+
   test('kafka-acls adds, lists and removes access rules', async () => {
     const rule = ['--allow-principal', 'User:bob', '--operation', 'Read', '--topic', 'secret'];
     await tools.ok('acls', '--add', ...rule);
