@@ -156,6 +156,10 @@ describe("Kafka's own shell tools", { skip }, () => {
     await tools.ok('configs', '--alter', ...one, '--delete-config', 'log.segment.bytes');
     await tools.ok('configs', '--alter', ...all, '--delete-config', 'log.segment.bytes');
     assert.match(await tools.ok('configs', ...ofTopic), /segment.bytes=1073741824/);
+    const loggers = ['--entity-type', 'broker-loggers', '--entity-name', '1'];
+    await tools.ok('configs', '--alter', ...loggers, '--add-config', 'root=DEBUG');
+    assert.match(await tools.ok('configs', '--describe', ...loggers), /root=DEBUG/);
+    await tools.ok('configs', '--alter', ...loggers, '--add-config', 'root=WARN');
     await refused(/node.id/, 'configs', '--alter', ...one, '--add-config', 'node.id=2');
   });
 

@@ -19,7 +19,7 @@ const KRAFT = 'for the controllers of KRaft, of which there are none';
 const TELEMETRY = 'metrics of clients (KIP-714) are not collected: clients that do not find it go without';
 const NO_POLICY = 'no policy plugins';
 const CONFIGS =
-  'topics, brokers and consumer groups have configs; loggers have none, and metrics of clients (KIP-714) are not collected';
+  'of topics, brokers, their one logger, and consumer groups; metrics of clients (KIP-714) are not collected';
 
 /** In the order of their keys. */
 export const KAFKA_APIS: readonly KafkaApi[] = [

@@ -342,7 +342,8 @@ describe('Configs', () => {
     assert.deepEqual((await describe_(4, '')).results[0]!.configs, []);
     assert.equal((await describe_(4, '2')).results[0]!.errorCode, 42);
     assert.deepEqual((await describe_(16, 'x')).results[0]!.configs, []);
-    assert.equal((await describe_(8, '1')).results[0]!.errorCode, 42);
+    assert.equal((await describe_(8, '')).results[0]!.errorCode, 42);
+    assert.equal((await describe_(8, '2')).results[0]!.errorCode, 42);
     assert.equal((await describe_(99, '1')).results[0]!.errorCode, 42);
     assert.equal((await describe_(2, 'none')).results[0]!.errorCode, 3);
     assert.equal((await describe_(2, 'no/slash')).results[0]!.errorCode, 17);
@@ -440,6 +441,35 @@ describe('Configs', () => {
     assert.equal(client.bench.tracker.image.section('broker-configs/').size, 0);
   });
 
+  it("of a broker's logger are the level of its log", async () => {
+    const client = await Client.connect();
+    const alter = async (name: string, value: string | null, configOperation = 0) => {
+      const configs = [{ name, configOperation, value }];
+      const resources = [{ resourceType: 8, resourceName: '1', configs }];
+      const { responses } = await client.call(incrementalAlterConfigs, 1, { resources, validateOnly: false });
+      return responses[0]!.errorCode;
+    };
+    const levels = async () => {
+      const { results } = await client.call(describeConfigs, 4, {
+        resources: [{ resourceType: 8, resourceName: '1', configurationKeys: null }],
+        includeSynonyms: false,
+        includeDocumentation: false,
+      });
+      return results[0]!.configs.map(({ name, value, configSource }) => `${name}=${value} ${configSource}`);
+    };
+    assert.deepEqual(await levels(), ['root=INFO 6']);
+    assert.equal(await alter('root', 'DEBUG'), 0);
+    assert.deepEqual(await levels(), ['root=DEBUG 6']);
+    assert.equal(await alter('kafka.server', 'DEBUG'), 40);
+    assert.equal(await alter('root', 'LOUD'), 40);
+    assert.equal(await alter('root', null, 1), 42);
+    const { responses } = await client.call(alterConfigs, 2, {
+      resources: [{ resourceType: 8, resourceName: '1', configs: [] }],
+      validateOnly: false,
+    });
+    assert.equal(responses[0]!.errorCode, 42);
+  });
+
   it('of consumer groups are their own, whether there is such a group or not', async () => {
     const client = await Client.connect();
     const alter = async (name: string, value: string, group = 'g/1') => {
@@ -487,7 +517,7 @@ describe('Configs', () => {
         ...configResources.map(({ resourceType, resourceName }) => `${resourceType} ${resourceName}`),
       ];
     };
-    assert.deepEqual(await list(1, []), [0, '2 a', '2 b', '4 1', '32 g 1']);
+    assert.deepEqual(await list(1, []), [0, '2 a', '2 b', '4 1', '8 1', '32 g 1']);
     assert.deepEqual(await list(1, [32, 2, 32]), [0, '32 g 1', '2 a', '2 b']);
     assert.deepEqual(await list(1, [3]), [35]);
     assert.deepEqual(await list(0, []), [0]);

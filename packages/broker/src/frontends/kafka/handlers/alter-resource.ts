@@ -12,11 +12,13 @@ import { didYouMean } from '../../../config/suggest.ts';
 import { BrokerError } from '../../../errors.ts';
 import type { KafkaServices } from '../handler.ts';
 import { ItemRefusal } from './admin-requests.ts';
+import { settingOfLogger } from './broker-loggers.ts';
 import {
   brokerOf,
   groupOf,
   noConfigs,
   RESOURCE_BROKER,
+  RESOURCE_BROKER_LOGGER,
   RESOURCE_GROUP,
   RESOURCE_TOPIC,
 } from './config-resources.ts';
@@ -33,7 +35,7 @@ export interface ResourceChange {
 type Overrides = ReadonlyMap<string, string>;
 
 /**
- * Changes the configs of one resource: a topic, this broker, all brokers (a broker without a name), or a consumer group. What a broker cannot
+ * Changes the configs of one resource: a topic, this broker or its logger, all brokers (a broker without a name), or a consumer group. What a broker cannot
  * change while it runs, and what it refuses, is 42, as in Kafka (KIP-226). Rejects with BrokerError or ItemRefusal.
  */
 export async function alterResource(services: KafkaServices, change: ResourceChange): Promise<void> {
@@ -48,9 +50,25 @@ export async function alterResource(services: KafkaServices, change: ResourceCha
     case RESOURCE_GROUP:
       await alterGroup(services, groupOf(resourceName), change);
       return;
+    case RESOURCE_BROKER_LOGGER:
+      await alterLogger(services, change);
+      return;
     default:
       throw noConfigs(resourceType);
   }
+}
+
+async function alterLogger(services: KafkaServices, change: ResourceChange): Promise<void> {
+  const brokerId = brokerOf(services, change.resourceName);
+  if (brokerId === undefined) throw new ItemRefusal('INVALID_REQUEST', 'Loggers belong to a broker: name it');
+  if (change.replace) {
+    throw new ItemRefusal(
+      'INVALID_REQUEST',
+      'Levels of loggers are changed one by one (IncrementalAlterConfigs)',
+    );
+  }
+  const operations = change.operations.map((operation) => settingOfLogger(operation));
+  await alterBroker(services, brokerId, { ...change, operations });
 }
 
 /** `brokerId` undefined: all brokers. */

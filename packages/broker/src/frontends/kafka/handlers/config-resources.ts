@@ -34,10 +34,8 @@ export function groupOf(name: string): string {
 /** The refusal of a type of resources that this broker has no configs for. */
 export function noConfigs(resourceType: number): ItemRefusal {
   const reason =
-    resourceType === RESOURCE_BROKER_LOGGER
-      ? 'Loggers have no levels of their own here: log-level of the broker is that of all, and changes while it runs'
-      : resourceType === RESOURCE_CLIENT_METRICS
-        ? 'This broker does not collect metrics of clients (KIP-714)'
-        : `Resource type ${resourceType} has no configs here`;
+    resourceType === RESOURCE_CLIENT_METRICS
+      ? 'This broker does not collect metrics of clients (KIP-714)'
+      : `Resource type ${resourceType} has no configs here`;
   return new ItemRefusal('INVALID_REQUEST', reason);
 }

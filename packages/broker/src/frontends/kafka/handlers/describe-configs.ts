@@ -9,6 +9,7 @@ import { validateTopicName } from '../../../cluster/topic-names.ts';
 import { BrokerError } from '../../../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { itemErrorOf, NO_ERROR } from './admin-requests.ts';
+import { brokerLoggerEntries } from './broker-loggers.ts';
 import {
   brokerConfigEntries,
   clusterConfigEntries,
@@ -21,6 +22,7 @@ import {
   groupOf,
   noConfigs,
   RESOURCE_BROKER,
+  RESOURCE_BROKER_LOGGER,
   RESOURCE_CLIENT_METRICS,
   RESOURCE_GROUP,
   RESOURCE_TOPIC,
@@ -35,8 +37,7 @@ import {
  * - Secrets are shown as null, in every version.
  * - A broker with an empty name stands for what was set at run time for all brokers, and has nothing else. A group may or may not exist.
  * - Client metrics (16, KIP-714) have no configs, since they are not collected.
- *
- * Gaps: broker loggers are answered 42.
+ * - Loggers of a broker (8, KIP-412): one, see broker-loggers.ts.
  */
 export function describeConfigsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
@@ -107,6 +108,9 @@ function entriesOf(services: KafkaServices, resourceType: number, resourceName: 
     const section = services.partitions.image.section('broker-configs/');
     const overrides = configRecord(section, groupConfigKey(groupOf(resourceName)));
     return groupConfigEntries(overrides, services.config);
+  }
+  if (resourceType === RESOURCE_BROKER_LOGGER && brokerOf(services, resourceName) !== undefined) {
+    return brokerLoggerEntries(services.config);
   }
   if (resourceType === RESOURCE_CLIENT_METRICS) return [];
   throw noConfigs(resourceType);

@@ -15,10 +15,10 @@ import {
 /**
  * ListConfigResources v0-v1 (KIP-1142; v0 is KIP-1000's ListClientMetricsResources).
  *
- * - All topics, all brokers, and the groups that have configs of their own; v1 asks for some types, or with none for all.
+ * - All topics, all brokers and their loggers, and the groups that have configs of their own; v1 asks for some types, or with none for all.
  * - A type that there is not is 35.
  *
- * Gaps: there are no client metrics (KIP-714), and brokers have no loggers to configure: those lists are empty.
+ * Gaps: there are no client metrics (KIP-714).
  */
 export function listConfigResourcesHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
@@ -55,6 +55,7 @@ function namesOf({ partitions: { image } }: KafkaServices, resourceType: number)
     case RESOURCE_TOPIC:
       return Array.from(image.topics(), ({ kafkaName }) => kafkaName);
     case RESOURCE_BROKER:
+    case RESOURCE_BROKER_LOGGER:
       return Array.from(image.brokers.keys(), String);
     case RESOURCE_GROUP:
       return Array.from(image.section('broker-configs/').entries(), ([key]) => groupOfConfigKey(key))
