@@ -75,7 +75,7 @@ export class BrokerProcess {
     this.#output = '';
     const child = start(process.execPath, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...(this.#mutant === undefined ? {} : { POLYLOG_MUTANT: this.#mutant }) },
+      env: { ...process.env, ...(this.#mutant === undefined ? {} : { PLANTED_MUTANT: this.#mutant }) },
     });
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
