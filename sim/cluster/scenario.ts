@@ -22,6 +22,7 @@ import { readFrom } from '../workload/reading.ts';
 import { ClusterBroker, nameOf, startProcess, STORE } from './broker.ts';
 import { Links } from './links.ts';
 import { MetadataSim } from './metadata.ts';
+import { type Ask, checkTransactions, ClusterTransactor } from './transactions.ts';
 
 const REPLICAS = [1, 2, 3];
 const OPERATIONS = 2000;
@@ -49,6 +50,7 @@ class ClusterRun {
   readonly #consumers = [new PollOrder(), new PollOrder()];
   readonly #plain: PlainProducer;
   readonly #idempotent: readonly IdempotentProducer[];
+  readonly #transactors: readonly ClusterTransactor[];
   #violation: Error | undefined;
   #faultsUntilMs = 0;
   #values = 0;
@@ -73,6 +75,10 @@ class ClusterRun {
     };
     this.#plain = new PlainProducer(host);
     this.#idempotent = [1001, 1002, 1003].map((id) => new IdempotentProducer(host, id));
+    this.#transactors = [2001, 2002, 2003].map(
+      (producerId) =>
+        new ClusterTransactor({ ...host, random: this.random.fork(`${producerId}`), producerId }),
+    );
     for (const consumer of this.#consumers) consumer.assign(0);
     this.metadata.onChange = (record) => this.#announce(record);
   }
@@ -179,12 +185,40 @@ class ClusterRun {
     const dice = this.random.fraction();
     const acks = this.random.pick([-1, -1, -1, 1, 0] as const);
     const { random } = this;
-    if (dice < 0.3) this.#plain.send(acks, this.#sender(false));
+    if (dice < 0.2) this.#plain.send(acks, this.#sender(false));
+    else if (dice < 0.3) this.#transact(random.pick(this.#transactors));
     else if (dice < 0.6) random.pick(this.#idempotent).send(this.#sender(true), { create: true });
     else if (dice < 0.64) random.pick(this.#idempotent).repeat(this.#sender(true));
     else if (dice < 0.96) this.#poll(random.pick(this.#consumers));
     else if (dice < 0.97) this.#fault();
     else if (dice < 0.974) this.#crash();
+    else this.#checkTransactions();
+  }
+
+  #transact(transactor: ClusterTransactor): void {
+    transactor.step(this.#ask).catch((error: unknown) => {
+      this.#violation ??= error as Error;
+    });
+  }
+
+  readonly #ask: Ask = (handle) => {
+    const target = this.#target();
+    if (target === undefined) return Promise.resolve(undefined);
+    return this.links
+      .request<AppendResult>(
+        CLIENT,
+        nameOf(target.id),
+        (reply) => target.receive(() => handle(target, reply)),
+        { mayRepeat: false, timeoutMs: PRODUCE_TIMEOUT_MS },
+      )
+      .catch(() => undefined);
+  };
+
+  #checkTransactions(): void {
+    const able = [...this.#brokers.values()].filter(
+      (broker) => broker.alive && !broker.partition.log.offline,
+    );
+    if (able.length > 0) checkTransactions(this.random.pick(able), (path) => this.world.count(path));
   }
 
   /** Mostly the leader that the store knows; now and then anybody who believes to lead. */
@@ -245,7 +279,8 @@ class ClusterRun {
         const at = batch.baseOffset + index;
         if (at < offset) return;
         consumer.saw(at, 'consumer');
-        this.history.read(at, value);
+        // A marker is no record of a client.
+        if (value >= 0) this.history.read(at, value);
         this.invariants.checkRead(at, value);
       });
     }
@@ -349,11 +384,13 @@ class ClusterRun {
       while (this.#readOnce(leader, consumer));
     }
     this.invariants.checkConverged([...this.#brokers.values()]);
+    for (const broker of this.#brokers.values()) checkTransactions(broker, (path) => this.world.count(path));
     this.history.checkComplete(leader.partition.logStartOffset, leader.partition.logEndOffset);
   }
 
   #converged(): boolean {
     if (this.#idempotent.some((producer) => !producer.idle)) return false;
+    if (this.#transactors.some((transactor) => !transactor.idle)) return false;
     const leader = this.#brokers.get(this.metadata.record.leader);
     if (leader?.alive !== true || this.metadata.record.isr.length < REPLICAS.length) return false;
     const end = leader.partition.logEndOffset;
@@ -401,6 +438,10 @@ export const clusterScenario: Scenario = {
     'refused.NOT_ENOUGH_REPLICAS',
     'refused.NOT_LEADER_OR_FOLLOWER',
     'read.records',
+    'transaction.append',
+    'transaction.commit',
+    'transaction.abort',
+    'transaction.compared',
     'isr.applied',
     'isr.stale',
     'isr.ineligible',

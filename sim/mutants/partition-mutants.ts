@@ -107,4 +107,20 @@ export const PARTITION_MUTANTS: readonly Mutant[] = [
     replace: 'if (offset < -1) await durableStart(this.#log);',
     scenario: 'single',
   },
+  {
+    name: 'follower-does-not-index-aborts',
+    why: 'when it leads, consumers take aborted records for committed ones',
+    file: 'replication/follower.ts',
+    search: 'this.#log.append(batches, nowMs, core.aborted);',
+    replace: 'this.#log.append(batches, nowMs);',
+    scenario: 'cluster',
+  },
+  {
+    name: 'transactions-of-a-follower-are-not-replicated',
+    why: 'a follower that learns the HW goes on holding back what has ended below it, also when it leads',
+    file: 'replication/partition.core.ts',
+    search: 'this.producers.replicatedTo(offset);',
+    replace: "if (this.#role.kind === 'leader') this.producers.replicatedTo(offset);",
+    scenario: 'cluster',
+  },
 ];

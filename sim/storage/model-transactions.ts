@@ -13,11 +13,22 @@ export interface ModelTransactions {
   readonly open: ReadonlyMap<number, number>;
   /** In the order of their markers. */
   readonly aborted: readonly AbortedTransaction[];
+  /** All that have ended, likewise. */
+  readonly ended: readonly { readonly firstOffset: number; readonly markerOffset: number }[];
 }
 
-export function transactionsOf(batches: readonly ModelBatch[]): ModelTransactions {
+/** Where the last stable offset must be. */
+export function lastStableOffsetOf({ open, ended }: ModelTransactions, highWatermark: number): number {
+  const unreplicated = ended.filter(({ markerOffset }) => markerOffset >= highWatermark);
+  return Math.min(highWatermark, ...open.values(), ...unreplicated.map(({ firstOffset }) => firstOffset));
+}
+
+export function transactionsOf(
+  batches: readonly Pick<ModelBatch, 'bytes' | 'baseOffset' | 'endOffset'>[],
+): ModelTransactions {
   const open = new Map<number, number>();
   const aborted: AbortedTransaction[] = [];
+  const ended: { firstOffset: number; markerOffset: number }[] = [];
   for (const { bytes, baseOffset, endOffset } of batches) {
     const header = readBatchHeader(bytes);
     const { producerId } = header;
@@ -28,11 +39,13 @@ export function transactionsOf(batches: readonly ModelBatch[]): ModelTransaction
       continue;
     }
     open.delete(producerId);
-    if (firstOffset === undefined || marker.type === 'commit') continue;
+    if (firstOffset === undefined) continue;
+    ended.push({ firstOffset, markerOffset: endOffset - 1 });
+    if (marker.type === 'commit') continue;
     const lastStableOffset = Math.min(endOffset, ...open.values());
     aborted.push({ producerId, firstOffset, lastOffset: endOffset - 1, lastStableOffset });
   }
-  return { open, aborted };
+  return { open, aborted, ended };
 }
 
 /** A producer snapshot, of which storage needs the open transactions only. */

@@ -1,6 +1,9 @@
 import {
   buildBatch,
+  type BatchHeader,
   emptyBatchHeader,
+  endTransactionOf,
+  isControl,
   readBatchHeaderInto,
   RECORDS_AT,
   verifyCrc,
@@ -12,6 +15,7 @@ const VALUE_BYTES_MIN = 8;
 export interface DecodedBatch {
   readonly baseOffset: number;
   readonly leaderEpoch: number;
+  /** Those below 0 are markers. */
   readonly values: readonly number[];
 }
 
@@ -47,11 +51,18 @@ export function decodeBatches(bytes: Uint8Array): DecodedBatch[] {
     found.push({
       baseOffset: header.baseOffset,
       leaderEpoch: header.partitionLeaderEpoch,
-      values: decodeValues(bytes, at + RECORDS_AT, header.recordCount),
+      values: isControl(header.attributes)
+        ? [markerValue(bytes.subarray(at, end), header)]
+        : decodeValues(bytes, at + RECORDS_AT, header.recordCount),
     });
     at = end;
   }
   return found;
+}
+
+/** A marker has no value: a negative number stands for what it says. */
+function markerValue(batch: Uint8Array, header: BatchHeader): number {
+  return -2 * header.producerId - (endTransactionOf(batch, header)?.type === 'abort' ? 2 : 1);
 }
 
 function decodeValues(bytes: Uint8Array, start: number, count: number): number[] {

@@ -94,6 +94,19 @@ describe('the leader of three replicas', () => {
     assert.equal(core.highWatermark, 12);
   });
 
+  it('calls nothing stable before its HW has passed the snapshot from which it was loaded', () => {
+    core.load({ startOffset: 0, endOffset: 10, durableOffset: 10 }, 8);
+    const fetchAll = (fetchOffset: number): number => {
+      for (const replicaId of [2, 3]) fetch({ replicaId, fetchOffset });
+      return core.lastStableOffset;
+    };
+    // A marker at 6, which the snapshot has left out, may be lost: what its transaction wrote at 3 is not stable.
+    assert.deepEqual([fetchAll(5), core.highWatermark], [0, 5]);
+    assert.equal(fetchAll(7), 0);
+    assert.equal(fetchAll(8), 8);
+    assert.equal(fetchAll(10), 10);
+  });
+
   it('knows that its HW may be stale until it has reached the start of the epoch', () => {
     assert.equal(core.highWatermarkIsCurrent, false);
     fetch({ replicaId: 2, fetchOffset: 10 });
