@@ -196,6 +196,10 @@ describe('the transaction APIs', () => {
         'a-7': 'UNKNOWN_TOPIC_OR_PARTITION',
         'c-0': 'UNKNOWN_TOPIC_OR_PARTITION',
       });
+      assert.deepEqual(await add(client, version, producer, { a: [0], [TRANSACTIONS_TOPIC]: [0] }), {
+        'a-0': 'OPERATION_NOT_ATTEMPTED',
+        [`${TRANSACTIONS_TOPIC}-0`]: 'TOPIC_AUTHORIZATION_FAILED',
+      });
       assert.deepEqual(await add(client, version, producer, { a: [0, 1], b: [0] }), {
         'a-0': 'NONE',
         'a-1': 'NONE',

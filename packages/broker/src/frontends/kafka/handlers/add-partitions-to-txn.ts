@@ -22,7 +22,8 @@ type TopicResults = NonNullable<AddPartitionsToTxnResponseInit['resultsByTopicV3
 /**
  * AddPartitionsToTxn v0-v3 of clients and v4-v5 between brokers (KIP-98, KIP-890).
  *
- * - All or none of a transaction's partitions are added: where some do not exist they are answered 3, and the others 55.
+ * - All or none of a transaction's partitions are added: where some do not exist they are answered 3, and the others 55. Clients do not write to internal
+ *   topics: 29.
  * - From v4 on a request has many transactions, and may ask only whether the partitions belong to them: those that do not are answered 120,
  *   in v4 48.
  * - A producer that was fenced is answered 90, before v2 47; while its last transaction is being completed 51.
@@ -71,26 +72,29 @@ async function resultsOf(
     transactionAbortable: version >= TRANSACTION_ABORTABLE_SINCE,
   };
   const refusals =
-    missingPartitions(services, transaction) ?? (await askCoordinator(services, transaction, version));
+    refusedPartitions(services, transaction, version) ??
+    (await askCoordinator(services, transaction, version));
   return topicResults(transaction.topics, (partition) =>
     transactionCodeOf(refusals.get(topicPartitionKey(partition)), known),
   );
 }
 
-/** Undefined if all of them exist. */
-function missingPartitions(
+/** Undefined if all of them may be written to. */
+function refusedPartitions(
   { partitions: { image } }: KafkaServices,
   { topics }: Transaction,
+  version: number,
 ): ReadonlyMap<string, ErrorName> | undefined {
   const errors = new Map<string, ErrorName>();
   let isAny = false;
-  for (const partition of partitionsOf(topics)) {
-    const exists = image.topicByName(partition.topic)?.partitions[partition.partition] !== undefined;
-    isAny ||= !exists;
-    errors.set(
-      topicPartitionKey(partition),
-      exists ? 'OPERATION_NOT_ATTEMPTED' : 'UNKNOWN_TOPIC_OR_PARTITION',
-    );
+  for (const place of partitionsOf(topics)) {
+    const topic = image.topicByName(place.topic);
+    let error: ErrorName | undefined;
+    if (topic?.partitions[place.partition] === undefined) error = 'UNKNOWN_TOPIC_OR_PARTITION';
+    else if (topic.kind === 'internal' && version < BETWEEN_BROKERS_SINCE)
+      error = 'TOPIC_AUTHORIZATION_FAILED';
+    isAny ||= error !== undefined;
+    errors.set(topicPartitionKey(place), error ?? 'OPERATION_NOT_ATTEMPTED');
   }
   return isAny ? errors : undefined;
 }
