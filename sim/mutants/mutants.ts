@@ -371,4 +371,12 @@ export const MUTANTS: readonly Mutant[] = [
   ...CONSUMER_GROUP_MUTANTS,
   ...TRANSACTION_MUTANTS,
   ...PARTITION_MUTANTS,
+  {
+    name: 'clean-before-open-transactions-are-known',
+    why: 'a record of one that will be aborted counts against what is committed',
+    file: 'storage/cleaner/dirtiness.ts',
+    search: 'const stable = log.cleaningBound?.();',
+    replace: 'const stable = log.cleaningBound?.() ?? log.durableOffset;',
+    scenario: 'groups',
+  },
 ];
