@@ -16,7 +16,10 @@ const SIGNALS = { SIGINT: 2, SIGTERM: 15 } as const;
 const REPEATED_SIGNAL_MS = 500;
 
 /** Options of the command line at large; all others, before any command, are flags of the broker. */
-const COMMAND_LINE_OPTIONS = ['--help', '-h', '--bootstrap', '--timeout', '--json'];
+const COMMAND_LINE_OPTIONS =
+  '--help -h --bootstrap --timeout --json --command-config --username --password --password-file --sasl-mechanism --tls --tls-ca --tls-cert --tls-key'.split(
+    ' ',
+  );
 
 /** Flags that are settings under a shorter, or simply their own, name; any other setting is a flag as well. */
 const USAGE = `Usage: polylog [start] [options]

@@ -1,4 +1,5 @@
 import { Option, type Argument, type Command } from 'commander';
+import { SASL_MECHANISMS } from './client/security.ts';
 import { BOOTSTRAP_DEFAULT, type CommonOptions, type Context } from './context.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { duration } from './values.ts';
@@ -77,8 +78,20 @@ export function commonOptions(offline = false): Option[] {
     option('--bootstrap <host:port>', bootstrap),
     option('--timeout <duration>', 'patience with a broker (default: 15s)', duration),
   ];
+  const ofSecurity = [
+    option('--username <name>', 'who logs in'),
+    option('--password <password>', 'its password, which others may see'),
+    option('--password-file <file>', 'a file with it'),
+    option('--sasl-mechanism <name>', 'how it logs in (default: SCRAM-SHA-512)').choices(SASL_MECHANISMS),
+    option('--tls', 'speak TLS, trusting the authorities that Node trusts'),
+    option('--tls-ca <file>', 'the authorities to trust instead, in PEM'),
+    option('--tls-cert <file>', 'a certificate to show, in PEM'),
+    option('--tls-key <file>', 'its key, where it is in a file of its own'),
+    option('--command-config <file>', "all of this as settings of Kafka's clients, name=value"),
+  ].map((one) => one.helpGroup('Security options:'));
   const all = [...(offline ? [] : ofBrokers), option('--json', 'print JSON, for programs')];
-  return all.map((one) => one.helpGroup('Common options:'));
+  const common = all.map((one) => one.helpGroup('Common options:'));
+  return offline ? common : [...common, ...ofSecurity];
 }
 
 function examplesText({ examples, notes }: Pick<CommandSpec<object, []>, 'examples' | 'notes'>): string {

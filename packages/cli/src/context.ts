@@ -3,13 +3,14 @@ import process from 'node:process';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { styleText } from 'node:util';
 import { parseAddresses } from './client/address.ts';
+import { clientSecurity, type ClientSecurity, type SecurityOptions } from './client/security.ts';
 import { Cluster } from './client/cluster.ts';
 import { usageError } from './errors.ts';
 import { formatFacts, formatTable, type Column } from './output/table.ts';
 
 export const BOOTSTRAP_DEFAULT = '127.0.0.1:9092';
 
-export interface CommonOptions {
+export interface CommonOptions extends SecurityOptions {
   readonly bootstrap?: string;
   readonly json?: boolean;
   /** ms. */
@@ -28,12 +29,15 @@ export class Context {
   /** Aborted by the first Ctrl-C or SIGTERM, or when nobody reads the output any longer. */
   readonly signal: AbortSignal;
   readonly #bootstrap: string;
+  readonly #securityOptions: SecurityOptions;
+  #security: ClientSecurity | undefined;
   #cluster: Cluster | undefined;
 
   constructor(options: CommonOptions, signal: AbortSignal) {
     this.json = options.json ?? false;
     this.timeoutMs = options.timeout ?? TIMEOUT_DEFAULT_MS;
     this.signal = signal;
+    this.#securityOptions = options;
     const fromEnvironment = process.env['POLYLOG_BOOTSTRAP'];
     this.#bootstrap = options.bootstrap ?? (fromEnvironment || BOOTSTRAP_DEFAULT);
   }
@@ -43,10 +47,17 @@ export class Context {
     return this.#bootstrap;
   }
 
+  /** Throws CliError for options that do not go together. */
+  get security(): ClientSecurity {
+    this.#security ??= clientSecurity(this.#securityOptions);
+    return this.#security;
+  }
+
   get cluster(): Cluster {
     this.#cluster ??= new Cluster({
       bootstrap: parseAddresses(this.#bootstrap),
       timeoutMs: this.timeoutMs,
+      security: this.security,
     });
     return this.#cluster;
   }

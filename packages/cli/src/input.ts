@@ -64,3 +64,21 @@ function explained(error: unknown): unknown {
   }
   return error;
 }
+
+const SECRET_BYTES_MAX = 64 * 1024;
+
+/** A short text of a file, or of standard input. Throws CliError. */
+export async function readAll(stdin: Readable, path: string | undefined): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of (path === undefined ? stdin : openInput(path)) as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > SECRET_BYTES_MAX) throw new CliError('a password is not so long');
+    }
+  } catch (error) {
+    throw explained(error);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

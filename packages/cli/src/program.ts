@@ -11,6 +11,7 @@ import { addGroupCommands } from './commands/group.ts';
 import { addProduceCommand } from './commands/produce.ts';
 import { addQuotaCommands } from './commands/quota.ts';
 import { addTopicCommands } from './commands/topic.ts';
+import { addUserCommands } from './commands/user.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 no broker answers,
@@ -41,6 +42,7 @@ export function buildProgram(runner: Runner): Command {
   addConsumeCommand(program, runner);
   addGroupCommands(program, runner);
   addConfigCommands(program, runner);
+  addUserCommands(program, runner);
   addAclCommands(program, runner);
   addQuotaCommands(program, runner);
   addClusterCommands(program, runner);

@@ -10,7 +10,8 @@ import { CliError, isRetriable, protocolError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import { didYouMean } from '../suggest.ts';
 import { formatAddress, type Address } from './address.ts';
-import { Connection, ConnectionError } from './connection.ts';
+import type { ClientSecurity } from './security.ts';
+import { CLOSED, Connection, ConnectionError } from './connection.ts';
 
 const RETRY_PAUSE_MS = 100;
 /** Metadata by name up to here: v13 adds an error code that only clients which live long need. */
@@ -46,6 +47,7 @@ export interface BrokerInfo {
 
 export interface ClusterOptions {
   readonly bootstrap: readonly Address[];
+  readonly security?: ClientSecurity | undefined;
   /** For one request, retries included. */
   readonly timeoutMs: number;
 }
@@ -60,6 +62,7 @@ export interface RequestTarget {
 export class Cluster {
   readonly timeoutMs: number;
   readonly #bootstrap: readonly Address[];
+  readonly #security: ClientSecurity | undefined;
   readonly #connections = new Map<string, Promise<Connection>>();
   #brokers: readonly BrokerInfo[] = [];
   #clusterId: string | null = null;
@@ -67,6 +70,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#bootstrap = options.bootstrap;
+    this.#security = options.security;
     this.timeoutMs = options.timeoutMs;
   }
 
@@ -246,7 +250,7 @@ export class Cluster {
     const key = formatAddress(address);
     const known = await this.#connections.get(key)?.catch(() => undefined);
     if (known?.isOpen === true) return known;
-    const opening = Connection.open(address, this.timeoutMs);
+    const opening = Connection.open(address, this.timeoutMs, this.#security);
     this.#connections.set(key, opening);
     return opening;
   }
@@ -292,7 +296,9 @@ export function unreachable(failures: readonly ConnectionError[]): CliError {
   return new CliError(parts.join('; '), {
     code: UNREACHABLE,
     exitCode: EXIT.unreachable,
-    hint: 'Start a broker with `polylog start`, or name another one with --bootstrap HOST:PORT.',
+    hint: failures.every(({ message }) => message === CLOSED)
+      ? 'A listener with TLS or a login closes the connections of those who come without: see --tls-ca and --username.'
+      : 'Start a broker with `polylog start`, or name another one with --bootstrap HOST:PORT.',
     cause: failures[0],
   });
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { MalformedError, Reader } from '@polylog/bytes';
 import {
   apiVersions,
@@ -7,14 +8,19 @@ import {
   encodeRequest,
   FRAME_LENGTH_BYTES,
   kafkaErrors,
+  saslAuthenticate,
+  saslHandshake,
   type Api,
 } from '@polylog/kafka-protocol';
-import { CliError } from '../errors.ts';
+import { CliError, protocolError } from '../errors.ts';
 import { EXIT } from '../exit-codes.ts';
 import { formatAddress, type Address } from './address.ts';
+import { authenticate, type ClientSecurity, type Login } from './security.ts';
 
 const CLIENT_ID = 'polylog-cli';
 const CONNECT_TIMEOUT_MS = 5000;
+/** What is said of a broker that does so. */
+export const CLOSED = 'closed the connection';
 /** A broker that sends more in one answer is not one. */
 const FRAME_BYTES_MAX = 256 * 1024 * 1024;
 
@@ -57,18 +63,21 @@ export class Connection {
     this.#socket = socket;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('error', (error) => this.#end(describeSocketError(error), error));
-    socket.on('close', () => this.#end('closed the connection'));
+    socket.on('close', () => this.#end(CLOSED));
   }
 
-  /** Connects and asks for the versions. Throws ConnectionError. */
-  static async open(address: Address, timeoutMs: number): Promise<Connection> {
-    const socket = connect({ host: address.host, port: address.port, noDelay: true });
+  /** Connects, logs in where that is asked for, and asks for the versions. Throws ConnectionError, or CliError if the login is refused. */
+  static async open(address: Address, timeoutMs: number, security?: ClientSecurity): Promise<Connection> {
+    const where = { host: address.host, port: address.port, noDelay: true };
+    const tls = security?.tls;
+    const socket =
+      tls === undefined ? connect(where) : connectTls({ ...where, ...serverName(address.host), ...tls });
     const timer = setTimeout(
       () => socket.destroy(new Error(`no connection within ${CONNECT_TIMEOUT_MS / 1000} s`)),
       CONNECT_TIMEOUT_MS,
     );
     try {
-      await once(socket, 'connect');
+      await once(socket, tls === undefined ? 'connect' : 'secureConnect');
     } catch (error) {
       throw new ConnectionError(address, describeSocketError(error as Error), { cause: error });
     } finally {
@@ -76,7 +85,29 @@ export class Connection {
     }
     const connection = new Connection(address, socket);
     await connection.#askVersions(timeoutMs);
+    if (security?.login !== undefined) await connection.#logIn(security.login, timeoutMs);
     return connection;
+  }
+
+  async #logIn(login: Login, timeoutMs: number): Promise<void> {
+    const refused = (code: number, detail: string | null): CliError => {
+      this.destroy();
+      return protocolError(code, `login of ${login.user}`, detail);
+    };
+    const { errorCode, mechanisms } = await this.request(
+      saslHandshake,
+      { mechanism: login.mechanism },
+      { timeoutMs },
+    );
+    if (errorCode !== kafkaErrors.NONE.code) {
+      const offered = `the broker offers ${mechanisms.join(', ') || 'no login here'}, not ${login.mechanism}`;
+      throw refused(errorCode, offered);
+    }
+    await authenticate(login, async (authBytes) => {
+      const answer = await this.request(saslAuthenticate, { authBytes }, { timeoutMs });
+      if (answer.errorCode !== kafkaErrors.NONE.code) throw refused(answer.errorCode, answer.errorMessage);
+      return Buffer.from(answer.authBytes);
+    });
   }
 
   get isOpen(): boolean {
@@ -244,10 +275,15 @@ export class Connection {
   }
 }
 
+/** Addresses are no names: TLS has nothing to say of them. */
+function serverName(host: string): { readonly servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
+}
+
 function describeSocketError(error: Error): string {
   const { code } = error as NodeJS.ErrnoException;
   if (code === 'ECONNREFUSED') return 'nobody listens';
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return 'the name is not known';
-  if (code === 'ECONNRESET' || code === 'EPIPE') return 'closed the connection';
+  if (code === 'ECONNRESET' || code === 'EPIPE') return CLOSED;
   return error.message;
 }

@@ -5,12 +5,14 @@ import {
   MessagesStreamFallbackModes,
   MessagesStreamModes,
   MultipleErrors,
+  type ConsumerOptions,
   type Message,
   type MessagesStream,
 } from '@platformatic/kafka';
 import { CliError } from '../errors.ts';
 import type { ConsumedRecord } from '../output/record-json.ts';
 import type { Cluster } from './cluster.ts';
+import type { ClientSecurity } from './security.ts';
 import { offsetsAt, partitionKey } from './offsets.ts';
 
 const FETCH_BYTES_MAX = 8 * 1024 * 1024;
@@ -31,6 +33,7 @@ const LOOK_MS = 50;
 export interface GroupReaderOptions {
   /** HOST:PORT, with commas between. */
   readonly bootstrap: string;
+  readonly security: ClientSecurity;
   readonly group: string;
   readonly topics: readonly string[];
   /** Where to start without a committed offset. */
@@ -135,6 +138,7 @@ export class GroupReader {
       clientId: 'polylog-cli',
       groupId: this.#options.group,
       bootstrapBrokers: this.#options.bootstrap.split(','),
+      ...securityOf(this.#options.security),
       autocommit: false,
       minBytes: 1,
       maxBytes: FETCH_BYTES_MAX,
@@ -215,4 +219,17 @@ function messageOf(error: unknown): string {
   if (error instanceof MultipleErrors) return [...new Set(error.errors.map(messageOf))].join('; ');
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? messageOf(error.cause) : error.message.replace(/\.$/, '');
+}
+
+/** The same in the words of the client library. */
+function securityOf({
+  tls,
+  login,
+}: ClientSecurity): Pick<ConsumerOptions<Buffer, Buffer, Buffer, Buffer>, 'tls' | 'sasl'> {
+  return {
+    ...(tls === undefined ? {} : { tls }),
+    ...(login === undefined
+      ? {}
+      : { sasl: { mechanism: login.mechanism, username: login.user, password: login.password } }),
+  };
 }

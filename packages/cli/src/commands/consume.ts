@@ -277,6 +277,7 @@ async function readAsMember(
   const { GroupReader } = await import('../client/group-reader.ts');
   const reader = new GroupReader(context.cluster, {
     bootstrap: context.bootstrap,
+    security: context.security,
     group,
     topics,
     fromEnd: options.fromEnd === true,
