@@ -155,6 +155,7 @@ function topicIdOf(number: number): string {
 interface Heartbeat {
   readonly error?: ErrorName;
   readonly memberEpoch?: number;
+  readonly heartbeatIntervalMs?: number;
   readonly assignment?: Assignment | null;
 }
 
@@ -301,7 +302,9 @@ export class Groups {
       (response) => (answer = response),
     );
     if (answer?.error !== undefined) return { error: answer.error };
-    return answer && { memberEpoch: answer.memberEpoch, assignment: answer.assignment };
+    if (answer === undefined) return undefined;
+    const { memberEpoch, heartbeatIntervalMs, assignment } = answer;
+    return { memberEpoch, heartbeatIntervalMs, assignment };
   }
 
   describeConsumer(groupId = 'g'): Refused | DescribedConsumerGroup {

@@ -83,7 +83,14 @@ export class ClassicMembers {
     this.#driver.advance(
       group,
       member,
-      { owned, needsAssignment: isNew || hasChanged, saidEpoch: undefined, maySee: undefined },
+      {
+        owned,
+        needsAssignment: isNew || hasChanged,
+        // It would be asked to join again at once, and again.
+        isUrgent: true,
+        saidEpoch: undefined,
+        maySee: undefined,
+      },
       records,
       now,
     );

@@ -79,6 +79,8 @@ export class ConsumerGroup {
   /** Of the partitions of the subscribed topics at the group's epoch, 0: not known. */
   metadataHash = 0n;
   targetEpoch = 0;
+  /** Monotonic ms: a new target assignment waits until then, so that many changes of a large group cost one. */
+  assignsNotBeforeMs = -Infinity;
   /** Topics may differ from what the hash stands for. */
   isStale = true;
   /** Topics that came or went, and that regular expressions have not been asked about; undefined: they have to be asked about all. */

@@ -21,6 +21,11 @@ import type { ConsumerGroupSettings, GroupTimes, RegexCompiler, TopicMatcher, To
 /** Topics that came or went since a group's expressions were last asked: beyond that many they are asked about all topics. */
 const CHANGED_TOPICS_MAX = 10_000;
 
+/** Members and partitions that an assignment is made for cost about that much: as many are looked at for each ms that passes, at most. */
+const ASSIGNED_PER_MS = 10;
+/** A shorter pause is none: in small groups every change is followed at once. */
+const ASSIGNMENT_PAUSE_MS_MIN = 100;
+
 /** What a request of a member brings with it. */
 export interface Step {
   /** What the member has; undefined: it does not say. */
@@ -29,6 +34,8 @@ export interface Step {
   readonly saidEpoch: number | undefined;
   /** Members or subscriptions have changed. */
   readonly needsAssignment: boolean;
+  /** Somebody waits for a new assignment that cannot do without. */
+  readonly isUrgent: boolean;
   /** Which topics the member may know of; undefined: there is no member that asks, or it has nothing to do with regular expressions. */
   readonly maySee: TopicMatcher | undefined;
 }
@@ -95,6 +102,14 @@ export class ConsumerGroupDriver {
   touch({ groupId }: ConsumerGroup, { metadata, session }: ConsumerMember, now: Instant): void {
     const timeoutMs = metadata.classic?.sessionTimeoutMs ?? this.timesOf(groupId).sessionTimeoutMs;
     session.set(now.monotonicMs + timeoutMs);
+  }
+
+  /** When a member shall be heard next: soon, where an assignment is about to be made. */
+  heartbeatIntervalMs(group: ConsumerGroup, now: Instant): number {
+    const { heartbeatIntervalMs } = this.timesOf(group.groupId);
+    if (group.epoch === group.targetEpoch) return heartbeatIntervalMs;
+    const pauseMs = Math.ceil(group.assignsNotBeforeMs - now.monotonicMs);
+    return Math.min(heartbeatIntervalMs, Math.max(ASSIGNMENT_PAUSE_MS_MIN, pauseMs));
   }
 
   /** The others wait for a member, for as long as a rebalance may take; if they do already, no longer than that. */
@@ -185,7 +200,8 @@ export class ConsumerGroupDriver {
     now: Instant,
   ): void {
     this.refresh(group, step, records, now);
-    if (group.epoch > group.targetEpoch) this.#assign(group, records);
+    const isDue = step.isUrgent || now.monotonicMs >= group.assignsNotBeforeMs;
+    if (group.epoch > group.targetEpoch && isDue) this.#assign(group, records, now);
     const current = reconcile({
       current: member.current,
       targetEpoch: group.targetEpoch,
@@ -241,7 +257,7 @@ export class ConsumerGroupDriver {
     if (records.length > 0) sink.append(records, () => undefined);
   }
 
-  #assign(group: ConsumerGroup, records: StateRecord[]): void {
+  #assign(group: ConsumerGroup, records: StateRecord[], now: Instant): void {
     const { assignors } = this.settings;
     const assign = ASSIGNORS[group.preferredAssignor(assignors) as AssignorName];
     const members = membersToAssign(group, this.topics);
@@ -252,6 +268,7 @@ export class ConsumerGroupDriver {
       records.push(targetRecord(group, memberId));
     }
     group.targetEpoch = group.epoch;
+    group.assignsNotBeforeMs = now.monotonicMs + pauseAfter(members.length, partitionCounts);
     records.push(targetEpochRecord(group));
   }
 
@@ -316,6 +333,14 @@ export class ConsumerGroupDriver {
   #matcherOf(expression: string): TopicMatcher {
     return this.#options.compileRegex(expression) ?? (() => false);
   }
+}
+
+/** How long the next assignment of a group may have to wait. With 1,000 members and 10,000 partitions it takes some 50 ms, and 1,000 may join at once. */
+function pauseAfter(members: number, partitionCounts: ReadonlyMap<string, number>): number {
+  let size = members;
+  for (const partitions of partitionCounts.values()) size += partitions;
+  const pauseMs = size / ASSIGNED_PER_MS;
+  return pauseMs < ASSIGNMENT_PAUSE_MS_MIN ? 0 : pauseMs;
 }
 
 function regexesOf({ members }: ConsumerGroup): Set<string> {

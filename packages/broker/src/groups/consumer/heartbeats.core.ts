@@ -113,6 +113,7 @@ export class ConsumerHeartbeats {
     const step = {
       owned: request.owned ?? undefined,
       needsAssignment: isNew || hasChanged,
+      isUrgent: false,
       saidEpoch,
       maySee,
     };
@@ -121,6 +122,7 @@ export class ConsumerHeartbeats {
     const isTold =
       asksForAll(request) || !isSameAssignment(request.owned ?? assigned, member.current.assigned);
     const { memberId, current } = member;
+    const heartbeatIntervalMs = this.#driver.heartbeatIntervalMs(group, now);
     this.#driver.commit(records, (failure) =>
       respond(
         failure === undefined
@@ -128,7 +130,7 @@ export class ConsumerHeartbeats {
               error: undefined,
               memberId,
               memberEpoch: current.epoch,
-              heartbeatIntervalMs: this.#driver.timesOf(group.groupId).heartbeatIntervalMs,
+              heartbeatIntervalMs,
               assignment: isTold ? current.assigned : null,
             }
           : refused(failure, 'The group could not be written.'),

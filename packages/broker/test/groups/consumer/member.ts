@@ -8,6 +8,7 @@ export class ConsumerMember {
   readonly #groups: Groups;
   readonly #joining: Partial<ConsumerHeartbeatRequest>;
   epoch = 0;
+  heartbeatIntervalMs = 0;
   owned: Assignment = NOTHING_ASSIGNED;
   /** The last answer, if it was an error. */
   error: string | undefined;
@@ -53,6 +54,7 @@ export class ConsumerMember {
     this.error = answer.error;
     if (answer.error !== undefined) return;
     this.epoch = answer.memberEpoch!;
+    this.heartbeatIntervalMs = answer.heartbeatIntervalMs!;
     if (answer.assignment !== null) this.owned = answer.assignment!;
   }
 
