@@ -1,7 +1,7 @@
 import type { Section } from '../cluster/sections.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
-import { entityKey, parseEntityKey, quotaValues } from './entities.ts';
+import { entityKey, isAddressKey, limitIn } from './entities.ts';
 import { resolveLimit, UsageTable, type Client, type ResolvedLimit, type Usage } from './quotas.core.ts';
 import { windowMsOf, type QuotaWindow } from './rate.core.ts';
 import type { EntityType, QuotaKey, ThrottleKind } from './types.ts';
@@ -28,7 +28,7 @@ export class ClientQuotas {
   };
   readonly #clock: Clock;
   readonly #usages: UsageTable;
-  #limits: ReadonlyMap<QuotaKey, ReadonlyMap<string, number>> = new Map();
+  #section: Pick<Section, 'get'> = NO_QUOTAS;
   #generation = 0;
 
   constructor(options: { readonly clock: Clock; readonly window: QuotaWindow; readonly usagesMax?: number }) {
@@ -42,20 +42,10 @@ export class ClientQuotas {
     return this.#usages.size;
   }
 
-  /** Takes the limits of the section `quotas/`, as it is now; what was used stays. */
+  /** Goes by the limits of the section `quotas/`, as it is now; what was used stays. */
   load(section: Section): void {
-    const limits = new Map<QuotaKey, Map<string, number>>();
-    for (const [entry, record] of section.entries()) {
-      if (parseEntityKey(entry).has('ip')) continue;
-      for (const [name, limit] of Object.entries(quotaValues(record))) {
-        const key = name as QuotaKey;
-        let ofKey = limits.get(key);
-        if (ofKey === undefined) limits.set(key, (ofKey = new Map()));
-        ofKey.set(entry, limit);
-      }
-    }
-    this.#limits = limits;
-    this.enabled = limits.size > 0;
+    this.#section = section;
+    this.enabled = limitsClients(section);
     this.#generation++;
   }
 
@@ -66,7 +56,7 @@ export class ClientQuotas {
   }
 
   resolve(key: QuotaKey, client: Client): ResolvedLimit | undefined {
-    return resolveLimit(this.#limits.get(key), client, keyOf);
+    return resolveLimit((entity) => limitIn(this.#section, entity, key), client, keyOf);
   }
 
   usageOf(key: string): Usage {
@@ -87,6 +77,14 @@ export class ClientQuotas {
     counters.count++;
     counters.ms += ms;
   }
+}
+
+const NO_QUOTAS: Pick<Section, 'get'> = { get: () => undefined };
+
+/** Whether one of the entities is no address. */
+function limitsClients(section: Section): boolean {
+  for (const [key] of section.entries()) if (!isAddressKey(key)) return true;
+  return false;
 }
 
 function keyOf(parts: { readonly user?: string | null; readonly clientId?: string | null }): string {

@@ -1,7 +1,7 @@
 import type { Section } from '../cluster/sections.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { ClientQuotas } from './client-quotas.ts';
-import { canonicalAddress, parseEntityKey, quotaValues } from './entities.ts';
+import { canonicalAddress, entityKey, limitIn } from './entities.ts';
 import { UsageTable } from './quotas.core.ts';
 import { SampledRate, windowMsOf, type QuotaWindow } from './rate.core.ts';
 
@@ -26,7 +26,7 @@ export class ConnectionQuotas {
   readonly #counters: Pick<ClientQuotas, 'count'>;
   readonly #addresses: UsageTable;
   readonly #all: SampledRate;
-  #limits: ReadonlyMap<string | null, number> = new Map();
+  #section: Pick<Section, 'get'> = { get: () => undefined };
 
   constructor(options: {
     readonly clock: Clock;
@@ -52,13 +52,7 @@ export class ConnectionQuotas {
   }
 
   load(section: Section): void {
-    const limits = new Map<string | null, number>();
-    for (const [key, record] of section.entries()) {
-      const entity = parseEntityKey(key);
-      const limit = quotaValues(record).connection_creation_rate;
-      if (entity.has('ip') && limit !== undefined) limits.set(entity.get('ip') ?? null, limit);
-    }
-    this.#limits = limits;
+    this.#section = section;
   }
 
   /** A connection came. One that is to be closed counts nowhere. */
@@ -77,9 +71,8 @@ export class ConnectionQuotas {
   }
 
   #ofAddress(remoteAddress: string, nowMs: number): number {
-    if (this.#limits.size === 0) return 0;
     const address = canonicalAddress(remoteAddress) ?? remoteAddress;
-    const limit = this.#limits.get(address) ?? this.#limits.get(null);
+    const limit = this.#limitOf(address) ?? this.#limitOf(null);
     if (limit === undefined) return 0;
     const usage = this.#addresses.of(address, nowMs);
     this.#addresses.touch(address, usage, nowMs);
@@ -87,5 +80,9 @@ export class ConnectionQuotas {
     const ms = usage.rate.throttleMs(limit, nowMs, this.#window.sampleMs);
     if (ms > 0) usage.rate.record(-1, nowMs);
     return ms;
+  }
+
+  #limitOf(address: string | null): number | undefined {
+    return limitIn(this.#section, entityKey(new Map([['ip', address]])), 'connection_creation_rate');
   }
 }

@@ -46,6 +46,20 @@ export function parseEntityKey(key: string): QuotaEntity {
   );
 }
 
+/** An address stands alone. */
+export function isAddressKey(key: string): boolean {
+  return key.startsWith('ip:');
+}
+
+/** The limit that an entity has, if it has one. */
+export function limitIn(
+  section: { get(key: string): unknown },
+  key: string,
+  quota: QuotaKey,
+): number | undefined {
+  return (section.get(key) as QuotaValues | undefined)?.[quota];
+}
+
 export function isEntityType(type: string): type is EntityType {
   return (ENTITY_TYPES as readonly string[]).includes(type);
 }

@@ -20,11 +20,11 @@ export interface ResolvedLimit {
  * shared by all its clients; one with a client id by those who use that id, also where the entity is a default.
  */
 export function resolveLimit(
-  limits: ReadonlyMap<string, number> | undefined,
+  /** Of the entity that has this key. */
+  limitOf: (key: string) => number | undefined,
   { user, clientId }: Client,
   keyOf: (part: { readonly user?: string | null; readonly clientId?: string | null }) => string,
 ): ResolvedLimit | undefined {
-  if (limits === undefined || limits.size === 0) return undefined;
   const both = keyOf({ user, clientId });
   const ofUser = keyOf({ user });
   const ofClientId = keyOf({ clientId });
@@ -39,7 +39,7 @@ export function resolveLimit(
     [keyOf({ clientId: null }), ofClientId],
   ];
   for (const [key, scope] of candidates) {
-    const limit = limits.get(key);
+    const limit = limitOf(key);
     if (limit !== undefined) return { limit, scope };
   }
   return undefined;
