@@ -22,7 +22,8 @@ export const ACCESS_CONFIGS = {
   'super.users': optional(
     pattern('super.users', {
       default: null,
-      pattern: /^\s*(?:[^\s:;][^:;]*:[^;]+(?:;\s*|$))*$/,
+      // A comma may be part of a distinguished name, but not before another principal.
+      pattern: /^(?!.*,\s*User:)\s*(?:[^\s:;][^:;]*:[^;]+(?:;\s*|$))*$/,
       legal: 'principals such as User:admin, with semicolons between them',
       importance: 'high',
       documentation: 'Who may do everything, whatever the access rules say: User:admin;User:operator.',

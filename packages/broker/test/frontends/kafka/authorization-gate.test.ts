@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { api, apis, field, string, type Api } from '@polylog/kafka-protocol';
+import { SortedMap } from '../../../src/cluster/sorted-map.ts';
+import { AuthorizationGate } from '../../../src/frontends/kafka/authorization-gate.ts';
+import { AUTHORIZATION, ruleOf } from '../../../src/frontends/kafka/authorization.ts';
+import type { ExchangeOwner, PendingExchange } from '../../../src/frontends/kafka/exchange.ts';
+import { defineHandler } from '../../../src/frontends/kafka/handler.ts';
+import { Authorizer } from '../../../src/security/authorizer.ts';
+import { Denials } from '../../../src/security/denials.ts';
+import { ManualClock, SILENT } from '../../replication/helpers.ts';
+import { world } from './harness.ts';
+
+const ALICE = { type: 'User', name: 'alice' };
+
+function gate(superUsers: readonly string[] = []): AuthorizationGate {
+  const authorizer = new Authorizer({
+    superUsers: new Set(superUsers),
+    allowIfNoAcl: false,
+    section: () => SortedMap.empty<unknown>(),
+    denials: new Denials(new ManualClock(), SILENT),
+  });
+  const image = () => {
+    throw new Error('no image');
+  };
+  return new AuthorizationGate({ authorizer, image, autoCreateTopics: false });
+}
+
+function ask(subject: AuthorizationGate) {
+  const seen: string[] = [];
+  const owner = {
+    facts: { principal: ALICE, remoteAddress: '127.0.0.1' },
+    subject: undefined,
+    broken: (error: unknown) => void seen.push(`broken: ${(error as Error).message}`),
+  } as unknown as ExchangeOwner;
+  const exchange = {
+    handler: { api: apis.heartbeat },
+    version: 4,
+    run: () => void seen.push('run'),
+  } as unknown as PendingExchange;
+  subject.admit(owner, exchange, { groupId: 'g' });
+  return seen;
+}
+
+describe('The gate before the handlers', () => {
+  it('does not look at what super users ask', () => {
+    assert.deepEqual(ask(gate(['User:alice'])), ['run']);
+  });
+
+  it('closes the connection when a rule meets a bug, and does not run the request', () => {
+    assert.deepEqual(ask(gate()), ['broken: no image']);
+  });
+});
+
+describe('The table of permissions', () => {
+  it('has an entry for every API that there is', () => {
+    for (const one of Object.values(apis) as Api[]) assert.ok(ruleOf(one).steps !== undefined, one.name);
+  });
+
+  it('lets no API be served that it does not have', async () => {
+    const unknown = api({
+      key: 999,
+      name: 'Unheard',
+      versions: [0, 0],
+      flexibleSince: null,
+      request: { text: field(string) },
+      response: { text: field(string) },
+    });
+    const handler = defineHandler({
+      api: unknown,
+      versions: [0, 0],
+      handle: ({ text }) => ({ text }),
+      failure: () => ({ text: '' }),
+    });
+    await assert.rejects(world({ handlers: [handler] }), /Unheard has no entry in the table of permissions/);
+  });
+
+  it('can merge the answers of every API whose requests are taken apart', () => {
+    for (const [name, { steps, merge }] of Object.entries(AUTHORIZATION)) {
+      const isTakenApart = steps.some(({ checks }) => checks.some(({ refusal }) => refusal === 'entry'));
+      assert.equal(isTakenApart, merge !== undefined, name);
+    }
+  });
+});
