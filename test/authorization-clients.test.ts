@@ -111,8 +111,16 @@ describe('A broker with users and access rules', { skip }, () => {
 
   test('lets a consumer of kafka-acls read in its group, and in no other', async () => {
     await acls(
-      ...['--add', '--allow-principal', 'User:alice', '--consumer'],
-      ...['--topic', 'orders', '--group', 'billing-', '--resource-pattern-type', 'prefixed'],
+      '--add',
+      '--allow-principal',
+      'User:alice',
+      '--consumer',
+      '--topic',
+      'orders',
+      '--group',
+      'billing-',
+      '--resource-pattern-type',
+      'prefixed',
     );
     const read = await kcatRead(broker.kafkaAddress, 'orders', { settings: as('alice') });
     assert.deepEqual(
@@ -123,8 +131,15 @@ describe('A broker with users and access rules', { skip }, () => {
       tools.run(
         'consoleConsumer',
         ...config('alice'),
-        ...['--topic', 'orders', '--group', group, '--from-beginning', '--max-messages', '2'],
-        ...['--timeout-ms', '20000'],
+        '--topic',
+        'orders',
+        '--group',
+        group,
+        '--from-beginning',
+        '--max-messages',
+        '2',
+        '--timeout-ms',
+        '20000',
       );
     const { stdout } = await consume('billing-eu');
     assert.deepEqual(stdout.trim().split('\n'), ['one', 'two']);
@@ -143,8 +158,14 @@ describe('A broker with users and access rules', { skip }, () => {
       (error) => error instanceof Error && /authorized|AUTHORIZATION/.test(error.message),
     );
     await acls(
-      ...['--remove', '--force', '--deny-principal', 'User:*'],
-      ...['--operation', 'Write', '--topic', 'orders'],
+      '--remove',
+      '--force',
+      '--deny-principal',
+      'User:*',
+      '--operation',
+      'Write',
+      '--topic',
+      'orders',
     );
     await send();
     await producer.disconnect();

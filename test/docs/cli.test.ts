@@ -21,7 +21,11 @@ describe('docs/cli.md', () => {
   let reader: Reader;
 
   before(async () => {
-    broker = await Broker.start({ http: false, data });
+    broker = await Broker.start({
+      http: false,
+      data,
+      config: { 'authorization.enabled': 'true', 'super.users': 'User:ANONYMOUS' },
+    });
     process.env['POLYLOG_BOOTSTRAP'] = broker.kafkaAddress;
     reader = new Reader(
       new Map([
@@ -60,6 +64,8 @@ describe('docs/cli.md', () => {
       'user list': ['user', 'list'],
       'user add': ['user', 'add', 'shapes', '--new-password', 'shapes'],
       'user delete': ['user', 'delete', 'shapes', '--yes'],
+      'acl list': ['acl', 'add', 'shapes', 'read', '--topic', 'shapes'],
+      'acl delete': ['acl', 'delete', 'shapes', '--yes'],
       'quota list': ['quota', 'set', '--user', 'shapes', 'producer_byte_rate=5'],
       'quota delete': ['quota', 'delete', '--user', 'shapes'],
       'cluster describe': ['cluster', 'describe'],
