@@ -240,6 +240,7 @@ async function assemble(
   const tracker = await followCluster(platform, config, { metadata, brokerEpoch, retained });
   const metrics = new BrokerMetrics();
   const partitions = hostPartitions(platform, config, { logs, tracker, metrics, brokerEpoch });
+  partitions.startHousekeeping();
   const controller = makeController(platform, config, metadata, tracker);
   const orphans = tracker.orphans();
   if (orphans.length > 0) await controller.removePartitionKeys(orphans);

@@ -17,6 +17,8 @@ import { NO_VERIFICATION, Verifications } from './verifications.core.ts';
 export const CACHED_BATCHES_PER_PRODUCER = 5;
 /** Beyond it the producer that was idle longest is forgotten: its next batch is accepted as that of an unknown producer. */
 export const PRODUCERS_PER_PARTITION_MAX = 100_000;
+/** So many are looked at for one to forget; if none of them can be, there is one more until somebody else comes. */
+const EVICTION_LOOKS_MAX = 16;
 /** Kafka's default of `producer.id.expiration.ms`. */
 export const PRODUCER_ID_EXPIRATION_MS_DEFAULT = 86_400_000;
 
@@ -392,13 +394,21 @@ export class ProducerStates {
     return entry;
   }
 
+  /** Those with an open transaction stay, and go to the end of the line: else everybody who comes would have to pass them. */
   #evictOldest(): void {
     let entry = this.#oldest;
-    // What the present turn changed must stay, or a rollback could not find it.
-    while (entry !== undefined && (entry.transaction !== undefined || entry.savedInTurn === this.#turn)) {
-      entry = entry.newer;
+    for (let looks = 0; entry !== undefined && looks < EVICTION_LOOKS_MAX; looks++) {
+      const next: ProducerEntry | undefined = entry.newer;
+      // What the present turn changed must stay, or a rollback could not find it.
+      if (entry.transaction === undefined && entry.savedInTurn !== this.#turn) {
+        this.#remove(entry);
+        if (this.#entries.size < this.#producersMax) return;
+      } else if (entry.transaction !== undefined) {
+        this.#unlink(entry);
+        this.#link(entry);
+      }
+      entry = next;
     }
-    if (entry !== undefined) this.#remove(entry);
   }
 
   #touch(entry: ProducerEntry, nowMs: number): void {

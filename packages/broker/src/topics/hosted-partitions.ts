@@ -3,7 +3,7 @@ import type { ClusterImage, PartitionImage, TopicImage } from '../cluster/image.
 import type { PartitionRecord } from '../cluster/partition-record.core.ts';
 import type { ImageTracker } from '../cluster/tracker.ts';
 import { settingsInForce, type TopicDefaults, type TopicSettings } from '../config/topic-config.ts';
-import type { Logger, Timers } from '../platform/index.ts';
+import type { Logger, TimerHandle, Timers } from '../platform/index.ts';
 import type { Partition } from '../replication/types.ts';
 import type { Log, LogStore } from '../storage/types.ts';
 import type { HostedPartitions } from './types.ts';
@@ -18,6 +18,8 @@ export interface ManagedPartition extends Partition {
   /** Takes the partition's record: leadership, ISR, epochs. Older records than the present one change nothing. */
   applyRecord(record: PartitionRecord): void;
   setMinInsyncReplicas(value: number): void;
+  /** Housekeeping, every few seconds. */
+  tick(): void;
   /** The partition is no longer hosted: what waits in it is refused, subscribers are woken. */
   close(): void;
 }
@@ -28,6 +30,7 @@ export type PartitionFactory = (options: {
 }) => ManagedPartition;
 
 const REMOVAL_RETRY_MS = 1000;
+const HOUSEKEEPING_MS = 10_000;
 
 export interface PartitionRegistryOptions {
   readonly brokerId: number;
@@ -62,6 +65,7 @@ export class PartitionRegistry implements HostedPartitions {
   readonly #pauses = new Set<() => void>();
   #image: ClusterImage;
   #hostedCount = 0;
+  #housekeeping: TimerHandle | undefined;
   #closed = false;
 
   /** Takes up every partition of the present image, and follows it from then on. */
@@ -113,9 +117,18 @@ export class PartitionRegistry implements HostedPartitions {
     for (const hosted of this.#byName.values()) this.#reconfigure(hosted);
   }
 
+  /** From now on the partitions are told every few seconds to look after themselves: idle producers are forgotten, for one. */
+  startHousekeeping(): void {
+    this.#housekeeping = this.#options.timers.after(HOUSEKEEPING_MS, () => {
+      for (const partition of this.hosted()) partition.tick();
+      this.startHousekeeping();
+    });
+  }
+
   /** Ends all partitions; the logs stay open. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#housekeeping?.cancel();
     for (const end of this.#pauses) end();
     await Promise.all(this.#removals.values());
     for (const topic of this.#byName.values()) for (const partition of topic.partitions) partition?.close();

@@ -6,6 +6,7 @@ import { applyToSnapshot, ProducerStates } from '../../src/replication/producer-
 
 const WRAP = 2 ** 31;
 const CLIENT = { origin: 'client' } as const;
+const TRANSACTIONAL = 0b1_0000;
 
 interface Batch {
   readonly producerId: number;
@@ -146,6 +147,19 @@ describe('producer state', () => {
     assert.deepEqual([...states.snapshot('now').keys()], [3, 4, 5]);
     states.rollback(0);
     assert.equal(states.size, 0);
+  });
+
+  it('keeps producers with an open transaction, and forgets others though those are older', () => {
+    const states = new ProducerStates({ expirationMs: 1e9, producersMax: 40 });
+    const record = (producerId: number, attributes = 0): void => {
+      const header = headerOf({ producerId, epoch: 0, sequence: 0, records: 1 });
+      states.record({ ...header, attributes, baseOffset: producerId }, undefined, 0);
+      states.commit();
+    };
+    for (let id = 0; id < 30; id++) record(id, TRANSACTIONAL);
+    for (let id = 30; id < 1000; id++) record(id);
+    assert.ok(states.size <= 42, `${states.size} producers`);
+    for (let id = 0; id < 30; id++) assert.ok(states.hasOpenTransaction(id, 0));
   });
 });
 
