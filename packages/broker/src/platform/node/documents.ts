@@ -40,9 +40,13 @@ async function fetchText(
   return new Promise((resolve, reject) => {
     const headers = { accept: 'application/json' };
     const signal = AbortSignal.timeout(timeoutMs);
+    const refuse = (message: string): void => {
+      reject(new DocumentError(`${url} ${message}`));
+      request.destroy();
+    };
     const request = get(url, { ...ca, headers, signal, agent: false }, (response) => {
       if (response.statusCode !== OK) {
-        request.destroy(new DocumentError(`${url} answers with status ${response.statusCode}`));
+        refuse(`answers with status ${response.statusCode}`);
         return;
       }
       const chunks: Buffer[] = [];
@@ -50,13 +54,15 @@ async function fetchText(
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
         chunks.push(chunk);
-        if (bytes > bytesMax) request.destroy(new DocumentError(`${url} has more than ${bytesMax} bytes`));
+        if (bytes > bytesMax) refuse(`has more than ${bytesMax} bytes`);
       });
+      // Of a promise only the first outcome counts: what was refused stays so.
       response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
       response.on('error', reject);
     });
-    request.on('error', (error) =>
-      reject(signal.aborted ? new DocumentError(`${url} did not answer within ${timeoutMs} ms`) : error),
-    );
+    request.on('error', (error) => {
+      if (signal.aborted) refuse(`did not answer within ${timeoutMs} ms`);
+      else reject(error);
+    });
   });
 }
