@@ -100,6 +100,26 @@ describe('A request that is allowed in part', () => {
     }
   });
 
+  test('without an answer loses its connection too where it is refused as a whole', async () => {
+    await fixture.allow([topic('WRITE', mine.topic)]);
+    const { transactionalId, producerId, producerEpoch } = mine;
+    const records = buildBatch({
+      records: RECORDS,
+      transactional: true,
+      producerId,
+      producerEpoch,
+      baseSequence: 0,
+    });
+    const client = await fixture.connect();
+    const request = {
+      transactionalId,
+      acks: 0,
+      timeoutMs: 5000,
+      topicData: [{ name: mine.topic, partitionData: [{ index: 0, records }] }],
+    };
+    await assert.rejects(client.request(apis.produce, 11, request), /closed the connection/);
+  });
+
   test('is asked anew with every fetch of a session', async () => {
     await fixture.admin.request(apis.produce, 11, produceTo([mine.topic, theirs.topic], -1));
     const wanted = (name: string) => ({

@@ -51,7 +51,7 @@ export class AuthorizationGate {
     };
     const rule = ruleOf(api);
     const verdict = judge(rule, request, facts);
-    if (typeof verdict === 'string') exchange.refuse(request, new BrokerError(verdict, MESSAGES[verdict]));
+    if (typeof verdict === 'string') refuseWhole(exchange, rule, request, verdict);
     else if (verdict.refused.length > 0) serveRest(exchange, rule, request, verdict, facts);
     else {
       const { filter } = rule;
@@ -68,6 +68,18 @@ export class AuthorizationGate {
     owner.subject = subject;
     return subject;
   }
+}
+
+const SILENT_REFUSAL = 'a request that wants no answer was refused, in part or as a whole';
+
+function refuseWhole(
+  exchange: PendingExchange,
+  { isSilent }: AnyRule,
+  request: unknown,
+  error: AuthorizationError,
+): void {
+  if (isSilent?.(request) === true) exchange.closeConnection(SILENT_REFUSAL);
+  else exchange.refuse(request, new BrokerError(error, MESSAGES[error]));
 }
 
 interface Parts {
@@ -99,7 +111,7 @@ function serveRest(
   const { handler, version } = exchange;
   if (isSilent?.(request) === true) {
     // Nobody reads an answer, but a closed connection makes the client look.
-    exchange.closesAfterwards = 'a request without an answer was refused in part or as a whole';
+    exchange.closesAfterwards = SILENT_REFUSAL;
     if (left === undefined) exchange.respondNothing();
     else exchange.run(left);
     return;
