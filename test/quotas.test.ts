@@ -19,6 +19,12 @@ const VALUE = 'x'.repeat(6000);
 /** Half of what it takes when nothing is slow: the clock of a sample does not begin with the client. */
 const MS_MIN = 1000;
 
+async function throttledCountOf(broker: Broker, kind: string): Promise<number> {
+  const page = await (await fetch(`http://${broker.httpAddress}/metrics`)).text();
+  const line = new RegExp(`^polylog_quota_throttled_total\\{quota="${kind}"\\} (\\d+)$`, 'm');
+  return Number(line.exec(page)?.[1]);
+}
+
 function lines(): string[] {
   return Array.from({ length: BATCHES }, () => VALUE);
 }
@@ -47,12 +53,7 @@ describe('A client over its quota', { skip }, () => {
     return performance.now() - startMs;
   }
 
-  async function throttledCount(kind: string): Promise<number> {
-    const page = await (await fetch(`http://${broker.httpAddress}/metrics`)).text();
-    return Number(
-      new RegExp(`^polylog_quota_throttled_total\\{quota="${kind}"\\} (\\d+)$`, 'm').exec(page)?.[1],
-    );
-  }
+  const throttledCount = (kind: string): Promise<number> => throttledCountOf(broker, kind);
 
   const readers: Readonly<Record<string, () => Promise<number>>> = {
     kcat: async () => (await kcatRead(address, 'long', { settings: { 'client.id': 'reader-kcat' } })).length,
@@ -176,5 +177,17 @@ describe('The quota of a user', () => {
     const alicesMs = await write('alice');
     assert.ok(alicesMs > MS_MIN, `${alicesMs} ms`);
     assert.ok(bobsMs < alicesMs / 2, `${bobsMs} of ${alicesMs} ms`);
+  });
+
+  test('of the time for requests is met by whatever it asks for', async () => {
+    const cli = new PolylogCli(broker.kafkaAddress);
+    // A tenth of a millisecond in each second: three answers about topics take longer.
+    await cli.ok(['quota', 'set', '--user', 'ANONYMOUS', 'request_percentage=0.01']);
+    const admin = new Kafka({ brokers: [broker.kafkaAddress], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    for (let requests = 0; requests < 3; requests++) await admin.listTopics();
+    await admin.disconnect();
+    assert.ok((await throttledCountOf(broker, 'request')) > 0);
+    await cli.ok(['quota', 'delete', '--user', 'ANONYMOUS']);
   });
 });
