@@ -5,12 +5,15 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { Kafka, logLevel } from 'kafkajs';
+import kafkajs from 'kafkajs';
 import { Broker } from 'polylog';
 import { parse } from 'yaml';
 
 import { checkQuery } from './promql.ts';
 import { parseScrape, type ScrapedMetric } from './scrape.ts';
+
+const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, Kafka, logLevel, ResourcePatternTypes } =
+  kafkajs;
 
 const DOCS = fileURLToPath(new URL('../../docs', import.meta.url));
 const GRID_COLUMNS = 24;
@@ -48,7 +51,9 @@ function interpolated(query: string): string {
 }
 
 async function loadedBroker(): Promise<{ broker: Broker; scraped: Map<string, ScrapedMetric> }> {
-  const broker = await Broker.start();
+  const broker = await Broker.start({
+    config: { 'authorization.enabled': 'true', 'allow.everyone.if.no.acl.found': 'true' },
+  });
   const kafka = new Kafka({ brokers: [broker.kafkaAddress], logLevel: logLevel.NOTHING });
   const producer = kafka.producer();
   await producer.connect();
@@ -60,6 +65,20 @@ async function loadedBroker(): Promise<{ broker: Broker; scraped: Map<string, Sc
   await admin.connect();
   // More partitions than a metric has series.
   await admin.createTopics({ topics: [{ topic: 'many', numPartitions: SERIES_MAX + 1 }] });
+  await admin.createAcls({
+    acl: [
+      {
+        resourceType: AclResourceTypes.TOPIC,
+        resourceName: 'secrets',
+        resourcePatternType: ResourcePatternTypes.LITERAL,
+        principal: 'User:*',
+        host: '*',
+        operation: AclOperationTypes.ALL,
+        permissionType: AclPermissionTypes.DENY,
+      },
+    ],
+  });
+  await assert.rejects(admin.fetchTopicMetadata({ topics: ['secrets'] }), /authorized/i);
   await admin.disconnect();
   const consumer = kafka.consumer({ groupId: 'billing' });
   await consumer.connect();
