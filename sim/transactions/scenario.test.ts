@@ -1,3 +1,3 @@
 import { testSeeds } from '../run-seeds.ts';
 
-testSeeds('transactions', 16);
+testSeeds('transactions', 12);
