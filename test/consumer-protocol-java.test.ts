@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import process from 'node:process';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Consumer } from '@platformatic/kafka';
 import kafkajs from 'kafkajs';
 import { JavaConsumer, type JavaConsumerOptions } from './clients/java-consumer.ts';
 import { runKafkaTool } from './peers/kafka.ts';
@@ -197,6 +198,38 @@ describe("Java's consumers in groups of KIP-848", { skip }, () => {
     const again = start('fixed', 'consumer', { instanceId: 'one' });
     await share(again, second);
     assert.deepEqual(again.assigned, owned);
+  });
+
+  test('share a topic with @platformatic/kafka, each way', async () => {
+    await makeTopic('both');
+    const other = new Consumer({
+      clientId: 'other',
+      groupId: 'both',
+      groupProtocol: 'consumer',
+      bootstrapBrokers: [target.kafkaAddress],
+    });
+    const stream = await other.consume({ topics: ['both'], mode: 'earliest' });
+    stream.resume();
+    const owned = (): number => (other.assignments ?? []).flatMap(({ partitions }) => partitions).length;
+    try {
+      await until('it has all partitions', () => owned() === PARTITIONS);
+      const java = start('both', 'consumer');
+      await until(
+        'both have half',
+        () => owned() === PARTITIONS / 2 && java.assigned.size === PARTITIONS / 2,
+      );
+      await stopped(java, 'crash');
+      await until('it has all partitions again', () => owned() === PARTITIONS);
+      const again = start('both', 'consumer');
+      await until(
+        'both have half',
+        () => owned() === PARTITIONS / 2 && again.assigned.size === PARTITIONS / 2,
+      );
+      await other.close(true);
+      await share(again);
+    } finally {
+      if (!other.closed) await other.close(true);
+    }
   });
 
   test('of the classic protocol let one of the newer in, and are left alone again', async () => {
