@@ -76,6 +76,25 @@ describe('polylog, at a secured broker', () => {
     assert.equal(gone.code, 3);
   });
 
+  it('shows no secret of the configuration, and says so', async () => {
+    const names = ['security.bootstrap.users', 'ssl.key.password', 'ssl.keystore.location'];
+    const shown = await sasl.ok(['config', 'list', 'broker', '1', '--all', ...admin, '--json']);
+    assert.doesNotMatch(shown, /admin-secret/);
+    const { configs } = JSON.parse(shown) as {
+      configs: { name: string; value: string | null; sensitive: boolean; type: string }[];
+    };
+    assert.deepEqual(
+      names
+        .map((name) => configs.find((one) => one.name === name)!)
+        .map(({ value, sensitive }) => [value, sensitive]),
+      [
+        [null, true],
+        [null, true],
+        [server.both, false],
+      ],
+    );
+  });
+
   it('says what is missing', async () => {
     const without = await sasl.run(['topic', 'list']);
     assert.equal(without.code, 4);
