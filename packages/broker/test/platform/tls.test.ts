@@ -270,6 +270,24 @@ describe('TLS at a listener', () => {
     assert.equal(await serial(), first);
   });
 
+  it('looks at files again whose owner or permissions have changed since they could not be read', async () => {
+    const file = made.file('permitted.pem', '');
+    copyFileSync(broker.both, file);
+    await listen({ certificates: { file } });
+    const renewed = readFileSync(made.signed(authority, '/CN=broker').both);
+    // Root may read everything: another text of the same size and time stands for a file that may not be read.
+    writeFileSync(file, 'x'.repeat(renewed.length));
+    utimesSync(file, 1, 1);
+    listener.renewTls();
+    assert.ok(lines.some((line) => line.includes('cannot be used; the ones before stay')));
+    // The file system's clock is coarse.
+    await sleep(50);
+    writeFileSync(file, renewed);
+    utimesSync(file, 1, 1);
+    listener.renewTls();
+    assert.ok(lines.some((line) => line.includes('took over changed TLS certificates')));
+  });
+
   it('does not begin with what it cannot use, and says why', async () => {
     const plain = made.file('plain.txt', 'hello');
     const encrypted = made.encrypted(broker, 'the password');

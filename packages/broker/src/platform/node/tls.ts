@@ -236,13 +236,13 @@ function serverOptions(options: TlsOptions, material: Material): NodeTlsOptions 
   };
 }
 
-/** Differs when a file has changed. */
+/** Differs when a file has changed, or who may read it. */
 function stateOf({ certificates, key, trusted }: TlsOptions): string {
   return [certificates, key, trusted]
     .map((source) => {
       if (source === undefined || !('file' in source)) return '';
       const stat = statSync(source.file, { throwIfNoEntry: false });
-      return stat === undefined ? 'missing' : `${stat.ino} ${stat.size} ${stat.mtimeMs}`;
+      return stat === undefined ? 'missing' : `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
     })
     .join('|');
 }
