@@ -2,6 +2,7 @@ import { SASL_MECHANISMS } from '../config/listener-definitions.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Crypto } from '../platform/crypto.ts';
 import type { LoginLimiter } from './login-limiter.core.ts';
+import { LoginTurns } from './login-turns.ts';
 import { OAuthBearerExchange } from './oauthbearer-exchange.ts';
 import { PlainExchange, ScramExchange, type PasswordContext } from './password-exchanges.ts';
 import type { SaslExchange, SaslMechanism, SaslStep } from './sasl.ts';
@@ -33,6 +34,7 @@ export class Authenticator {
   /** Connections that were closed since they did not authenticate again in time. */
   expiredSessions = 0;
   readonly #options: AuthenticatorOptions;
+  readonly #turns = new LoginTurns();
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -47,7 +49,7 @@ export class Authenticator {
     if (known === undefined || counts === undefined) return undefined;
     const { limiter, clock } = this.#options;
     let attempted: { readonly user: string | undefined } | undefined;
-    const exchange = this.#exchangeOf(known, (user) => {
+    const exchange = this.#exchangeOf(known, address, (user) => {
       attempted = { user };
       return limiter.attempt(address, user, clock.monotonicMs());
     });
@@ -67,9 +69,14 @@ export class Authenticator {
     };
   }
 
-  #exchangeOf(mechanism: SaslMechanism, attempt: (user?: string) => number): SaslExchange {
+  #exchangeOf(mechanism: SaslMechanism, address: string, attempt: (user?: string) => number): SaslExchange {
     const { credentials, crypto, tokens } = this.#options;
-    const context: PasswordContext = { credentials, crypto, attempt };
+    const context: PasswordContext = {
+      credentials,
+      crypto,
+      attempt,
+      inTurn: (work) => this.#turns.take(address, work),
+    };
     switch (mechanism) {
       case 'PLAIN':
         return new PlainExchange(context);

@@ -24,6 +24,8 @@ export interface PasswordContext {
   readonly crypto: Crypto;
   /** Counts an attempt of this peer to be this user: 0, or how long it has to wait before it may make one. */
   attempt(user: string): number;
+  /** Runs it once all passwords before it that came from this address are checked. Rejects with ComputeError when too many wait. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
 }
 
 const NO_BYTES = new Uint8Array(0);
@@ -78,19 +80,25 @@ export class PlainExchange implements SaslExchange {
         'Authentication failed: Client requested an authorization id that is different from username';
       return refusal('it wants to act for another user', answer, user);
     }
-    const waitMs = this.#context.attempt(user);
-    return waitMs > 0 ? tooMany(user, waitMs) : this.#check(user, password);
+    return this.#checkInTurn(user, password);
   }
 
-  async #check(user: string, password: Uint8Array): Promise<SaslStep> {
-    const { crypto, credentials } = this.#context;
+  async #checkInTurn(user: string, password: Uint8Array): Promise<SaslStep> {
     try {
-      if (!(await checkPassword(crypto, credentials, user, password))) {
-        return refusal('there is no such user, or the password is wrong', INVALID, user);
-      }
+      return await this.#context.inTurn(() => this.#check(user, password));
     } catch (error) {
       if (!(error instanceof ComputeError)) throw error;
       return refusal(error.message, 'Authentication failed: The broker is busy; try again later', user);
+    }
+  }
+
+  /** Counted no sooner than in its turn: many clients that come at once, with the right password, are no guessers. */
+  async #check(user: string, password: Uint8Array): Promise<SaslStep> {
+    const { crypto, credentials } = this.#context;
+    const waitMs = this.#context.attempt(user);
+    if (waitMs > 0) return tooMany(user, waitMs);
+    if (!(await checkPassword(crypto, credentials, user, password))) {
+      return refusal('there is no such user, or the password is wrong', INVALID, user);
     }
     return { kind: 'done', message: NO_BYTES, principal: principalOf(user), expiresAtMs: undefined };
   }
@@ -137,8 +145,6 @@ export class ScramExchange implements SaslExchange {
   #first(text: string): SaslStep {
     const { gs2Header, bare, user, nonce: clientNonce } = parseClientFirst(text);
     if (Buffer.byteLength(user) > USER_NAME_BYTES_MAX) throw new ScramError('The user name is too long');
-    const waitMs = this.#context.attempt(user);
-    if (waitMs > 0) return tooMany(user, waitMs);
     const { credential, isReal } = this.#context.credentials.lookUp(user, this.#mechanism);
     const nonce = clientNonce + this.#serverNonce;
     const answer = serverFirst(nonce, credential);
@@ -149,6 +155,9 @@ export class ScramExchange implements SaslExchange {
   #final(text: string, challenged: Challenged): SaslStep {
     const { user, gs2Header, nonce, credential, isReal } = challenged;
     const final = parseClientFinal(text, gs2Header, nonce);
+    // Counted no sooner than its outcome is known: those who are half-way are no guessers.
+    const waitMs = this.#context.attempt(user);
+    if (waitMs > 0) return tooMany(user, waitMs);
     const answer = verifyProof(this.#context.crypto, this.#mechanism, credential, { ...challenged, final });
     if (answer === undefined || !isReal) {
       const reason = `there is no such user with a ${this.#mechanism} credential, or the password is wrong`;

@@ -9,6 +9,7 @@ const context: PasswordContext = {
   credentials: credentialsOf({ alice: 'secret', 'a,b=c': 'odd', Ünal: 'pässword' }),
   crypto,
   attempt: () => 0,
+  inTurn: (work) => work(),
 };
 
 function text(step: SaslStep): string {

@@ -8,7 +8,7 @@ import { saslAuthenticateHandler } from '../../../src/frontends/kafka/handlers/s
 import { saslHandshakeHandler } from '../../../src/frontends/kafka/handlers/sasl-handshake.ts';
 import type { KafkaServices } from '../../../src/frontends/kafka/handler.ts';
 import { Authenticator } from '../../../src/security/authenticator.ts';
-import { LoginLimiter } from '../../../src/security/login-limiter.core.ts';
+import { FAILURES_PER_USER_MAX, LoginLimiter } from '../../../src/security/login-limiter.core.ts';
 import { principalName } from '../../../src/security/principal.ts';
 import { credentialsOf, ScramClient } from '../../security/credentials.ts';
 import { world, type TestClient } from './harness.ts';
@@ -65,6 +65,15 @@ async function login(client: TestClient, user = 'alice', password = 'secret', ve
   const { errorCode } = await client.call(apis.saslHandshake, 1, { mechanism: 'PLAIN' });
   assert.equal(errorCode, 0);
   return client.call(apis.saslAuthenticate, version, plain(user, password));
+}
+
+/** Makes the first step of SCRAM, and returns what is the second. */
+async function beginScram(client: TestClient, password: string): Promise<{ authBytes: Buffer }> {
+  const scram = new ScramClient('SCRAM-SHA-256', 'alice', password);
+  await client.call(apis.saslHandshake, 1, { mechanism: 'SCRAM-SHA-256' });
+  const first = { authBytes: Buffer.from(scram.first) };
+  const { authBytes } = await client.call(apis.saslAuthenticate, 1, first);
+  return { authBytes: Buffer.from(scram.final(Buffer.from(authBytes).toString())) };
 }
 
 const ASK_VERSIONS = { clientSoftwareName: 'x', clientSoftwareVersion: '1' };
@@ -217,6 +226,46 @@ describe('SASL on a connection', () => {
     const judged = answers.filter((answer) => /Invalid username or password/.test(answer!));
     assert.ok(judged.length >= 30 && judged.length < 35, String(judged.length));
     assert.match(answers.at(-1)!, /Too many failed logins/);
+  });
+
+  it('makes nobody wait who knows the password, however many come at once', async () => {
+    const { sim, connect, authenticator } = await secured();
+    const clients = [];
+    for (let left = 2 * FAILURES_PER_USER_MAX; left > 0; left--) clients.push(await connect());
+    const logins = clients.map((client) => {
+      void client.send(apis.saslHandshake, 1, { mechanism: 'PLAIN' });
+      return client.send(apis.saslAuthenticate, 2, plain('alice', 'secret'));
+    });
+    const answers = await sim.settle(Promise.all(logins));
+    assert.deepEqual(new Set(answers.map(({ errorMessage }) => errorMessage)), new Set([null]));
+    assert.deepEqual(authenticator.counts.get('PLAIN'), { succeeded: clients.length, failed: 0 });
+  });
+
+  it('counts nobody as a guesser who is half-way through SCRAM', async () => {
+    const { connect } = await secured();
+    const halves = [];
+    for (let left = 2 * FAILURES_PER_USER_MAX; left > 0; left--) {
+      const client = await connect();
+      halves.push({ client, last: await beginScram(client, 'secret') });
+    }
+    for (const { client, last } of halves) {
+      const { errorMessage } = await client.call(apis.saslAuthenticate, 1, last);
+      assert.equal(errorMessage, null);
+    }
+  });
+
+  it('makes who guesses through SCRAM wait', async () => {
+    const { sim, connect } = await secured();
+    const answers: (string | null)[] = [];
+    for (let tries = 0; tries < 40; tries++) {
+      const client = await connect();
+      const last = await beginScram(client, `guess ${tries}`);
+      answers.push((await client.call(apis.saslAuthenticate, 1, last)).errorMessage);
+      await sim.runUntil(() => client.isClosed);
+    }
+    const judged = answers.filter((answer) => /invalid credentials/.test(answer!));
+    assert.ok(judged.length >= 30 && judged.length < 35, String(judged.length));
+    assert.ok(answers.some((answer) => /Too many failed logins/.test(answer!)));
   });
 });
 
