@@ -364,7 +364,7 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     return this.#reads.offsetOfMaxTimestamp(isolation);
   }
 
-  async deleteRecords(offset: number): Promise<number> {
+  async deleteRecords(offset: number, bound = (followers: Promise<void>) => followers): Promise<number> {
     if (!this.isLeader) throw brokerError('NOT_LEADER_OR_FOLLOWER');
     const target = offset === -1 ? this.highWatermark : offset;
     if (target < 0 || target > this.highWatermark) throw brokerError('OFFSET_OUT_OF_RANGE');
@@ -376,12 +376,13 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     await durableStart(this.#log);
     if (!this.isLeader) throw brokerError('NOT_LEADER_OR_FOLLOWER');
     if (this.#core.leastFollowerLogStart() >= target) return this.#log.startOffset;
-    await new Promise<void>((resolve, reject) => {
+    const followers = new Promise<void>((resolve, reject) => {
       this.#startWaits.push({
         offset: target,
         done: (error) => (error === undefined ? resolve() : reject(error)),
       });
     });
+    await bound(followers);
     return this.#log.startOffset;
   }
 

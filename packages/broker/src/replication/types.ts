@@ -104,8 +104,11 @@ export interface Partition {
   epochAt(offset: number): number | undefined;
   offsetForTimestamp(timestamp: number, isolation: Isolation): Promise<TimestampedOffset | undefined>;
   offsetOfMaxTimestamp(isolation: Isolation): Promise<TimestampedOffset | undefined>;
-  /** -1 means the HW. Resolves with the new log start offset once the followers know it, or rejects with BrokerError. */
-  deleteRecords(offset: number): Promise<number>;
+  /**
+   * -1 means the HW. Resolves with the new log start offset once the followers know it, or rejects with BrokerError. What is gone here is
+   * durable before `bound` is asked how long to wait for the followers: it gets that wait, and is left out where there is none.
+   */
+  deleteRecords(offset: number, bound?: (followers: Promise<void>) => Promise<void>): Promise<number>;
 
   /**
    * Calls `wake` at the end of each turn in which HW, LSO or log start offset moved, or leadership changed, until the returned function is called.

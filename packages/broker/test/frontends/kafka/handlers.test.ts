@@ -271,6 +271,17 @@ test('DeleteRecords: -1 is the high watermark, beyond it is error 1, a compacted
   assert.equal(log.startOffset, 4);
 });
 
+test('DeleteRecords: the time that a client gives is for other replicas, not for what is written here', async () => {
+  const { client, log } = await withRecords(['a', 'b']);
+  log.persistStart = () => new Promise((resolve) => setTimeout(resolve, 50));
+  const { topics } = await client.call(apis.deleteRecords, 2, {
+    topics: [{ name: 't', partitions: [{ partitionIndex: 0, offset: 1 }] }],
+    timeoutMs: 0,
+  });
+  const { errorCode, lowWatermark } = topics[0]!.partitions[0]!;
+  assert.deepEqual([errorCode, lowWatermark], [0, 1]);
+});
+
 test('DeleteRecords: a partition that comes twice is INVALID_REQUEST, and keeps its records', async () => {
   const { client, log } = await withRecords(['a', 'b']);
   const twice = { name: 't', partitions: [{ partitionIndex: 0, offset: -1 }] };

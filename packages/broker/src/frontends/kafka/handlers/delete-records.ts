@@ -8,7 +8,7 @@ import { BrokerError, type ErrorName } from '../../../errors.ts';
 import { lookUpByName } from '../../../topics/lookup.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
-import { duplicatesOf } from './admin-requests.ts';
+import { duplicatesOf, withinTimeout } from './admin-requests.ts';
 
 /**
  * DeleteRecords v0-v2 (KIP-107): moves log start offsets forward; -1 means to the high watermark. Nothing is rewritten: whole
@@ -16,7 +16,8 @@ import { duplicatesOf } from './admin-requests.ts';
  *
  * - A partition that comes twice is INVALID_REQUEST in all its places, and nothing is done for it.
  * - Beyond the high watermark is OFFSET_OUT_OF_RANGE; a topic whose cleanup.policy lacks `delete` is POLICY_VIOLATION.
- * - What is not known to all replicas within `timeoutMs` is REQUEST_TIMED_OUT, and happens nevertheless.
+ * - What is not known to all replicas within `timeoutMs` is REQUEST_TIMED_OUT, and happens nevertheless. For what is written here nobody
+ *   waits too long: a time of 0 is enough for a topic with one replica, as in Kafka.
  */
 export function deleteRecordsHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
@@ -80,28 +81,12 @@ async function deleteBefore(
     return refused(partitionIndex, 'POLICY_VIOLATION');
   if (offset < -1) return refused(partitionIndex, 'OFFSET_OUT_OF_RANGE');
   try {
-    const lowWatermark = await withTimeout(services, partition.deleteRecords(offset), asked.timeoutMs);
+    const lowWatermark = await partition.deleteRecords(offset, (followers) =>
+      withinTimeout(services.timers, asked.timeoutMs, followers),
+    );
     return { partitionIndex, lowWatermark, errorCode: NONE };
   } catch (failure) {
     if (failure instanceof BrokerError) return refused(partitionIndex, failure.code);
     throw failure;
   }
-}
-
-function withTimeout<T>(services: KafkaServices, work: Promise<T>, timeoutMs: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = services.timers.after(Math.max(0, timeoutMs), () =>
-      reject(new BrokerError('REQUEST_TIMED_OUT', `not done within ${timeoutMs} ms`)),
-    );
-    work.then(
-      (value) => {
-        timer.cancel();
-        resolve(value);
-      },
-      (error: unknown) => {
-        timer.cancel();
-        reject(error);
-      },
-    );
-  });
 }
