@@ -9,6 +9,8 @@ const KEYS_MAX = 100;
 const READ_TIMEOUT_MS = 5000;
 /** A key id that is not known has the set read again, but not more often than this. */
 const READ_AGAIN_MS_MIN = 10_000;
+/** The same while there are no keys at all, and everybody waits for them. */
+const READ_FIRST_MS_MIN = 1000;
 /** RFC 7518, section 3.3. */
 const RSA_BITS_MIN = 2048;
 
@@ -61,11 +63,11 @@ export class TokenVerifier {
   async #keyFor(algorithm: SignatureName, id: string | undefined): Promise<PublicKey> {
     const { clock, refreshMs } = this.#options;
     const isOld = clock.monotonicMs() - this.#readMs >= refreshMs;
-    if (this.#keys === undefined) await this.#read();
+    if (this.#keys === undefined && this.#mayReadAfter(READ_FIRST_MS_MIN)) await this.#read();
     // Whoever waits for the newest keys waits in vain while their issuer is down: the old ones serve meanwhile.
-    else if (isOld && this.#mayRead) void this.#read();
+    else if (isOld && this.#mayReadAfter(READ_AGAIN_MS_MIN)) void this.#read();
     let fitting = this.#fitting(algorithm, id);
-    if (fitting.length === 0 && this.#mayRead) {
+    if (fitting.length === 0 && this.#mayReadAfter(READ_AGAIN_MS_MIN)) {
       await this.#read();
       fitting = this.#fitting(algorithm, id);
     }
@@ -88,8 +90,9 @@ export class TokenVerifier {
     );
   }
 
-  get #mayRead(): boolean {
-    return this.#options.clock.monotonicMs() - this.#triedMs >= READ_AGAIN_MS_MIN;
+  /** Also while they are being read: what is about to come may be what is missing. */
+  #mayReadAfter(ms: number): boolean {
+    return this.#reading !== undefined || this.#options.clock.monotonicMs() - this.#triedMs >= ms;
   }
 
   #read(): Promise<void> {

@@ -194,6 +194,27 @@ describe('The keys of an issuer', () => {
     assert.equal(reads.length, 3);
   });
 
+  it('are waited for by all who come while they are being read', async () => {
+    let keys: Jwk[] = [{ ...one.jwk, kid: 'one' }];
+    const { verifier, reads, pass } = makeVerifier(() => keys);
+    await verifier.verify(token(one));
+    keys = [{ ...other.jwk, kid: 'two' }];
+    pass(10_000);
+    await Promise.all(Array.from({ length: 10 }, () => verifier.verify(token(other, { kid: 'two' }))));
+    assert.equal(reads.length, 2);
+  });
+
+  it('are not asked for at every token while they cannot be read', async () => {
+    const { verifier, reads, pass } = makeVerifier(() => new DocumentError('nobody answers'));
+    for (let tries = 0; tries < 20; tries++) {
+      await assert.rejects(verifier.verify(token(one)), /cannot be read/);
+    }
+    assert.equal(reads.length, 1);
+    pass(1000);
+    await assert.rejects(verifier.verify(token(one)), /cannot be read/);
+    assert.equal(reads.length, 2);
+  });
+
   it('serve on while they cannot be read again, and keep everybody out before', async () => {
     let down: Error | undefined = new DocumentError('nobody answers');
     const { verifier, errors, pass } = makeVerifier(() => down ?? KEYS);
