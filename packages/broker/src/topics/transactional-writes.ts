@@ -73,6 +73,32 @@ export class TransactionalWrites {
     options: VerificationOptions,
     verified: Map<TransactionalWrite, number | ErrorName>,
   ): Promise<Verified> {
+    const startedMs = this.#clock.monotonicMs();
+    const agreed = await this.#askOnce(asked, options, verified);
+    if (options.mode === 'verify') return verified;
+    const again = agreed.filter((write) => this.#hasEnded(write, verified));
+    const leftMs = startedMs + options.timeoutMs - this.#clock.monotonicMs();
+    if (again.length > 0) await this.#askOnce(again, { ...options, timeoutMs: leftMs }, verified);
+    return verified;
+  }
+
+  /**
+   * Whether a marker has ended the verification while the coordinator was asked, and begun another one. With an epoch for each transaction it was that of the
+   * last one, whose end the coordinator may have waited for: that of the present one has a later epoch, and nothing begins.
+   */
+  #hasEnded(write: TransactionalWrite, verified: Map<TransactionalWrite, number | ErrorName>): boolean {
+    const before = verified.get(write);
+    const present = write.partition.startVerification(write, true, this.#clock.nowMs());
+    verified.set(write, present);
+    return typeof present === 'number' && present > 0 && present !== before;
+  }
+
+  /** Returns those that the coordinator has agreed to. */
+  async #askOnce(
+    asked: readonly TransactionalWrite[],
+    options: VerificationOptions,
+    verified: Map<TransactionalWrite, number | ErrorName>,
+  ): Promise<TransactionalWrite[]> {
     const { producerId, producerEpoch } = asked[0]!;
     const request: AddPartitionsRequest = {
       transactionalId: options.transactionalId,
@@ -82,12 +108,12 @@ export class TransactionalWrites {
       mode: options.mode,
     };
     const errors = await this.#untilSettled(request, options.timeoutMs);
-    for (const write of asked) {
+    return asked.filter((write) => {
       const error =
         errors === undefined ? TIMED_OUT : errors.get(topicPartitionKey(placeOf(write.partition)));
       if (error !== undefined) verified.set(write, this.#toldOf(error, options));
-    }
-    return verified;
+      return error === undefined;
+    });
   }
 
   /**

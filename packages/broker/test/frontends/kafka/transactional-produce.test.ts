@@ -23,9 +23,13 @@ async function produce(
   return { error: errorCode === 0 ? undefined : kafkaErrorName(errorCode), baseOffset };
 }
 
-function endTransaction(broker: TestBroker, result: 'commit' | 'abort' = 'commit'): void {
+function endTransaction(
+  broker: TestBroker,
+  result: 'commit' | 'abort' = 'commit',
+  { producerEpoch = 0, transactionVersion = 1 } = {},
+): void {
   const partition = broker.get('t', 0)!;
-  const end = { producerId: 5, producerEpoch: 0, result, coordinatorEpoch: 0, transactionVersion: 1 };
+  const end = { producerId: 5, producerEpoch, result, coordinatorEpoch: 0, transactionVersion };
   partition.appendMarker(end, 0, () => undefined);
 }
 
@@ -134,27 +138,41 @@ test('a connection keeps its order while the coordinator is asked', async () => 
   assert.deepEqual(offsets, [1, 2]);
 });
 
-test('a marker that is written while the coordinator is asked makes the append fail', async () => {
-  const transactions = new FakeCoordinator();
-  let agree: () => void = () => undefined;
-  transactions.pause = new Promise((resolve) => (agree = resolve));
-  const { sim, connect, broker } = await world({ transactions });
-  const { logs } = broker.add('t');
-  const client = await connect();
-  const answer = client.send(
-    apis.produce,
-    12,
-    produceBody('t', transactional(), { transactionalId: 'mine' }),
-  );
-  await sim.advance(10);
-  assert.equal(transactions.asked.length, 1);
-  endTransaction(broker, 'abort');
-  await sim.advance(10);
-  agree();
-  const { errorCode } = (await sim.settle(answer)).responses[0]!.partitionResponses[0]!;
-  assert.equal(kafkaErrorName(errorCode), 'INVALID_TXN_STATE');
-  assert.equal(logs[0]!.endOffset, 1);
-});
+const ENDED_MEANWHILE = [
+  // Of the transaction that is asked about, with one epoch for all of them.
+  { version: 11, marker: { producerEpoch: 0, transactionVersion: 1 }, told: 'INVALID_TXN_STATE', asked: 1 },
+  // The same with an epoch for each: the marker has the next one's.
+  {
+    version: 12,
+    marker: { producerEpoch: 1, transactionVersion: 2 },
+    told: 'INVALID_PRODUCER_EPOCH',
+    asked: 1,
+  },
+  // Of the transaction before, whose markers were late.
+  { version: 12, marker: { producerEpoch: 0, transactionVersion: 2 }, told: 'NONE', asked: 2 },
+] as const;
+
+for (const { version, marker, told, asked } of ENDED_MEANWHILE) {
+  test(`a marker of epoch ${marker.producerEpoch} that is written while the coordinator is asked: Produce v${version} is told ${told}`, async () => {
+    const transactions = new FakeCoordinator();
+    let agree: () => void = () => undefined;
+    transactions.pause = new Promise((resolve) => (agree = resolve));
+    const { sim, connect, broker } = await world({ transactions });
+    const { logs } = broker.add('t');
+    const client = await connect();
+    const body = produceBody('t', transactional(), { transactionalId: 'mine' });
+    const answer = client.send(apis.produce, version, body);
+    await sim.advance(10);
+    assert.equal(transactions.asked.length, 1);
+    endTransaction(broker, 'abort', marker);
+    await sim.advance(10);
+    agree();
+    const { errorCode } = (await sim.settle(answer)).responses[0]!.partitionResponses[0]!;
+    assert.equal(kafkaErrorName(errorCode), told);
+    assert.equal(transactions.asked.length, asked);
+    assert.equal(logs[0]!.endOffset, told === 'NONE' ? 2 : 1);
+  });
+}
 
 test('a coordinator that does not answer holds up a connection no longer than the client waits', async () => {
   const transactions = new FakeCoordinator();

@@ -175,11 +175,23 @@ test('a marker that comes while the coordinator is asked keeps the offsets of it
   const made = await groupWorld();
   let goOn = (): void => undefined;
   made.transactions.pause = new Promise((resolve) => (goOn = resolve));
-  const late = made.client.send(apis.txnOffsetCommit, 5, requestOf());
+  const late = made.client.send(apis.txnOffsetCommit, 4, requestOf());
   await made.world.sim.advance(20);
   assert.equal(made.transactions.asked.length, 1);
   assert.equal(await endTransaction(made, 'abort'), undefined);
   goOn();
   assert.deepEqual(errorsOf(await made.world.sim.settle(late)), ['INVALID_TXN_STATE']);
   assert.deepEqual(await fetched(made, 7, true), [-1, undefined]);
+});
+
+test('a marker of the last transaction that comes while the coordinator is asked does not keep the offsets of the next one out', async () => {
+  const made = await groupWorld();
+  let goOn = (): void => undefined;
+  made.transactions.pause = new Promise((resolve) => (goOn = resolve));
+  const next = made.client.send(apis.txnOffsetCommit, 5, requestOf());
+  await made.world.sim.advance(20);
+  assert.equal(await endTransaction(made, 'abort'), undefined);
+  goOn();
+  assert.deepEqual(errorsOf(await made.world.sim.settle(next)), [undefined]);
+  assert.equal(made.transactions.asked.length, 2);
 });
