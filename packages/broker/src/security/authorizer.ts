@@ -17,6 +17,8 @@ import { UNLIMITED, type Access } from './types.ts';
 const SUBJECTS_MAX = 10_000;
 /** Decisions that are remembered for all of them together; some 150 bytes each. Past either all are forgotten. */
 const DECISIONS_MAX = 200_000;
+/** UTF-16 units. Decisions on longer names are not remembered: clients may make up names of 32 KiB. */
+const REMEMBERED_NAME_CHARS_MAX = 256;
 
 export interface AuthorizerOptions {
   /** As {@link principalName} writes them: no rule concerns them. */
@@ -43,6 +45,10 @@ export class Authorizer {
   constructor(options: AuthorizerOptions) {
     this.#options = options;
     this.denials = options.denials;
+  }
+
+  get decisionCount(): number {
+    return this.#decisions;
   }
 
   /** For a connection to keep, as long as its principal is the same and it is not dropped: it follows the changes of the rules. */
@@ -147,7 +153,7 @@ export class SubjectAccess {
     const known = byName?.get(name);
     if (known !== undefined) return known;
     const decided = index.operations(this.subject, type, name);
-    if (this.dropped) return decided;
+    if (this.dropped || name.length > REMEMBERED_NAME_CHARS_MAX) return decided;
     if (byName === undefined) this.#byType.set(type, (byName = new Map()));
     byName.set(name, decided);
     this.#authorizer.remembered();

@@ -102,6 +102,17 @@ describe('The authorizer', () => {
     assert.equal(alice.may('READ', 'TOPIC', 'orders'), false);
   });
 
+  it('remembers nothing of names that are longer than those in use', async () => {
+    const { acls, authorizer } = await open();
+    await acls.create([{ ...READ_ORDERS, patternType: 'PREFIXED' }]);
+    const alice = authorizer.subject(ALICE, '127.0.0.1');
+    for (let length = 250; length < 300; length++) {
+      assert.equal(alice.may('READ', 'TOPIC', 'orders'.padEnd(length, '-')), true);
+      assert.equal(alice.may('READ', 'GROUP', 'orders'.padEnd(length, '-')), false);
+    }
+    assert.equal(authorizer.decisionCount, 2 * (256 - 250 + 1));
+  });
+
   it('counts denials and tells them in the log, but not those of lists', async () => {
     const { authorizer, denials, lines } = await open();
     const metrics = new BrokerMetrics();
