@@ -270,6 +270,15 @@ describe('TLS at a listener', () => {
     assert.equal(await serial(), first);
   });
 
+  it('does not look at files all the time where it should do so once in many years', async () => {
+    const file = made.file('steady.pem', '');
+    copyFileSync(broker.both, file);
+    await listen({ certificates: { file }, reloadMs: Number.MAX_SAFE_INTEGER });
+    writeFileSync(file, 'no certificate at all');
+    await sleep(100);
+    assert.deepEqual(lines, []);
+  });
+
   it('looks at files again whose owner or permissions have changed since they could not be read', async () => {
     const file = made.file('permitted.pem', '');
     copyFileSync(broker.both, file);

@@ -20,6 +20,8 @@ const EXPIRY_WARNING_MS = 14 * DAY_MS;
 /** One address may have this part of the handshakes under way. */
 const HANDSHAKES_PER_ADDRESS_SHARE = 4;
 const SESSION_IDS = 'polylog';
+/** The longest interval that Node takes, 25 days; of a longer one it makes a millisecond. */
+const INTERVAL_MS_MAX = 0x7fffffff;
 
 interface Handshake {
   readonly address: string;
@@ -46,7 +48,10 @@ export class TlsDoor {
     this.#server = createServer(serverOptions(options, loadMaterial(options, logger)));
     this.#server.on('secureConnection', (socket) => this.#secured(socket));
     this.#server.on('tlsClientError', (error, socket) => this.#failed(socket, error));
-    if (options.reloadMs > 0) this.#poll = setInterval(() => this.reload(), options.reloadMs).unref();
+    if (options.reloadMs > 0) {
+      const intervalMs = Math.min(options.reloadMs, INTERVAL_MS_MAX);
+      this.#poll = setInterval(() => this.reload(), intervalMs).unref();
+    }
   }
 
   /** Whether there is room for another handshake with this address. */
