@@ -28,6 +28,8 @@ export interface FollowerOptions {
   readonly cut: () => void;
 }
 
+const NO_BATCHES: readonly Uint8Array[] = [];
+
 /** A replica's side towards its leader: what it asks for, and what it does with the answers. */
 export class Follower {
   readonly #log: Log;
@@ -39,6 +41,7 @@ export class Follower {
   readonly #appended: () => void;
   readonly #wasCut: () => void;
   readonly #header: BatchHeader = emptyBatchHeader();
+  #appending: readonly Uint8Array[] = NO_BATCHES;
 
   constructor(options: FollowerOptions) {
     this.#log = options.log;
@@ -49,6 +52,11 @@ export class Follower {
     this.#brokerEpoch = options.brokerEpoch;
     this.#appended = options.appended;
     this.#wasCut = options.cut;
+  }
+
+  /** Batches of which the core knows already, while they are being appended to the log. */
+  get appending(): readonly Uint8Array[] {
+    return this.#appending;
   }
 
   /** The next fetch, or undefined while this replica follows nobody. */
@@ -140,11 +148,14 @@ export class Follower {
       const header = readBatchHeaderInto(this.#header, batch);
       core.followerAppends(header, endTransactionOf(batch, header), nowMs);
     }
+    this.#appending = batches;
     try {
       this.#log.append(batches, nowMs, core.aborted);
     } catch (error) {
       core.rollbackTurn();
       throw error;
+    } finally {
+      this.#appending = NO_BATCHES;
     }
     core.commitTurn();
   }

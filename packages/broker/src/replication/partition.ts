@@ -508,14 +508,15 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
     this.#core.load(log, replayFrom);
   }
 
-  /** A roll may fall between two batches of a turn: then the state before the turn, and the batches up to the roll, make the snapshot. */
+  /** A roll may fall between two batches of a turn, or of what a follower fetched: then the state before the turn, and the batches up to the roll, make the snapshot. */
   readonly #snapshot = (): readonly ProducerSnapshotEntry[] => {
     const endOffset = this.#log.endOffset;
-    if (this.#batches.length === 0) return [...this.#core.producers.snapshot('now').values()];
+    const batches = this.#batches.length > 0 ? this.#batches : this.#follower.appending;
+    if (batches.length === 0) return [...this.#core.producers.snapshot('now').values()];
     const state = this.#core.producers.snapshot('before-turn');
     const nowMs = this.#clock.nowMs();
     const header = emptyBatchHeader();
-    for (const batch of this.#batches) {
+    for (const batch of batches) {
       if (readBatchHeaderInto(header, batch).baseOffset >= endOffset) break;
       applyToSnapshot(state, header, endTransactionOf(batch, header), nowMs);
     }

@@ -172,6 +172,31 @@ describe('a standalone partition', () => {
     ]);
   });
 
+  it('snapshots the same as a follower, between two batches that it fetched', () => {
+    const leader = bench();
+    leader.append(batch({ producerId: 7, sequence: 0 }));
+    leader.append(batch({ producerId: 8, sequence: 0 }));
+    leader.append(batch({ producerId: 7, sequence: 1 }));
+    leader.loop.turn();
+    const b = bench();
+    const isr = [2, 1].map((id) => ({ id, brokerEpoch: 1 }));
+    b.partition.applyRecord({ leader: 2, leaderEpoch: 4, partitionEpoch: 2, replicas: [2, 1], isr, elr: [] });
+    b.log.rollAt = 2;
+    const request = b.partition.nextFetch({ bytesMax: 1000, waitMsMax: 0 });
+    assert.ok(request !== undefined);
+    const bytes = Buffer.concat(leader.log.batches.map((one) => one.bytes));
+    const response = { kind: 'records', bytes, highWatermark: 0, logStartOffset: 0 } as const;
+    assert.equal(b.partition.handleFetchResponse(request, response), 'appended');
+    const [snapshot] = b.log.snapshots;
+    assert.deepEqual(
+      snapshot?.entries.map(({ producerId, lastOffset }) => [producerId, lastOffset]),
+      [
+        [7, 0],
+        [8, 1],
+      ],
+    );
+  });
+
   it('rebuilds producer state from the snapshot and the headers behind it', () => {
     const log = new FakeLog();
     const b = bench(log);
