@@ -259,7 +259,8 @@ export class ProducerStates {
     this.#verifications.clear();
     this.commit();
     for (const saved of [...snapshot].sort((a, b) => a.timestamp - b.timestamp)) {
-      const entry = this.#create(saved.producerId);
+      // All of them: whose transaction is open is not known yet, and it must not be forgotten.
+      const entry = this.#add(saved.producerId);
       entry.epoch = saved.producerEpoch;
       if (saved.lastOffset >= 0) entry.push(saved.lastSequence, saved.lastOffset, saved.offsetDelta);
       entry.coordinatorEpoch = saved.coordinatorEpoch;
@@ -267,8 +268,8 @@ export class ProducerStates {
     }
     const open = snapshot.filter((saved) => saved.currentTxnFirstOffset >= 0);
     for (const saved of open.sort((a, b) => a.currentTxnFirstOffset - b.currentTxnFirstOffset)) {
-      const entry = this.#entries.get(saved.producerId);
-      if (entry !== undefined) entry.transaction = this.#transactions.open(saved.currentTxnFirstOffset);
+      const entry = this.#entries.get(saved.producerId)!;
+      entry.transaction = this.#transactions.open(saved.currentTxnFirstOffset);
     }
   }
 
@@ -388,6 +389,10 @@ export class ProducerStates {
 
   #create(producerId: number): ProducerEntry {
     if (this.#entries.size >= this.#producersMax) this.#evictOldest();
+    return this.#add(producerId);
+  }
+
+  #add(producerId: number): ProducerEntry {
     const entry = new ProducerEntry(producerId);
     this.#entries.set(producerId, entry);
     this.#link(entry);

@@ -161,6 +161,19 @@ describe('producer state', () => {
     assert.ok(states.size <= 42, `${states.size} producers`);
     for (let id = 0; id < 30; id++) assert.ok(states.hasOpenTransaction(id, 0));
   });
+
+  it('finds all open transactions again in a snapshot of too many producers', () => {
+    const states = new ProducerStates({ expirationMs: 1e9, producersMax: 40 });
+    for (let id = 0; id < 50; id++) {
+      const header = headerOf({ producerId: id, epoch: 0, sequence: 0, records: 1 });
+      states.record({ ...header, attributes: TRANSACTIONAL, baseOffset: id }, undefined, 0);
+      states.commit();
+    }
+    const again = new ProducerStates({ expirationMs: 1e9, producersMax: 40 });
+    again.restore([...states.snapshot('now').values()]);
+    for (let id = 0; id < 50; id++) assert.ok(again.hasOpenTransaction(id, 0));
+    assert.equal(again.firstUnstableOffset, 0);
+  });
 });
 
 function sorted<T extends { readonly producerId: number }>(entries: readonly T[]): T[] {
