@@ -21,6 +21,7 @@ describe('transactions under kill -9 (the long run is npm run chaos:transactions
         broker,
         transactions,
         seed: 1,
+        pauseMsMax: 3_000,
         librdkafkaProducers: 3,
         javaProducers: 0,
         folder: data,

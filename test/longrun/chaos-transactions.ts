@@ -1,7 +1,7 @@
 /**
  * Transactions of stock clients while the broker and the producers are killed with SIGKILL, producers stand still and are replaced, and
  * transactions time out; and then: is each transaction there as a whole or not at all, and none that was aborted?
- * Usage: npm run chaos:transactions -- [--transactions 100000] [--seed N] [--java 4] [--librdkafka 8] [--peer kafka] [--keep]
+ * Usage: npm run chaos:transactions -- [--transactions 100000] [--seed N] [--java 4] [--librdkafka 8] [--pause 3000] [--peer kafka] [--keep]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,8 +34,6 @@ const PARTITIONS = 6;
 const SEGMENT_BYTES = 1024 * 1024;
 /** Numbers of an instance's transactions; the next instance of the same producer begins behind them. */
 const NUMBERS_PER_INSTANCE = 1_000_000;
-/** Between two blows. */
-const PAUSE_MS_MAX = 3_000;
 const BROKER_AWAY_MS_MAX = 300;
 /** A recovery is killed up to so long after it has opened its first file. */
 const KILL_IN_RECOVERY_AFTER_MS_MAX = 40;
@@ -50,6 +48,8 @@ export interface ChaosOptions {
   readonly broker: KillableBroker;
   readonly transactions: number;
   readonly seed: number;
+  /** Between two blows, at most; they come at random. */
+  readonly pauseMsMax: number;
   readonly librdkafkaProducers: number;
   /** They share one process. */
   readonly javaProducers: number;
@@ -156,7 +156,7 @@ class Chaos {
     let begun = 0;
     let movedMs = performance.now();
     while (this.ledger.begun < this.#options.transactions) {
-      await sleep(this.#random() * PAUSE_MS_MAX);
+      await sleep(this.#random() * this.#options.pauseMsMax);
       this.#requireHealth();
       const nowMs = performance.now();
       if (this.ledger.begun > begun) movedMs = nowMs;
@@ -282,6 +282,7 @@ async function main(): Promise<void> {
       seed: { type: 'string', default: String(Date.now() % 1_000_000) },
       java: { type: 'string', default: '4' },
       librdkafka: { type: 'string', default: '8' },
+      pause: { type: 'string', default: '3000' },
       peer: { type: 'string', default: 'polylog' },
       keep: { type: 'boolean', default: false },
     },
@@ -298,6 +299,7 @@ async function main(): Promise<void> {
     broker,
     transactions: Number(values.transactions),
     seed: Number(values.seed),
+    pauseMsMax: Number(values.pause),
     librdkafkaProducers: Number(values.librdkafka),
     javaProducers: Number(values.java),
     folder,
