@@ -3,6 +3,7 @@ import {
   BROKER_DEFINITIONS,
   COARSER_SYNONYMS,
 } from '../../packages/broker/src/config/broker-config.ts';
+import { GROUP_CONFIGS } from '../../packages/broker/src/config/group-config.ts';
 import type { ConfigDefinition } from '../../packages/broker/src/config/definition.ts';
 import {
   topicConfigDefinitions,
@@ -68,6 +69,11 @@ export function configurationPage(): string {
     defaultsTable(defaults),
     '## Configurations of topics\n',
     ...topicConfigs.map((definition) => section(definition, synonymLine(definition))),
+    '## Configurations of consumer groups\n',
+    'A single group of the newer protocol (`group.protocol=consumer`) can have its own, changed at any time by any Kafka client\n(`kafka-configs --entity-type groups`) or by `polylog config set group NAME`.\n',
+    ...Object.values(GROUP_CONFIGS).map((definition) =>
+      section(definition, `Default from the broker's \`${definition.brokerSynonym}\`.`),
+    ),
   ].join('\n');
 }
 
