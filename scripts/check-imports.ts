@@ -14,7 +14,7 @@ interface Layer {
   readonly packages?: readonly string[];
 }
 
-const GROUND = ['errors', 'bag', 'patterns', 'platform', 'metrics'];
+const GROUND = ['errors', 'bag', 'expression-size', 'patterns', 'platform', 'metrics'];
 const CLUSTER = [...GROUND, 'config', 'storage', 'metadata', 'cluster', 'peer'];
 const DOMAIN = ['topics', 'groups', 'queues', 'transactions', 'security', 'quotas'];
 const FRONTENDS = ['kafka', 'amqp', 'rocketmq', 'stomp', 'mqtt', 'amqp10'].map((name) => `frontends/${name}`);
@@ -28,7 +28,8 @@ const EDGE = [...GROUND, 'config', 'cluster', 'peer', ...DOMAIN];
 export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   errors: { layers: [] },
   bag: { layers: [] },
-  patterns: { layers: ['errors'], packages: ['re2js'] },
+  'expression-size': { layers: [] },
+  patterns: { layers: ['errors', 'expression-size'], packages: ['re2js'] },
   platform: { layers: ['errors'] },
   'platform/node': { layers: ['errors', 'platform'], packages: ['pino'] },
   metrics: { layers: ['errors', 'platform'], packages: ['@prometheus-io/client'] },

@@ -1,4 +1,5 @@
 import { BrokerError } from './errors.ts';
+import { EXPRESSION_SIZE_MAX, expressionSize } from './expression-size.ts';
 
 /** Of an expression: what it is compiled to takes a multiple of that in memory. */
 const EXPRESSION_CHARACTERS_MAX = 4096;
@@ -13,6 +14,9 @@ export type Pattern = (text: string) => boolean;
 export async function compilePattern(expression: string): Promise<Pattern> {
   if (expression.length > EXPRESSION_CHARACTERS_MAX) {
     throw invalid(`${expression.slice(0, 20)}…`, `it is longer than ${EXPRESSION_CHARACTERS_MAX} characters`);
+  }
+  if (expressionSize(expression) > EXPRESSION_SIZE_MAX) {
+    throw invalid(`${expression.slice(0, 20)}…`, 'written out, its repetitions are too large');
   }
   // Few clients send one: others need not wait for it at the start.
   const { RE2JS, RE2JSException } = await import('re2js');

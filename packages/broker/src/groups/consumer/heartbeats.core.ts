@@ -41,7 +41,7 @@ export function heartbeatFault(
   if (subscribedRegex === null || subscribedRegex === '') return undefined;
   const isRegex = subscribedRegex.length <= REGEX_CHARS_MAX && compileRegex(subscribedRegex) !== undefined;
   if (isRegex) return undefined;
-  const message = `SubscribedTopicRegex is not a regular expression of RE2, or longer than ${REGEX_CHARS_MAX} characters.`;
+  const message = `SubscribedTopicRegex is not a regular expression of RE2, or longer than ${REGEX_CHARS_MAX} characters, its repetitions written out.`;
   return { error: 'INVALID_REGULAR_EXPRESSION', message };
 }
 
