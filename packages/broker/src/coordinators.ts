@@ -49,9 +49,10 @@ export function coordinateGroups(
   });
   describeGroups(metrics, groups, partitions);
   markers.route(OFFSETS_TOPIC, groups);
-  tracker.onChange(({ topics }) => {
+  tracker.onChange(({ topics, sections }) => {
     groups.imageChanged();
     if (topics.size > 0) groups.topicsChanged([...topics.keys()]);
+    if (sections.has('acls/')) groups.accessChanged();
   });
   return groups;
 }

@@ -319,6 +319,11 @@ export class GroupsCore implements CoordinatorCore {
     this.#membership.topicsChanged(names);
   }
 
+  /** Rules of access are others now. */
+  accessChanged(): void {
+    this.#membership.accessChanged();
+  }
+
   #forgetOffsets(ofTopic: (topic: string) => boolean): void {
     const records: StateRecord[] = [];
     for (const group of this.#groups.values()) {

@@ -137,8 +137,14 @@ export class Membership {
         dropIncomplete(group);
         this.#driver.resume(group, now);
       } else for (const member of group.members.values()) this.#rebalancer.extendSession(member, now);
+      if (group.kind === 'classic') this.#goOnWithDowngrade(group, now);
       this.table.dropIfUnused(group);
     }
+  }
+
+  /** Of one that has just become a classic one: what its other members had is nobody's yet. */
+  #goOnWithDowngrade(group: ClassicGroup, now: Instant): void {
+    if (group.leader === null && group.members.size > 0) this.#rebalancer.rebalance(group, now);
   }
 
   close(error: ErrorName): void {
@@ -152,6 +158,10 @@ export class Membership {
     for (const group of this.table.values()) {
       if (group.kind === 'consumer') this.#driver.topicsChanged(group, names);
     }
+  }
+
+  accessChanged(): void {
+    for (const group of this.table.values()) if (group.kind === 'consumer') this.#driver.accessChanged(group);
   }
 
   // The classic protocol
@@ -370,6 +380,8 @@ export class Membership {
     classic.restore('Stable', now.wallMs);
     classic.setProtocol(classic.selectProtocol());
     for (const member of classic.members.values()) this.#rebalancer.extendSession(member, now);
+    // Whoever loads this record before the rebalance is over has to know that it is not.
+    classic.leader = null;
     records.push(classicRecord(classic, now, undefined));
     this.#rebalancer.rebalance(classic, now);
     this.#options.counters.downgrades++;

@@ -132,6 +132,11 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     }
   }
 
+  /** Rules of access are others now. */
+  accessChanged(): void {
+    for (const shard of this.#topic.shards()) shard.use().core?.accessChanged();
+  }
+
   close(): void {
     this.#topic.close();
   }

@@ -283,6 +283,13 @@ export class ConsumerGroupDriver {
     if (group.changedTopics.size > CHANGED_TOPICS_MAX) group.changedTopics = undefined;
   }
 
+  /** Members may see other topics now: expressions have to be asked about all of them. */
+  accessChanged(group: ConsumerGroup): void {
+    if (group.regexes.size === 0) return;
+    group.changedTopics = undefined;
+    group.isStale = true;
+  }
+
   #dropUnusedRegexes(group: ConsumerGroup, records: StateRecord[]): void {
     if (group.regexes.size === 0) return;
     const used = regexesOf(group);

@@ -93,6 +93,10 @@ export class ConsumerHeartbeats {
     }
     if (found.memberId !== memberId) {
       if (memberEpoch !== JOIN_EPOCH) return fencedInstance(found, request);
+      if (group.members.has(memberId)) {
+        const message = `The member ${memberId} is in the group already, and cannot be the instance ${instanceId} as well.`;
+        return refused('INVALID_REQUEST', message);
+      }
       // Members of the classic protocol do not say that they leave for a while.
       const isReleased = found.metadata.classic !== undefined || found.current.epoch === STATIC_LEAVE_EPOCH;
       if (isReleased) return undefined;

@@ -326,6 +326,20 @@ describe('a static member (KIP-848)', () => {
     assert.deepEqual(first.partitions, [0, 1]);
   });
 
+  it('is not replaced by a member that is in the group already: what that one has would belong to nobody', () => {
+    const groups = groupsWith(4);
+    const first = member(groups, 'm1', { instanceId: 'i' });
+    const second = member(groups, 'm2', { instanceId: 'j' });
+    settle([first, second]);
+    second.leave(-2);
+    assert.equal(groups.beat({ ...JOINING, memberId: 'm1', instanceId: 'j' })?.error, 'INVALID_REQUEST');
+    groups.advance(30_000);
+    first.beat();
+    groups.advance(30_000);
+    settle([first]);
+    assert.deepEqual(first.partitions, [0, 1, 2, 3]);
+  });
+
   it('whose instance id is in use has to wait until that is released', () => {
     const groups = groupsWith(2);
     member(groups, 'm1', { instanceId: 'i' });
@@ -489,6 +503,22 @@ describe('a regular expression', () => {
     groups.core.topicsChanged(['orders-secret-2']);
     first.beat({ maySee });
     assert.deepEqual(first.owned, new Map([[seen.id, [0]]]));
+  });
+
+  it('stands for what the member may see by now, when rules of access have changed', () => {
+    const groups = groupsWith(1);
+    groups.topics.make('orders-secret', 1);
+    let isAllowed = false;
+    const maySee = (topic: string) => isAllowed || !topic.includes('secret');
+    const first = member(groups, 'm1', { subscribedTopics: null, subscribedRegex: 'orders-.*', maySee });
+    assert.equal(first.partitions.length, 0);
+    for (const expected of [1, 0]) {
+      isAllowed = !isAllowed;
+      groups.core.accessChanged();
+      first.beat({ maySee });
+      first.beat({ maySee });
+      assert.equal(first.partitions.length, expected);
+    }
   });
 
   it('waits for a member that asks where topics change while others go', () => {

@@ -75,6 +75,19 @@ for (const kind of ['eager', 'cooperative'] as const) {
       assert.equal(groups.counters.downgrades, 1);
     });
 
+    it('gives out what that member had also if the coordinator is another one then', () => {
+      const groups = groupsWith(6);
+      const classics = [classic(groups, kind), classic(groups, kind)];
+      settle(classics);
+      const newer = new ConsumerMember(groups, 'new');
+      settle(classics, [newer]);
+      newer.leave();
+      groups.reload();
+      settle(classics);
+      assert.equal(groups.state, 'Stable');
+      assertAllOwned(6, ...classics.map(({ owned }) => owned));
+    });
+
     it('becomes one again when the last member of the newer protocol dies', () => {
       const groups = groupsWith(4);
       const classics = [classic(groups, kind)];
