@@ -21,7 +21,8 @@ describe('transactions under kill -9 (the long run is npm run chaos:transactions
         broker,
         transactions,
         seed: 1,
-        pauseMsMax: 3_000,
+        blowsMin: 4,
+        pauseMsMax: 1_000,
         librdkafkaProducers: 3,
         javaProducers: 0,
         folder: data,
@@ -35,7 +36,7 @@ describe('transactions under kill -9 (the long run is npm run chaos:transactions
   test('no transaction is torn, lost, or read though it was aborted', async () => {
     const { violations, ...counts } = await run('sound', 400);
     assert.deepEqual(violations, []);
-    assert.ok(counts.brokerKills + counts.producerKills + counts.replacements >= 2);
+    assert.ok(counts.brokerKills + counts.producerKills + counts.replacements >= 4);
     assert.ok(counts.committed > 100 && counts.aborted > 20 && counts.seen > 100);
   });
 

@@ -47,6 +47,8 @@ const STALLED_MS = 120_000;
 export interface ChaosOptions {
   readonly broker: KillableBroker;
   readonly transactions: number;
+  /** It goes on until it has struck so often, too. */
+  readonly blowsMin: number;
   readonly seed: number;
   /** Between two blows, at most; they come at random. */
   readonly pauseMsMax: number;
@@ -155,7 +157,8 @@ class Chaos {
     for (const slot of this.#slots) this.#startInstance(slot);
     let begun = 0;
     let movedMs = performance.now();
-    while (this.ledger.begun < this.#options.transactions) {
+    const { transactions, blowsMin } = this.#options;
+    while (this.ledger.begun < transactions || this.#blowCount < blowsMin) {
       await sleep(this.#random() * this.#options.pauseMsMax);
       this.#requireHealth();
       const nowMs = performance.now();
@@ -168,6 +171,11 @@ class Chaos {
     await Promise.all([...this.#zombies, ...this.#dead]);
     this.#requireHealth();
     await Promise.all(this.#slots.map(async ({ process: running }) => running?.stop()));
+  }
+
+  get #blowCount(): number {
+    const { brokerKills, producerKills, replacements, timeouts } = this.blows;
+    return brokerKills + producerKills + replacements + timeouts;
   }
 
   async #blow(): Promise<void> {
@@ -299,6 +307,7 @@ async function main(): Promise<void> {
     broker,
     transactions: Number(values.transactions),
     seed: Number(values.seed),
+    blowsMin: 1,
     pauseMsMax: Number(values.pause),
     librdkafkaProducers: Number(values.librdkafka),
     javaProducers: Number(values.java),
