@@ -317,9 +317,9 @@ async function main(): Promise<void> {
   });
   const stopCode = await broker.stop();
   console.log(JSON.stringify(figures, undefined, 2));
-  const complaints = isKafka ? [] : reportDump(await dumpLogSegments(path.join(folder, 'data')));
   console.log(`violations: ${violations.length}`);
   for (const { kind, detail } of violations.slice(0, 20)) console.log(`  ${kind}: ${detail}`);
+  const complaints = isKafka ? [] : reportDump(await dumpLogSegments(path.join(folder, 'data')));
   const passed = violations.length === 0 && complaints.length === 0 && (isKafka || stopCode === 0);
   if (passed && !values.keep) rmSync(folder, { recursive: true, force: true });
   process.exit(passed ? 0 : 1);
