@@ -15,9 +15,9 @@ export interface ExchangeOwner {
   subject: SubjectAccess | undefined;
   /** The exchange has its response, or needs none. */
   answered(exchange: PendingExchange): void;
-  /** Ends the connection for something the peer did. */
-  refuse(reason: string, detail?: Readonly<Record<string, unknown>>): void;
-  /** Ends the connection for something the broker did wrong. */
+  /** Ends the connection for something the peer did: in the place of this exchange's answer, and behind those before it. */
+  refuse(reason: string, detail: Readonly<Record<string, unknown>>, instead: PendingExchange): void;
+  /** Ends it in the same place for something the broker did wrong. */
   broken(error: unknown, exchange: PendingExchange): void;
   hold(): () => void;
   /** Reads nothing of the connection for so long. */
@@ -140,7 +140,7 @@ export class PendingExchange implements Exchange<unknown> {
   }
 
   closeConnection(reason: string): void {
-    if (!this.#abandoned) this.#owner.refuse(reason, { api: this.handler.api.name });
+    if (!this.#abandoned) this.#owner.refuse(reason, { api: this.handler.api.name }, this);
   }
 
   closeAfterResponse(reason: string, detail: Readonly<Record<string, unknown>>): void {

@@ -1,5 +1,5 @@
 import { MalformedError, Reader } from '@polylog/bytes';
-import { decodedElements, decodeRequestHeader, FRAME_LENGTH_BYTES } from '@polylog/kafka-protocol';
+import { decodedElements, decodeRequestHeader } from '@polylog/kafka-protocol';
 
 import { BrokerError } from '../../errors.ts';
 import type { Connection, ConnectionHandler } from '../../platform/network.ts';
@@ -7,6 +7,7 @@ import { PendingExchange, type ExchangeOwner } from './exchange.ts';
 import type { SubjectAccess } from '../../security/authorizer.ts';
 import type { ConnectionFacts } from './handler.ts';
 import type { FrameAssembly } from './frame-assembly.ts';
+import { LengthPrefix } from './length-prefix.ts';
 import type { Pipeline } from './pipeline.ts';
 import { rawTokenExchange } from './raw-token-exchange.ts';
 import { ResponseStream, type UnsentBuffer } from './response-stream.ts';
@@ -31,13 +32,13 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #assembly: FrameAssembly | undefined;
   /** Of the frames that spanned chunks: a steady producer's next one will hardly be larger. */
   #largestFrameBytes = 0;
-  /** The length prefix, as far as it has come, when it spans chunks. */
-  #prefix = 0;
-  #prefixFilled = 0;
+  readonly #prefix = new LengthPrefix();
   #waits = 0;
   #holds = 0;
   #readingPaused = false;
   #parsing = false;
+  /** The first chunk is in use further up the stack. */
+  #stepping = false;
   /** What the request that is being handled was parsed from. */
   #dispatching: Lent | undefined;
   /** Which turn #parsedBytes belongs to. */
@@ -50,7 +51,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   /** Those, and what was written since the socket had taken everything: its part of the pipeline's encodedBytes. */
   #heldBytes = 0;
   #stream: ResponseStream | undefined;
-  #unsent: UnsentBuffer[] = [];
+  readonly #unsent: UnsentBuffer[] = [];
+  /** It closes once what is pending has been answered; nothing more is parsed. */
+  #ending = false;
   #closed = false;
 
   readonly #deadlines: SessionDeadlines;
@@ -82,7 +85,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   // ConnectionHandler
 
   data(bytes: Uint8Array, release: () => void): void {
-    if (this.#closed || bytes.length === 0) {
+    if (this.#closed || this.#ending || bytes.length === 0) {
       release();
       return;
     }
@@ -105,7 +108,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   closed(error: Error | undefined): void {
     if (this.#closed) return;
     if (error !== undefined) {
-      this.#pipeline.logger.debug({ ...this.#fields(), error: error.message }, 'connection failed');
+      this.#pipeline.logger.debug({ ...logFieldsOf(this.facts), error: error.message }, 'connection failed');
     }
     this.#teardown();
   }
@@ -123,8 +126,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#throttle?.cancel();
     this.#assembly?.release();
     this.#assembly = undefined;
-    // The chunk that is being parsed is still in use further up the stack.
-    for (const chunk of this.#chunks.splice(this.#parsing ? 1 : 0)) this.#giveBack(chunk);
+    this.#dropChunks();
     this.#stream?.abort();
     this.#stream = undefined;
     for (const exchange of this.#pending.splice(0)) exchange.abandon();
@@ -145,20 +147,33 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     if (!this.#parsing && this.#pending[0] === exchange) this.#sendReady();
   }
 
-  refuse(reason: string, detail: Readonly<Record<string, unknown>> = {}): void {
+  refuse(reason: string, detail: Readonly<Record<string, unknown>> = {}, instead?: PendingExchange): void {
     if (this.#closed) return;
-    this.#pipeline.limitedLog.warn({ ...this.#fields(), ...detail, reason }, 'closed a connection');
-    // What was answered before is on its way, and is sent.
-    this.close('flush');
+    this.#pipeline.limitedLog.warn({ ...logFieldsOf(this.facts), ...detail, reason }, 'closed a connection');
+    this.#endAt(instead);
   }
 
   broken(error: unknown, exchange: PendingExchange): void {
     exchange.handler.metrics.errors++;
     this.#pipeline.logger.error(
-      { ...this.#fields(), api: exchange.handler.api.name, version: exchange.version, error },
+      { ...logFieldsOf(this.facts), api: exchange.handler.api.name, version: exchange.version, error },
       'a request met a bug; its connection is closed',
     );
-    this.close('flush');
+    this.#endAt(exchange);
+  }
+
+  /** Closes it in the place of an answer, or behind the last: the requests before may have been carried out, and are answered. */
+  #endAt(instead: PendingExchange | undefined): void {
+    if (this.#closed) return;
+    const first = instead === undefined ? -1 : this.#pending.indexOf(instead);
+    for (const dropped of first < 0 ? [] : this.#pending.splice(first)) {
+      this.#encodedBytes -= dropped.encodedBytes;
+      dropped.abandon();
+    }
+    this.#ending = true;
+    this.#block(waits.FOR_END);
+    this.#dropChunks();
+    if (!this.#parsing) this.#sendReady();
   }
 
   throttle(ms: number): void {
@@ -210,14 +225,14 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       isServed: (this.#waits & waits.FOR_SERVE) === 0,
       paused: this.#waits === 0 ? 'no' : (this.#waits & ~waits.FOR_PEER) === 0 ? 'by-peer' : 'by-broker',
       owesResponses: this.#pending.length > 0,
-      frame: this.#assembly !== undefined || this.#prefixFilled > 0,
+      frame: this.#assembly !== undefined || this.#prefix.isPartial,
       holdsMemory: this.#assembly !== undefined && this.#assembly.heldBytes > 0,
       underPressure: this.#pipeline.frames.underPressure,
       unsentUnderPressure: this.#holdsTooMuch,
     });
     if (overdue === undefined) return;
     this.#pipeline.logger.debug(
-      { ...this.#fields(), reason: overdue },
+      { ...logFieldsOf(this.facts), reason: overdue },
       'closed a connection past its deadline',
     );
     this.close('now');
@@ -275,8 +290,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #parseChunks(): void {
     for (let chunk = this.#chunks[0]; chunk !== undefined && this.#waits === 0; chunk = this.#chunks[0]) {
       const before = chunk.at;
+      this.#stepping = true;
       this.#step(chunk);
-      if (chunk.at === chunk.bytes.length || this.#closed) {
+      this.#stepping = false;
+      if (chunk.at === chunk.bytes.length || this.#ending || this.#closed) {
         this.#chunks.shift();
         this.#giveBack(chunk);
       }
@@ -298,6 +315,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#pipeline.loop.afterTurn(this.#nextTurn);
   }
 
+  #dropChunks(): void {
+    for (const chunk of this.#chunks.splice(this.#stepping ? 1 : 0)) this.#giveBack(chunk);
+  }
+
   /** Nothing more is parsed from it. */
   #giveBack(lent: Lent): void {
     lent.parsed = true;
@@ -314,26 +335,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#assemble(assembly, chunk);
       return;
     }
-    const { bytes } = chunk;
-    let { at } = chunk;
-    let frameBytes: number;
-    if (this.#prefixFilled === 0 && bytes.length - at >= FRAME_LENGTH_BYTES) {
-      frameBytes = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-      at += FRAME_LENGTH_BYTES;
-    } else {
-      while (this.#prefixFilled < FRAME_LENGTH_BYTES && at < bytes.length) {
-        this.#prefix = (this.#prefix << 8) | bytes[at++]!;
-        this.#prefixFilled++;
-      }
-      if (this.#prefixFilled < FRAME_LENGTH_BYTES) {
-        chunk.at = at;
-        return;
-      }
-      frameBytes = this.#prefix;
-      this.#prefix = 0;
-      this.#prefixFilled = 0;
-    }
-    chunk.at = at;
+    const frameBytes = this.#prefix.take(chunk);
+    if (frameBytes === undefined) return;
     const { sasl } = this.facts;
     const usualMax = this.#pipeline.limits.requestBytesMax;
     const requestBytesMax = sasl === undefined ? usualMax : sasl.frameBytesMax(usualMax);
@@ -341,6 +344,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.refuse('a frame length is out of bounds', { frameBytes, requestBytesMax });
       return;
     }
+    const { bytes, at } = chunk;
     if (bytes.length - at >= frameBytes) {
       chunk.at = at + frameBytes;
       this.#dispatch(bytes, at, at + frameBytes, chunk);
@@ -480,7 +484,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #sendReady(): void {
     if (this.#closed || this.#stream !== undefined) return;
     const head = this.#pending[0];
-    if (head === undefined || !head.answered) return;
+    if (head === undefined ? !this.#ending : !head.answered) return;
     const nowMs = this.#pipeline.clock.monotonicMs();
     let out: readonly Uint8Array[] = [];
     let merged = false;
@@ -491,7 +495,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       if (next.failed) next.handler.metrics.errors++;
       if (next.closes !== undefined) {
         this.#write([...out, ...next.chunks], nowMs);
-        this.refuse(next.closes.reason, next.closes.detail);
+        this.refuse(next.closes.reason, next.closes.detail, this.#pending[0]);
+        this.close('flush');
         return;
       }
       if (next.holes.length > 0) {
@@ -508,7 +513,8 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       }
     }
     this.#write(out, nowMs);
-    this.#unblockResponses();
+    if (this.#ending && this.#pending.length === 0) this.close('flush');
+    else this.#unblockResponses();
   }
 
   #unblockResponses(): void {
@@ -554,7 +560,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
         this.#sendReady();
       },
       failed: (error) => {
-        this.#pipeline.logger.error({ ...this.#fields(), error }, 'could not read records for a response');
+        this.#pipeline.logger.error(
+          { ...logFieldsOf(this.facts), error },
+          'could not read records for a response',
+        );
         this.close('now');
       },
     });
@@ -564,15 +573,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   #freeUnsent(): void {
     if (this.#unsent.length === 0) return;
-    const unsent = this.#unsent;
-    this.#unsent = [];
-    for (const { buffer, chargedBytes } of unsent) {
+    for (const { buffer, chargedBytes } of this.#unsent.splice(0)) {
       this.#pipeline.pool.give(buffer);
       this.#pipeline.responseBudget.give(chargedBytes);
     }
-  }
-
-  #fields(): Record<string, unknown> {
-    return logFieldsOf(this.facts);
   }
 }
