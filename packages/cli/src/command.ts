@@ -2,7 +2,7 @@ import { Option, type Argument, type Command } from 'commander';
 import { SASL_MECHANISMS } from './client/security.ts';
 import { BOOTSTRAP_DEFAULT, type CommonOptions, type Context } from './context.ts';
 import type { ExitCode } from './exit-codes.ts';
-import { duration } from './values.ts';
+import { patience } from './values.ts';
 
 /** One command: what its help says and what it does. */
 export interface CommandSpec<O extends object, A extends readonly unknown[]> {
@@ -76,7 +76,7 @@ export function commonOptions(offline = false): Option[] {
   const bootstrap = `broker to ask, or several with commas between (default: $POLYLOG_BOOTSTRAP or ${BOOTSTRAP_DEFAULT})`;
   const ofBrokers = [
     option('--bootstrap <host:port>', bootstrap),
-    option('--timeout <duration>', 'patience with a broker (default: 15s)', duration),
+    option('--timeout <duration>', 'patience with a broker (default: 15s)', patience),
   ];
   const ofSecurity = [
     option('--username <name>', 'who logs in'),

@@ -38,6 +38,16 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('Give a duration, such as 500ms, 90s, 1h30m or 7d.');
 }
 
+/** What timers and Kafka's requests hold: nearly 25 days. */
+const PATIENCE_MS_MAX = 2 ** 31 - 1;
+
+/** A {@link duration} to wait for something. */
+export function patience(text: string): number {
+  const ms = duration(text);
+  if (ms >= 1 && ms <= PATIENCE_MS_MAX) return ms;
+  throw new InvalidArgumentError('Give a duration from 1ms to 24d.');
+}
+
 /** An ISO 8601 date or date and time (local without a zone, as Date reads it, but for a bare date: UTC), or ms since the epoch; in ms. */
 export function pointInTime(text: string): number {
   const ms = /^\d{10,}$/.test(text) ? Number(text) : isoTime(text);

@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { InvalidArgumentError } from 'commander';
-import { duration, integer, nameValue, pointInTime, rate, unescape } from '../src/values.ts';
+import { duration, integer, nameValue, patience, pointInTime, rate, unescape } from '../src/values.ts';
 
 function refused(parse: () => unknown): void {
   assert.throws(parse, InvalidArgumentError);
 }
 
 describe('what people write', () => {
+  it('nobody waits longer than a timer can', () => {
+    assert.equal(patience('24d'), 2_073_600_000);
+    for (const text of ['25d', '0s', '7']) refused(() => patience(text));
+  });
+
   it('durations have units', () => {
     assert.equal(duration('500ms'), 500);
     assert.equal(duration('1h30m'), 5_400_000);

@@ -3,7 +3,7 @@ import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { entityKey, isAddressKey, limitIn } from './entities.ts';
 import { resolveLimit, UsageTable, type Client, type ResolvedLimit, type Usage } from './quotas.core.ts';
-import { windowMsOf, type QuotaWindow } from './rate.core.ts';
+import { waitMsMaxOf, type QuotaWindow } from './rate.core.ts';
 import type { EntityType, QuotaKey, ThrottleKind } from './types.ts';
 
 /** Scopes whose usage is remembered, some 300 bytes each. */
@@ -116,7 +116,7 @@ class Limited {
 
 /**
  * What one client may do. Each method that returns milliseconds says how long its connection is not to be read from: 0 while it is within
- * its limit, and never more than the whole window.
+ * its limit, and never more than {@link waitMsMaxOf}.
  */
 export class ClientAllowance {
   readonly #quotas: ClientQuotas;
@@ -132,7 +132,7 @@ export class ClientAllowance {
     this.#quotas = quotas;
     this.#client = client;
     this.#generation = generation;
-    this.#waitMsMax = windowMsOf(quotas.window);
+    this.#waitMsMax = waitMsMaxOf(quotas.window);
     this.#produce = this.#limited('producer_byte_rate');
     this.#fetch = this.#limited('consumer_byte_rate');
     this.#request = this.#limited('request_percentage');

@@ -3,7 +3,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { ClientQuotas } from './client-quotas.ts';
 import { canonicalAddress, entityKey, limitIn } from './entities.ts';
 import { UsageTable } from './quotas.core.ts';
-import { SampledRate, windowMsOf, type QuotaWindow } from './rate.core.ts';
+import { SampledRate, waitMsMaxOf, type QuotaWindow } from './rate.core.ts';
 
 /** Addresses whose new connections are counted, some 300 bytes each. */
 const ADDRESSES_MAX = 50_000;
@@ -64,7 +64,7 @@ export class ConnectionQuotas {
       return { kind: 'close', afterMs: closeAfterMs };
     }
     this.#all.record(1, nowMs);
-    const ms = this.#all.throttleMs(this.broker, nowMs, windowMsOf(this.#window));
+    const ms = this.#all.throttleMs(this.broker, nowMs, waitMsMaxOf(this.#window));
     if (ms === 0) return SERVE;
     this.#counters.count('connection', ms);
     return { kind: 'delay', ms };

@@ -5,7 +5,15 @@ export interface QuotaWindow {
   readonly sampleMs: number;
 }
 
+/** Answers say the wait in an int32: nearly 25 days. */
+const WAIT_MS_MAX = 2 ** 31 - 1;
+
 /** The longest that a quota may keep a connection waiting: the whole window, after which everything that was measured is forgotten. */
+export function waitMsMaxOf(window: QuotaWindow): number {
+  return Math.min(windowMsOf(window), WAIT_MS_MAX);
+}
+
+/** The whole window. */
 export function windowMsOf({ samples, sampleMs }: QuotaWindow): number {
   return samples * sampleMs;
 }

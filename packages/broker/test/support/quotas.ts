@@ -3,15 +3,16 @@ import type { Section } from '../../src/cluster/sections.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { ClientQuotas } from '../../src/quotas/client-quotas.ts';
 import { ConnectionQuotas } from '../../src/quotas/connection-quotas.ts';
+import type { QuotaWindow } from '../../src/quotas/rate.core.ts';
 import type { Quotas } from '../../src/quotas/service.ts';
 
 /** Kafka's. */
 export const WINDOW = { samples: 11, sampleMs: 1000 };
 
 /** Quotas without limits, until a test loads some. */
-export function testQuotas(clock: Clock): Quotas {
-  const clients = new ClientQuotas({ clock, window: WINDOW });
-  const connections = new ConnectionQuotas({ clock, window: WINDOW, broker: Infinity, counters: clients });
+export function testQuotas(clock: Clock, window: QuotaWindow = WINDOW): Quotas {
+  const clients = new ClientQuotas({ clock, window });
+  const connections = new ConnectionQuotas({ clock, window, broker: Infinity, counters: clients });
   return { clients, connections };
 }
 

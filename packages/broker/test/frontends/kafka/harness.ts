@@ -34,6 +34,7 @@ import type { Authenticator } from '../../../src/security/authenticator.ts';
 import type { LogSlice, ReadOptions, ReadOutcome } from '../../../src/storage/types.ts';
 import { TransactionMarkers } from '../../../src/topics/transaction-markers.ts';
 import type { TransactionVerifier } from '../../../src/topics/transaction-verifier.ts';
+import type { QuotaWindow } from '../../../src/quotas/rate.core.ts';
 import type { Quotas } from '../../../src/quotas/service.ts';
 import type { TransactionCoordinator } from '../../../src/transactions/types.ts';
 import type { HostedPartitions, TopicAdmin } from '../../../src/topics/types.ts';
@@ -129,9 +130,9 @@ export class TestBroker implements HostedPartitions, TopicAdmin {
   #version = 1;
   diskFull = false;
 
-  constructor(platform: Platform) {
+  constructor(platform: Platform, options: { readonly quotaWindow?: QuotaWindow | undefined } = {}) {
     this.platform = platform;
-    this.quotas = testQuotas(platform.clock);
+    this.quotas = testQuotas(platform.clock, options.quotaWindow);
     const isFull = (): boolean => this.diskFull;
     const store = {
       flushTurn: () => undefined,
@@ -320,6 +321,7 @@ export async function world(
     limits?: Partial<KafkaLimits>;
     handlers?: readonly KafkaHandler[];
     serve?: boolean;
+    quotaWindow?: QuotaWindow;
     transactions?: TransactionVerifier;
     /** The listener asks for SASL. */
     sasl?: { authenticator: (platform: Platform) => Authenticator; reauthenticateMs?: number };
@@ -337,7 +339,7 @@ export async function world(
     child: () => logger,
   };
   const platform: Platform = { ...booted, logger };
-  const broker = new TestBroker(platform);
+  const broker = new TestBroker(platform, { quotaWindow: options.quotaWindow });
   const metrics = new TestMetrics();
   const frontend = await sim.settle(
     startKafkaFrontend({

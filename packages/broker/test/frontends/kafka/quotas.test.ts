@@ -67,6 +67,20 @@ describe('A client over its quota', () => {
     assert.equal(client.isClosed, false);
   });
 
+  test('is told the largest time that there is where the window is longer', async () => {
+    const w = await world({ quotaWindow: { samples: 3600, sampleMs: 3_600_000 } });
+    w.broker.add('t');
+    const values = { producer_byte_rate: 1e-9, controller_mutation_rate: 1e-9, request_percentage: 1e-9 };
+    w.broker.quotas.clients.load(quotaSection({ 'client-id:': values }));
+    const client = await w.connect();
+    const { throttleTimeMs } = await client.call(apis.produce, 9, produceBody('t', batchOf([VALUE])));
+    assert.equal(throttleTimeMs, 2 ** 31 - 1);
+    const mutations = w.broker.quotas.clients.of(undefined, 'u', 'test').mutations({ strict: false })!;
+    mutations.take(1);
+    mutations.take(1);
+    assert.equal(mutations.throttleMs, 2 ** 31 - 1);
+  });
+
   test('is told in each version that has the field, and served in those that lack it', async () => {
     const { world: w, client } = await limited({ request_percentage: 1 });
     // Virtual time does not pass while a request is worked on.
