@@ -93,6 +93,21 @@ export function pattern(
   );
 }
 
+/** A URL that everybody may read: none with a user or a password in it, and no message quotes such a one. */
+export function url(
+  name: string,
+  options: Common & { readonly protocols: readonly string[] },
+): ConfigDefinition<string> {
+  const { protocols } = options;
+  const legal = `a URL of ${protocols.join(' or ')}, without a user and a password in it`;
+  const common = { ...options, hides: (text: string) => text.includes('@') };
+  return define(name, common, 'string', legal, (text) => {
+    const { protocol, username, password } = URL.parse(text) ?? {};
+    const isLegal = protocols.some((one) => protocol === `${one}:` && text.startsWith(`${one}://`));
+    return isLegal && username === '' && password === '' ? text : undefined;
+  });
+}
+
 /** Text that nobody may read: it is neither shown nor logged. */
 export function secret(
   name: string,
@@ -180,7 +195,7 @@ export function optional<T>(definition: ConfigDefinition<T>): ConfigDefinition<T
 
 function define<T>(
   name: string,
-  common: Common,
+  common: Common & { readonly hides?: (text: string) => boolean },
   type: ConfigDefinition<T>['type'],
   legal: string,
   parse: (text: string) => T | undefined,
@@ -196,9 +211,9 @@ function define<T>(
     legal,
     parse: (value) => {
       const parsed = parse(value.trim());
-      if (parsed === undefined)
-        throw new ConfigValueError(name, type === 'password' ? undefined : value, legal);
-      return parsed;
+      if (parsed !== undefined) return parsed;
+      const isHidden = type === 'password' || common.hides?.(value) === true;
+      throw new ConfigValueError(name, isHidden ? undefined : value, legal);
     },
   };
 }

@@ -1,4 +1,4 @@
-import { integer, list, oneOf, optional, pattern, secret, someOf } from './definition.ts';
+import { integer, list, oneOf, optional, pattern, secret, someOf, url } from './definition.ts';
 
 /*
  * Settings that hold for every listener, or, as `listener.name.NAME.SETTING`, for one. Where Kafka has the setting it has Kafka's name; what Kafka keeps in
@@ -141,11 +141,11 @@ export const LISTENER_CONFIGS = {
       'How long an authentication by SASL holds: then the client has to repeat it on the same connection (KIP-368), or its next request closes it. 0: as long as the connection, but no longer than the token it came with.',
   }),
   'sasl.oauthbearer.jwks.endpoint.url': optional(
-    pattern('sasl.oauthbearer.jwks.endpoint.url', {
+    url('sasl.oauthbearer.jwks.endpoint.url', {
       default: null,
-      pattern: /^(?:https|file):\/\/./,
-      legal: 'an https or file URL',
-      documentation: 'Where the keys are that OAUTHBEARER tokens are signed with, as a JSON Web Key Set.',
+      protocols: ['https', 'file'],
+      documentation:
+        'Where the keys are that OAUTHBEARER tokens are signed with, as a JSON Web Key Set. The URL is no secret: it is logged, and DescribeConfigs shows it.',
     }),
   ),
   'sasl.oauthbearer.jwks.endpoint.truststore.location': optional(

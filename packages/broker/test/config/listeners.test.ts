@@ -68,6 +68,29 @@ describe('Listeners', () => {
     );
   });
 
+  it('take the keys of tokens from no URL that has a password in it, and quote none', () => {
+    const urlOf = (url: string) => ({
+      listeners: 'SASL_PLAINTEXT://:1',
+      'sasl.enabled.mechanisms': 'OAUTHBEARER',
+      'sasl.oauthbearer.jwks.endpoint.url': url,
+    });
+    for (const url of ['https://issuer.example/keys?of=a@b', 'file:///etc/keys.json']) {
+      const [listener] = resolve(urlOf(url)).listeners;
+      assert.equal(listener!.settings['sasl.oauthbearer.jwks.endpoint.url'], url);
+    }
+    for (const url of [
+      'https://user:hunter2@issuer.example/keys',
+      'https://hunter2@issuer.example/keys',
+      'https:///user:hunter2@issuer.example/keys',
+      'https://\\user:hunter2@issuer.example/keys',
+      'http://user:hunter2@issuer.example/keys',
+    ]) {
+      const [mistake] = mistakes(urlOf(url));
+      assert.match(mistake!, /must be a URL of https or file, without a user and a password in it$/);
+    }
+    assert.match(mistakes(urlOf('http://issuer.example/keys'))[0]!, /, not "http:\/\/issuer.example\/keys"$/);
+  });
+
   it('are refused when they do not fit together', () => {
     assert.match(
       mistakes({ listeners: 'A://:1', kafka: ':2' })[0]!,
