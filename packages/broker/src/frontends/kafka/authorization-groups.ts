@@ -147,12 +147,14 @@ function judgeGroups(
     refused.push({ request: { ...request, groups: refusedGroups }, error: GROUP_FAILED });
   }
   const left: OffsetsOfGroup[] = [];
+  const unreadables: OffsetsAnswer[] = [];
   for (const group of groups) {
     const [topics, unseen] = divided(group.topics ?? [], (topic) => mayDescribe(topic, facts));
     left.push(unseen.length === 0 ? group : { ...group, topics });
-    if (unseen.length === 0) continue;
-    refused.push({ answer: { groups: [{ groupId: group.groupId, topics: unseen.map(unreadable) }] } });
+    if (unseen.length > 0) unreadables.push({ groupId: group.groupId, topics: unseen.map(unreadable) });
   }
+  // One answer for all of them: each that is merged walks through all groups.
+  if (unreadables.length > 0) refused.push({ answer: { groups: unreadables } });
   if (refused.length === 0) return undefined;
   return { left: left.length === 0 ? undefined : { ...request, groups: left }, refused };
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { api, apis, field, string, type Api } from '@polylog/kafka-protocol';
+import { api, apis, field, string, ZERO_UUID, type Api } from '@polylog/kafka-protocol';
 import { SortedMap } from '../../../src/cluster/sorted-map.ts';
 import { AuthorizationGate } from '../../../src/frontends/kafka/authorization-gate.ts';
+import type { Facts } from '../../../src/frontends/kafka/authorization-steps.ts';
 import { AUTHORIZATION, ruleOf } from '../../../src/frontends/kafka/authorization.ts';
 import type { ExchangeOwner, PendingExchange } from '../../../src/frontends/kafka/exchange.ts';
 import { defineHandler } from '../../../src/frontends/kafka/handler.ts';
@@ -73,6 +74,28 @@ describe('The table of permissions', () => {
       failure: () => ({ text: '' }),
     });
     await assert.rejects(world({ handlers: [handler] }), /Unheard has no entry in the table of permissions/);
+  });
+
+  it('merges one answer with what is refused of a request, however many groups that is of', () => {
+    const groups = Array.from({ length: 100 }, (_, index) => ({
+      groupId: `g${index % 50}`,
+      memberId: null,
+      memberEpoch: -1,
+      topics: [{ name: index % 2 === 0 ? 'secret' : 'open', topicId: ZERO_UUID, partitionIndexes: [0] }],
+    }));
+    const request = { groupId: '', topics: null, groups, requireStable: false };
+    const allows = (_operation: string, _type: string, name: string): boolean =>
+      name !== 'secret' && name !== 'g49';
+    const facts = { access: { allows }, version: 8 } as unknown as Facts;
+    const verdict = ruleOf(apis.offsetFetch).steps[0]!.judge(request, facts);
+    assert.ok(typeof verdict === 'object');
+    // The group that is refused as a whole, and all others of which a topic is.
+    assert.equal(verdict.refused.length, 2);
+    const { left } = verdict as { left: typeof request };
+    assert.equal(left.groups.length, 98);
+    const answers = verdict.refused.flatMap((part) => ('answer' in part ? [part.answer] : []));
+    const merged = answers.reduce(ruleOf(apis.offsetFetch).merge!, { groups: [] }) as { groups: unknown[] };
+    assert.equal(merged.groups.length, 25);
   });
 
   it('can merge the answers of every API whose requests are taken apart', () => {
