@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, symlinkSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { connect as connectPlainly, type Socket } from 'node:net';
 import { after, afterEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -293,6 +293,23 @@ describe('TLS at a listener', () => {
     await sleep(50);
     writeFileSync(file, renewed);
     utimesSync(file, 1, 1);
+    listener.renewTls();
+    assert.ok(lines.some((line) => line.includes('took over changed TLS certificates')));
+  });
+
+  it('keeps the certificates that it has when their place cannot be looked at any more, and says so once', async () => {
+    const file = made.file('elsewhere.pem', '');
+    copyFileSync(broker.both, file);
+    await listen({ certificates: { file } });
+    unlinkSync(file);
+    // As it is with a folder that may not be entered; but root may enter all of them.
+    symlinkSync(file, file);
+    listener.renewTls();
+    listener.renewTls();
+    assert.equal(lines.filter((line) => line.includes('cannot be used; the ones before stay')).length, 1);
+    assert.equal(await isTaken(dial()), true);
+    unlinkSync(file);
+    copyFileSync(made.signed(authority, '/CN=broker').both, file);
     listener.renewTls();
     assert.ok(lines.some((line) => line.includes('took over changed TLS certificates')));
   });

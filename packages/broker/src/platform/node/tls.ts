@@ -244,10 +244,16 @@ function serverOptions(options: TlsOptions, material: Material): NodeTlsOptions 
 /** Differs when a file has changed, or who may read it. */
 function stateOf({ certificates, key, trusted }: TlsOptions): string {
   return [certificates, key, trusted]
-    .map((source) => {
-      if (source === undefined || !('file' in source)) return '';
-      const stat = statSync(source.file, { throwIfNoEntry: false });
-      return stat === undefined ? 'missing' : `${stat.ino} ${stat.size} ${stat.mtimeMs} ${stat.ctimeMs}`;
-    })
+    .map((source) => (source === undefined || !('file' in source) ? '' : stateOfFile(source.file)))
     .join('|');
+}
+
+/** One that cannot be looked at is a state like others: whoever reads it then says what is wrong. */
+function stateOfFile(path: string): string {
+  try {
+    const { ino, size, mtimeMs, ctimeMs } = statSync(path);
+    return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
 }
