@@ -80,6 +80,14 @@ export class SaslDialogue {
     return this.#session !== undefined;
   }
 
+  /**
+   * Whether a request to this API serves to find out who the peer is, as all do until that is known. No quota is charged for it, as in Kafka: who
+   * has not shown its name shall not use up what others have, nor wait to be able to show it.
+   */
+  isLogin(apiKey: number): boolean {
+    return this.#session === undefined || apiKey === saslHandshake.key || apiKey === saslAuthenticate.key;
+  }
+
   /** How long a frame may be, where it may usually be so long. */
   frameBytesMax(usualMax: number): number {
     return this.isAuthenticated ? usualMax : Math.min(usualMax, UNAUTHENTICATED_FRAME_BYTES_MAX);

@@ -438,7 +438,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   #run(exchange: PendingExchange, request: unknown, frameBytes: number): void {
     const { quotas, clock } = this.#pipeline;
-    if (quotas?.enabled !== true) {
+    if (quotas?.enabled !== true || this.facts.sasl?.isLogin(exchange.handler.api.key) === true) {
       this.#pipeline.admit(this, exchange, request);
       return;
     }

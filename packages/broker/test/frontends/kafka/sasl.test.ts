@@ -10,6 +10,7 @@ import type { KafkaServices } from '../../../src/frontends/kafka/handler.ts';
 import { Authenticator } from '../../../src/security/authenticator.ts';
 import { FAILURES_PER_USER_MAX, LoginLimiter } from '../../../src/security/login-limiter.core.ts';
 import { principalName } from '../../../src/security/principal.ts';
+import { quotaSection } from '../../support/quotas.ts';
 import { credentialsOf, ScramClient } from '../../security/credentials.ts';
 import { world, type TestClient } from './harness.ts';
 
@@ -95,6 +96,24 @@ describe('SASL on a connection', () => {
     await client.call(apis.metadata, 9, ASK);
     assert.deepEqual(principals, ['User:alice']);
     assert.deepEqual(authenticator.counts.get('SCRAM-SHA-256'), { succeeded: 1, failed: 0 });
+  });
+
+  it('charges no quota for the login, before or again: nobody is known to have asked for it', async () => {
+    const { connect, broker, sim } = await secured({ reauthenticateMs: 60_000 });
+    const { clients } = broker.quotas;
+    clients.load(quotaSection({ 'user:': { request_percentage: 1 }, 'client-id:': { request_percentage: 1 } }));
+    const spend = (user: string): void => clients.of(undefined, user, 'test').spent(1000);
+    spend('ANONYMOUS');
+    const client = await connect();
+    const { throttleTimeMs } = await client.call(apis.apiVersions, 3, ASK_VERSIONS);
+    assert.equal(throttleTimeMs, 0);
+    assert.equal((await login(client)).errorCode, 0);
+    assert.equal(clients.trackedCount, 1);
+    await sim.advance(2000);
+    spend('alice');
+    assert.equal((await login(client)).errorCode, 0);
+    assert.equal(clients.throttled.request.count, 0);
+    assert.equal((await client.call(apis.metadata, 9, ASK)).throttleTimeMs, 1000);
   });
 
   it('closes the connection for anything else that comes before', async () => {
