@@ -350,10 +350,10 @@ export function addedTopics(): Step<AddPartitionsToTxnRequest, AddPartitionsToTx
     checks: [{ operation: 'WRITE', resource: 'TOPIC', refusal: 'entry', when: 'v0 to v3' }],
     judge({ v3AndBelowTopics: topics }, { access, image, version }) {
       if (version >= ADDED_BY_BROKERS_SINCE) return undefined;
-      const [, refused] = divided(topics, ({ name }) => access.allows('WRITE', 'TOPIC', name));
-      if (refused.length === 0) return undefined;
+      const refused = new Set(topics.filter(({ name }) => !access.allows('WRITE', 'TOPIC', name)));
+      if (refused.size === 0) return undefined;
       const errorOf = (topic: (typeof topics)[number], partition: number) => {
-        if (refused.includes(topic)) return TOPIC_FAILED;
+        if (refused.has(topic)) return TOPIC_FAILED;
         const isThere = image.topicByName(topic.name)?.partitions[partition] !== undefined;
         return isThere ? 'OPERATION_NOT_ATTEMPTED' : 'UNKNOWN_TOPIC_OR_PARTITION';
       };
