@@ -18,39 +18,54 @@ export interface Subject {
   readonly host: string;
 }
 
+/** What the rules for one pattern say to one principal or everyone, from one host or everywhere. */
 interface Rule {
-  /** Undefined: everyone. */
-  readonly principal: string | undefined;
-  /** Undefined: from everywhere. */
-  readonly host: string | undefined;
-  readonly allows: OperationBits;
-  readonly denies: OperationBits;
+  allows: OperationBits;
+  denies: OperationBits;
+}
+
+/** By {@link ruleKey}: thousands may be for one pattern, and who asks is concerned by few. */
+type Rules = Map<string, Rule>;
+
+/** Hosts have no blanks. A user who is called `*` is meant where everyone is. */
+function ruleKey(principal: string, host: string): string {
+  return `${host} ${principal}`;
+}
+
+/** The keys of all rules that concern a subject. */
+function ruleKeysOf({ principal, host }: Subject): readonly string[] {
+  return [
+    ruleKey(principal, host),
+    ruleKey(principal, WILDCARD),
+    ruleKey(EVERYONE, host),
+    ruleKey(EVERYONE, WILDCARD),
+  ];
 }
 
 /** The rules for one type of resource, by what their patterns name. */
 class TypeRules {
-  readonly literal = new Map<string, Rule[]>();
-  readonly prefixed = new Map<string, Rule[]>();
+  readonly literal = new Map<string, Rules>();
+  readonly prefixed = new Map<string, Rules>();
   /** For all resources of the type. */
-  readonly wildcard: Rule[] = [];
+  readonly wildcard: Rules = new Map();
   /** Of the prefixes, ascending: a name is looked up once for each length. */
   prefixLengths: readonly number[] = [];
 
-  add(acl: Acl): void {
-    const rule: Rule = {
-      principal: acl.principal === EVERYONE ? undefined : acl.principal,
-      host: acl.host === WILDCARD ? undefined : acl.host,
-      allows: acl.permission === 'ALLOW' ? allowedBy(acl.operation) : 0,
-      denies: acl.permission === 'DENY' ? deniedBy(acl.operation) : 0,
-    };
-    if (acl.patternType === 'LITERAL' && acl.resourceName === WILDCARD) {
-      this.wildcard.push(rule);
-      return;
-    }
-    const byName = acl.patternType === 'LITERAL' ? this.literal : this.prefixed;
-    const rules = byName.get(acl.resourceName);
-    if (rules === undefined) byName.set(acl.resourceName, [rule]);
-    else rules.push(rule);
+  add({ principal, host, operation, permission, patternType, resourceName }: Acl): void {
+    const rules = this.#rulesOf(patternType, resourceName);
+    const key = ruleKey(principal, host);
+    let rule = rules.get(key);
+    if (rule === undefined) rules.set(key, (rule = { allows: 0, denies: 0 }));
+    if (permission === 'ALLOW') rule.allows |= allowedBy(operation);
+    else rule.denies |= deniedBy(operation);
+  }
+
+  #rulesOf(patternType: Acl['patternType'], resourceName: string): Rules {
+    if (patternType === 'LITERAL' && resourceName === WILDCARD) return this.wildcard;
+    const byName = patternType === 'LITERAL' ? this.literal : this.prefixed;
+    let rules = byName.get(resourceName);
+    if (rules === undefined) byName.set(resourceName, (rules = new Map()));
+    return rules;
   }
 }
 
@@ -76,14 +91,16 @@ export class AclIndex {
   /** What the subject may do with the resource. */
   operations(subject: Subject, type: ResourceType, name: string): OperationBits {
     const rules = this.#types.get(type);
+    const keys = ruleKeysOf(subject);
     let allowed = 0;
     let denied = 0;
     let isNamed = false;
-    const take = (list: readonly Rule[] | undefined): void => {
-      if (list === undefined || list.length === 0) return;
+    const take = (those: Rules | undefined): void => {
+      if (those === undefined || those.size === 0) return;
       isNamed = true;
-      for (const rule of list) {
-        if (!concerns(rule, subject)) continue;
+      for (const key of keys) {
+        const rule = those.get(key);
+        if (rule === undefined) continue;
         allowed |= rule.allows;
         denied |= rule.denies;
       }
@@ -108,31 +125,24 @@ export class AclIndex {
     const rules = this.#types.get(type);
     if (rules === undefined) return this.#allowIfNoAcl;
     const bit = bitOf(operation);
-    const allows = (list: readonly Rule[]): boolean =>
-      list.some((rule) => (rule.allows & bit) !== 0 && concerns(rule, subject));
-    const denies = (list: readonly Rule[] | undefined): boolean =>
-      list?.some((rule) => (rule.denies & bit) !== 0 && concerns(rule, subject)) ?? false;
+    const keys = ruleKeysOf(subject);
+    const allows = (those: Rules): boolean => keys.some((key) => ((those.get(key)?.allows ?? 0) & bit) !== 0);
+    const denies = (those: Rules | undefined): boolean =>
+      keys.some((key) => ((those?.get(key)?.denies ?? 0) & bit) !== 0);
     if (denies(rules.wildcard)) return false;
     // Rules deny a limited number of names and prefixes: an allowed `*` always leaves some name.
     if (allows(rules.wildcard)) return true;
-    if (this.#allowIfNoAcl && rules.wildcard.length === 0) return true;
+    if (this.#allowIfNoAcl && rules.wildcard.size === 0) return true;
     const isUnderDeniedPrefix = (name: string): boolean =>
       rules.prefixLengths.some(
         (length) => length <= name.length && denies(rules.prefixed.get(name.slice(0, length))),
       );
-    for (const [prefix, list] of rules.prefixed) {
-      if (allows(list) && !isUnderDeniedPrefix(prefix)) return true;
+    for (const [prefix, those] of rules.prefixed) {
+      if (allows(those) && !isUnderDeniedPrefix(prefix)) return true;
     }
-    for (const [name, list] of rules.literal) {
-      if (allows(list) && !denies(list) && !isUnderDeniedPrefix(name)) return true;
+    for (const [name, those] of rules.literal) {
+      if (allows(those) && !denies(those) && !isUnderDeniedPrefix(name)) return true;
     }
     return false;
   }
-}
-
-function concerns({ principal, host }: Rule, subject: Subject): boolean {
-  return (
-    (principal === undefined || principal === subject.principal) &&
-    (host === undefined || host === subject.host)
-  );
 }

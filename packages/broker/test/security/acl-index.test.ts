@@ -108,6 +108,40 @@ describe('The index of access rules', () => {
     );
   });
 
+  it('does not walk through the rules of others, nor those for other hosts, however many there are', () => {
+    const rules = Array.from({ length: 1000 }, (_, index): Acl[] => {
+      const rule: Omit<Acl, 'resourceName' | 'patternType'> = {
+        resourceType: 'TOPIC',
+        principal: index % 2 === 0 ? `User:u${index}` : EVERYONE,
+        host: index % 2 === 0 ? WILDCARD : `10.0.${index >> 8}.${index & 0xff}`,
+        operation: 'READ',
+        permission: index % 2 === 0 ? 'ALLOW' : 'DENY',
+      };
+      return [
+        { ...rule, patternType: 'LITERAL', resourceName: WILDCARD },
+        { ...rule, patternType: 'PREFIXED', resourceName: 'a' },
+      ];
+    });
+    const index = new AclIndex(rules.flat(), { allowIfNoAcl: false });
+    let looks = 0;
+    const subjectOf = (principal: string, host: string): Subject => ({
+      get principal() {
+        looks++;
+        return principal;
+      },
+      get host() {
+        looks++;
+        return host;
+      },
+    });
+    const mayRead = (who: Subject): boolean =>
+      (index.operations(who, 'TOPIC', 'abc') & bitOf('READ')) !== 0 && index.allowsOnAny(who, 'TOPIC', 'READ');
+    assert.equal(mayRead(subjectOf('User:u500', '10.0.0.2')), true);
+    assert.equal(mayRead(subjectOf('User:u500', '10.0.1.1')), false);
+    assert.equal(mayRead(subjectOf('User:carol', '10.0.0.2')), false);
+    assert.ok(looks < 100, `${looks} looks`);
+  });
+
   it('lets DENY for everyone win over ALLOW for one, and a prefix over a literal name', () => {
     const rule = (over: Partial<Acl>): Acl => ({
       resourceType: 'TOPIC',
