@@ -1,6 +1,7 @@
 import type { ClusterImage } from '../../cluster/image.ts';
 import { BrokerError } from '../../errors.ts';
 import type { Authorizer, SubjectAccess } from '../../security/authorizer.ts';
+import type { Principal } from '../../security/principal.ts';
 import type { AuthorizationError, Facts, Refused } from './authorization-steps.ts';
 import { ruleOf, type AnyRule } from './authorization.ts';
 import { errorCodeOf } from './errors.ts';
@@ -63,11 +64,16 @@ export class AuthorizationGate {
   #subjectOf(owner: ExchangeOwner): SubjectAccess {
     const { principal, remoteAddress } = owner.facts;
     const known = owner.subject;
-    if (known !== undefined && known.principal === principal && !known.dropped) return known;
+    if (known !== undefined && isSame(known.principal, principal) && !known.dropped) return known;
     const subject = this.#options.authorizer.subject(principal, remoteAddress);
     owner.subject = subject;
     return subject;
   }
+}
+
+/** Connections of one principal share what is known of it, and each login has made its own. */
+function isSame(left: Principal, right: Principal): boolean {
+  return left === right || (left.name === right.name && left.type === right.type);
 }
 
 const SILENT_REFUSAL = 'a request that wants no answer was refused, in part or as a whole';

@@ -7,15 +7,16 @@ import type { Facts } from '../../../src/frontends/kafka/authorization-steps.ts'
 import { AUTHORIZATION, ruleOf } from '../../../src/frontends/kafka/authorization.ts';
 import type { ExchangeOwner, PendingExchange } from '../../../src/frontends/kafka/exchange.ts';
 import { defineHandler } from '../../../src/frontends/kafka/handler.ts';
-import { Authorizer } from '../../../src/security/authorizer.ts';
+import { Authorizer, type SubjectAccess } from '../../../src/security/authorizer.ts';
 import { Denials } from '../../../src/security/denials.ts';
+import type { Principal } from '../../../src/security/principal.ts';
 import { ManualClock, SILENT } from '../../replication/helpers.ts';
 import { world } from './harness.ts';
 
 const ALICE = { type: 'User', name: 'alice' };
 
-function gate(superUsers: readonly string[] = []): AuthorizationGate {
-  const authorizer = new Authorizer({
+function gate(superUsers: readonly string[] = [], kind = Authorizer): AuthorizationGate {
+  const authorizer = new kind({
     superUsers: new Set(superUsers),
     allowIfNoAcl: false,
     section: () => SortedMap.empty<unknown>(),
@@ -46,6 +47,32 @@ function ask(subject: AuthorizationGate) {
 describe('The gate before the handlers', () => {
   it('does not look at what super users ask', () => {
     assert.deepEqual(ask(gate(['User:alice'])), ['run']);
+  });
+
+  it('finds out once for each connection who its client is to the rules, until that logs in as another', () => {
+    let lookUps = 0;
+    class Counted extends Authorizer {
+      override subject(...who: Parameters<Authorizer['subject']>): SubjectAccess {
+        lookUps++;
+        return super.subject(...who);
+      }
+    }
+    const subject = gate(['User:alice', 'User:bob'], Counted);
+    const connection = () => {
+      const facts = { principal: { ...ALICE }, remoteAddress: '127.0.0.1' };
+      return { facts, subject: undefined } as unknown as ExchangeOwner & { facts: { principal: Principal } };
+    };
+    const exchange = { run: () => undefined } as unknown as PendingExchange;
+    // Each login makes a principal of its own.
+    const both = [connection(), connection()];
+    for (const owner of [...both, ...both, ...both]) subject.admit(owner, exchange, {});
+    assert.equal(lookUps, 2);
+    both[0]!.facts.principal = { ...ALICE };
+    subject.admit(both[0]!, exchange, {});
+    assert.equal(lookUps, 2);
+    both[0]!.facts.principal = { type: 'User', name: 'bob' };
+    subject.admit(both[0]!, exchange, {});
+    assert.equal(lookUps, 3);
   });
 
   it('closes the connection when a rule meets a bug, and does not run the request', () => {
