@@ -135,7 +135,8 @@ describe('The index of access rules', () => {
       },
     });
     const mayRead = (who: Subject): boolean =>
-      (index.operations(who, 'TOPIC', 'abc') & bitOf('READ')) !== 0 && index.allowsOnAny(who, 'TOPIC', 'READ');
+      (index.operations(who, 'TOPIC', 'abc') & bitOf('READ')) !== 0 &&
+      index.allowsOnAny(who, 'TOPIC', 'READ');
     assert.equal(mayRead(subjectOf('User:u500', '10.0.0.2')), true);
     assert.equal(mayRead(subjectOf('User:u500', '10.0.1.1')), false);
     assert.equal(mayRead(subjectOf('User:carol', '10.0.0.2')), false);

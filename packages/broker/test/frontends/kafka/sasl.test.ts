@@ -101,7 +101,9 @@ describe('SASL on a connection', () => {
   it('charges no quota for the login, before or again: nobody is known to have asked for it', async () => {
     const { connect, broker, sim } = await secured({ reauthenticateMs: 60_000 });
     const { clients } = broker.quotas;
-    clients.load(quotaSection({ 'user:': { request_percentage: 1 }, 'client-id:': { request_percentage: 1 } }));
+    clients.load(
+      quotaSection({ 'user:': { request_percentage: 1 }, 'client-id:': { request_percentage: 1 } }),
+    );
     const spend = (user: string): void => clients.of(undefined, user, 'test').spent(1000);
     spend('ANONYMOUS');
     const client = await connect();
