@@ -10,7 +10,7 @@ import { planPartitions, planTopic, type CreationDefaults, type PartitionLimits 
 import { encodePartition, partitionKey, topicKey, type StoredPartition, type TopicRecord } from './keys.ts';
 import { collisionKey, INTERNAL_PREFIX, validateNoCollision, validateTopicName } from './topic-names.ts';
 import type { ImageTracker } from './tracker.ts';
-import type { CreateTopicRequest } from './types.ts';
+import type { ChargePartitions, CreateTopicRequest } from './types.ts';
 
 /** How often a change is decided anew because another one came in between. */
 const ATTEMPTS_MAX = 10;
@@ -77,6 +77,7 @@ export class Controller {
       replicationFactor: partitions[0]!.replicas.length,
     };
     if (request.validateOnly) return { revision: 0, ...shape };
+    request.charge?.(partitions.length);
     const record: TopicRecord = {
       id: topicId,
       namespace: '',
@@ -111,8 +112,10 @@ export class Controller {
     readonly count: number;
     readonly assignments?: readonly (readonly number[])[] | undefined;
     readonly validateOnly: boolean;
+    readonly charge?: ChargePartitions | undefined;
   }): Promise<TopicChange> {
     const { tracker, limits, random } = this.#options;
+    let isCharged = false;
     return this.#change(request.kafkaName, async (entry, record) => {
       const { image } = tracker;
       const present = image.topicById(record.id)?.partitions;
@@ -125,6 +128,8 @@ export class Controller {
       const { count, assignments } = request;
       const added = planPartitions({ image, present, count, assignments, limits, start });
       if (request.validateOnly) return 0;
+      if (!isCharged) request.charge?.(added.length);
+      isCharged = true;
       const grown = { ...record, partitions: count };
       return this.#writeTopic(request.kafkaName, entry, grown, present.length, added);
     });

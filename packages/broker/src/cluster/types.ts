@@ -8,4 +8,8 @@ export interface CreateTopicRequest {
   readonly assignments?: readonly (readonly number[])[];
   readonly configs: ReadonlyMap<string, string>;
   readonly validateOnly: boolean;
+  readonly charge?: ChargePartitions | undefined;
 }
+
+/** Is told how many partitions are about to be made, when nothing else is wrong with the request; may throw BrokerError to refuse it. */
+export type ChargePartitions = (partitions: number) => void;

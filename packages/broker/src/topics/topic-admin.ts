@@ -3,7 +3,13 @@ import { INTERNAL_PREFIX, STATE_TOPICS, validateTopicName } from '../cluster/top
 import { alterOverrides, parseTopicSettings, type TopicDefaults } from '../config/topic-config.ts';
 import { BrokerError } from '../errors.ts';
 import type { PartitionRegistry } from './hosted-partitions.ts';
-import type { ConfigOperation, CreatedTopic, CreateTopicRequest, TopicAdmin } from './types.ts';
+import type {
+  ChargePartitions,
+  ConfigOperation,
+  CreatedTopic,
+  CreateTopicRequest,
+  TopicAdmin,
+} from './types.ts';
 
 /** Creations on first use that may be under way at a time; further ones are told to try again. */
 const AUTO_CREATIONS_MAX = 1000;
@@ -50,6 +56,7 @@ export class BrokerTopicAdmin implements TopicAdmin {
     count: number;
     assignments?: readonly (readonly number[])[];
     validateOnly: boolean;
+    charge?: ChargePartitions | undefined;
   }): Promise<void> {
     if (STATE_TOPICS.has(request.kafkaName)) {
       throw new BrokerError(
@@ -76,7 +83,7 @@ export class BrokerTopicAdmin implements TopicAdmin {
     });
   }
 
-  autoCreateTopic(kafkaName: string): Promise<void> {
+  autoCreateTopic(kafkaName: string, charge?: ChargePartitions): Promise<void> {
     if (this.#options.partitions.image.topicByName(kafkaName) !== undefined) return Promise.resolve();
     const underWay = this.#autoCreations.get(kafkaName);
     if (underWay !== undefined) return underWay;
@@ -85,12 +92,12 @@ export class BrokerTopicAdmin implements TopicAdmin {
         new BrokerError('LEADER_NOT_AVAILABLE', 'Too many topics are being created; try again'),
       );
     }
-    const creation = this.#autoCreate(kafkaName).finally(() => this.#autoCreations.delete(kafkaName));
+    const creation = this.#autoCreate(kafkaName, charge).finally(() => this.#autoCreations.delete(kafkaName));
     this.#autoCreations.set(kafkaName, creation);
     return creation;
   }
 
-  async #autoCreate(kafkaName: string): Promise<void> {
+  async #autoCreate(kafkaName: string, charge: ChargePartitions | undefined): Promise<void> {
     validateTopicName(kafkaName);
     if (kafkaName.startsWith(INTERNAL_PREFIX)) {
       throw new BrokerError(
@@ -105,6 +112,7 @@ export class BrokerTopicAdmin implements TopicAdmin {
         replicationFactor: -1,
         configs: new Map(),
         validateOnly: false,
+        charge,
       });
     } catch (error) {
       // Someone else was quicker: that is what was wanted.

@@ -1,10 +1,10 @@
 import type { ClusterImage } from '../cluster/image.ts';
 import type { Partition } from '../replication/types.ts';
-import type { CreateTopicRequest } from '../cluster/types.ts';
+import type { ChargePartitions, CreateTopicRequest } from '../cluster/types.ts';
 import type { ConfigOperation } from '../config/operations.ts';
 import type { TopicSettings } from '../config/topic-config.ts';
 
-export type { ConfigOperation, CreateTopicRequest };
+export type { ChargePartitions, ConfigOperation, CreateTopicRequest };
 
 /** The partitions that this broker hosts, kept in step with the cluster image. */
 export interface HostedPartitions {
@@ -33,6 +33,7 @@ export interface TopicAdmin {
     count: number;
     assignments?: readonly (readonly number[])[];
     validateOnly: boolean;
+    charge?: ChargePartitions | undefined;
   }): Promise<void>;
   alterTopicConfig(request: {
     kafkaName: string;
@@ -41,8 +42,8 @@ export interface TopicAdmin {
     replace?: boolean;
     validateOnly: boolean;
   }): Promise<void>;
-  /** Creates a topic with the broker's defaults on first use, or returns the present one. Concurrent calls for one name share one creation. */
-  autoCreateTopic(kafkaName: string): Promise<void>;
+  /** Creates a topic with the broker's defaults on first use, or returns the present one. Concurrent calls for one name share one creation; the first is charged. */
+  autoCreateTopic(kafkaName: string, charge?: ChargePartitions): Promise<void>;
 }
 
 export interface CreatedTopic {

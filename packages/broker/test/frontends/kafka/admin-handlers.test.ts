@@ -22,6 +22,7 @@ import {
   initProducerId,
   listPartitionReassignments,
   listConfigResources,
+  metadata,
   updateFeatures,
   ZERO_UUID,
   type Api,
@@ -905,5 +906,56 @@ describe('AlterPartitionReassignments and ListPartitionReassignments', () => {
     assert.equal(await remove(5, 'a'), over);
     assert.equal(await remove(4, 'a'), 0);
     assert.equal(client.bench.partitions.image.topicByName('a'), undefined);
+  });
+
+  it('make those wait too who create topics by asking for them', async () => {
+    const client = await Client.connect();
+    const { clients } = testQuotas(new ManualClock());
+    clients.load(quotaSection({ 'user:': { controller_mutation_rate: 0.5 } }));
+    const waits: number[] = [];
+    const throttled = {
+      allowance: clients.of(undefined, 'u', 'c'),
+      throttle: (ms: number) => void waits.push(ms),
+    };
+    const ask = async (...names: string[]) => {
+      const topics = names.map((name) => ({ name }));
+      const answer = await client.call(metadata, 9, { topics, allowAutoTopicCreation: true }, throttled);
+      return answer.topics.map(({ errorCode }) => errorCode);
+    };
+    // Of one partition each; the bucket holds 5.5.
+    assert.deepEqual(await ask('a', 'b', 'c', 'd', 'e'), [0, 0, 0, 0, 0]);
+    // What is there, and what cannot be made, costs nothing.
+    assert.deepEqual(await ask('a', 'no/name'), [0, 17]);
+    assert.deepEqual(waits, []);
+    assert.deepEqual(await ask('f'), [0]);
+    assert.deepEqual(waits, [1000]);
+  });
+
+  it('of created partitions do not count what is refused for another reason', async () => {
+    const client = await Client.connect();
+    const { clients } = testQuotas(new ManualClock());
+    clients.load(quotaSection({ 'user:': { controller_mutation_rate: 1 } }));
+    const throttled = { allowance: clients.of(undefined, 'u', 'c'), throttle: () => undefined };
+    const make = async (version: number, name: string, numPartitions: number) => {
+      const topics = [newTopic(name, { numPartitions, replicationFactor: 1 })];
+      const body = { topics, timeoutMs: 1000, validateOnly: false };
+      return (await client.call(createTopics, version, body, throttled)).topics[0]!.errorCode;
+    };
+    const grow = async (version: number, count: number) => {
+      const topics = [{ name: 'a', count, assignments: null }];
+      const body = { topics, timeoutMs: 1000, validateOnly: false };
+      return (await client.call(createPartitions, version, body, throttled)).results[0]!.errorCode;
+    };
+    const tooMany = 2 ** 31 - 1;
+    // A debt of so many would keep the user from its quota for years.
+    for (const version of [5, 7]) assert.equal(await make(version, 'huge', tooMany), 37);
+    for (const version of [5, 7]) assert.equal(await make(version, 'no/name', 1000), 17);
+    assert.equal(await make(7, 'a', 5), 0);
+    for (const version of [2, 3]) assert.equal(await grow(version, tooMany), 37);
+    assert.equal(await grow(3, 6), 0);
+    // Of the eleven at first six are used.
+    assert.equal(await make(7, 'b', 5), 0);
+    assert.equal(await make(7, 'c', 1), 0);
+    assert.equal(await make(7, 'd', 1), errorCodeOf('THROTTLING_QUOTA_EXCEEDED'));
   });
 });

@@ -33,15 +33,12 @@ export function createPartitionsHandler(services: KafkaServices): KafkaHandler {
             if (duplicates.has(name)) {
               throw new ItemRefusal('INVALID_REQUEST', `The topic ${name} comes twice in the request`);
             }
-            if (!validateOnly) {
-              const present = services.partitions.image.topicByName(name)?.partitions.length ?? count;
-              mutations?.take(Math.max(0, count - present));
-            }
             const growth = services.admin.createPartitions({
               kafkaName: name,
               count,
               ...(assignments === null ? {} : { assignments: assignments.map(({ brokerIds }) => brokerIds) }),
               validateOnly,
+              charge: (added) => mutations?.take(added),
             });
             await withinTimeout(services.timers, timeoutMs, growth);
             return { name, ...NO_ERROR };

@@ -75,9 +75,6 @@ async function create(
     if (value === null) throw new BrokerError('INVALID_CONFIG', `The config ${name} has no value`);
     configs.set(name, value);
   }
-  if (!request.validateOnly && services.partitions.image.topicByName(topic.name) === undefined) {
-    shared.mutations?.take(partitionsOf(services, topic));
-  }
   const creation = services.admin.createTopic({
     kafkaName: topic.name,
     partitions: topic.numPartitions,
@@ -85,6 +82,7 @@ async function create(
     ...(topic.assignments.length === 0 ? {} : { assignments: assignmentsOf(topic) }),
     configs,
     validateOnly: request.validateOnly,
+    charge: (partitions) => shared.mutations?.take(partitions),
   });
   const created = await withinTimeout(services.timers, request.timeoutMs, creation);
   return {
@@ -95,11 +93,6 @@ async function create(
     replicationFactor: created.replicationFactor,
     configs: configs.size === 0 ? shared.inherited : shownConfigs(services, configs),
   };
-}
-
-function partitionsOf(services: KafkaServices, { numPartitions, assignments }: Topic): number {
-  if (numPartitions !== -1) return Math.max(0, numPartitions);
-  return assignments.length > 0 ? assignments.length : services.config.settings['num.partitions'];
 }
 
 type ShownConfigs = NonNullable<CreateTopicsResponseInit['topics'][number]['configs']>;

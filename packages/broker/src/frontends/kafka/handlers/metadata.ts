@@ -7,18 +7,20 @@ import {
 
 import type { ClusterImage, PartitionImage, TopicImage } from '../../../cluster/image.ts';
 import { BrokerError, type ErrorName } from '../../../errors.ts';
+import type { MutationAllowance } from '../../../quotas/client-quotas.ts';
 import type { Access } from '../../../security/types.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { authorizedOperations, clusterOperations } from '../authorized-operations.ts';
 import { isLegalTopicName } from '../topic-names.ts';
+import { throttleFor } from './admin-requests.ts';
 
 /**
  * Metadata v0-v13.
  *
  * - v0: an empty list asks for all topics. v1+: null does, and an empty list asks for none.
  * - A topic that is missing is created if the client (v4+) and `auto.create.topics.enable` allow it, and the answer then has it;
- *   Kafka answers LEADER_NOT_AVAILABLE at first.
+ *   Kafka answers LEADER_NOT_AVAILABLE at first. Over `controller_mutation_rate` the connection waits (KIP-599).
  * - By id from v12 (KIP-516); v10 and v11 carry ids, which Kafka refuses as INVALID_REQUEST, and so do we.
  * - Brokers are shown with the address that they advertise for the listener the client came through.
  *
@@ -47,7 +49,12 @@ export function metadataHandler(services: KafkaServices): KafkaHandler {
       }
       const missing = namesToCreate(services, request);
       if (missing.length === 0) return answer(entriesOf(services, wanted, NO_FAILURES));
-      return createAll(services, missing).then((failures) => answer(entriesOf(services, wanted, failures)));
+      // Whoever asks cannot be told that it is refused: it waits.
+      const mutations = exchange.allowance?.mutations({ strict: false });
+      return createAll(services, missing, mutations).then((failures) => {
+        throttleFor(exchange, mutations);
+        return answer(entriesOf(services, wanted, failures));
+      });
     },
     failure: (request, errorCode, _message, version) => ({
       brokers: [],
@@ -95,9 +102,16 @@ function namesToCreate(services: KafkaServices, request: MetadataRequest): strin
 }
 
 /** Resolves with what could not be created, and why. */
-async function createAll(services: KafkaServices, names: readonly string[]): Promise<Map<string, ErrorName>> {
+async function createAll(
+  services: KafkaServices,
+  names: readonly string[],
+  mutations: MutationAllowance | undefined,
+): Promise<Map<string, ErrorName>> {
   const failures = new Map<string, ErrorName>();
-  const outcomes = await Promise.allSettled(names.map((name) => services.admin.autoCreateTopic(name)));
+  const charge = (partitions: number): void => mutations?.take(partitions);
+  const outcomes = await Promise.allSettled(
+    names.map((name) => services.admin.autoCreateTopic(name, charge)),
+  );
   for (const [index, outcome] of outcomes.entries()) {
     if (outcome.status === 'fulfilled') continue;
     const error: unknown = outcome.reason;
