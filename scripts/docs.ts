@@ -9,6 +9,7 @@ import { configurationPage } from './docs/configuration.ts';
 import { kafkaPage } from './docs/kafka.ts';
 import { metricsPage } from './docs/metrics.ts';
 import { permissionsPage } from './docs/permissions.ts';
+import { commandOptions, flag } from './options.ts';
 
 /** Each page from what it is at present, of which some keep what is written by hand. */
 const PAGES: Readonly<Record<string, (present: string) => string | Promise<string>>> = {
@@ -18,7 +19,11 @@ const PAGES: Readonly<Record<string, (present: string) => string | Promise<strin
   'docs/permissions.md': permissionsPage,
 };
 
-const checkOnly = process.argv.includes('--check');
+const { check: checkOnly } = commandOptions({
+  command: 'docs',
+  summary: 'Writes the pages in docs/ that come from the code.',
+  options: { check: flag('writes nothing: says which pages are stale, and exits with 1 if one is') },
+});
 for (const [file, page] of Object.entries(PAGES)) {
   const present = existsSync(file) ? readFileSync(file, 'utf8') : '';
   const text = await page(present);

@@ -4,33 +4,31 @@
  * npm run sim -- --seeds 50 --scenario cluster
  * npm run sim -- --seed 17 --scenario single --trace
  */
-import { parseArgs } from 'node:util';
+import { commandOptions, flag, integer, oneOf } from '../scripts/options.ts';
 import { addCounts, missingPaths, type Scenario, type SeedReport } from './report.ts';
 import { runSeed, SCENARIOS } from './run.ts';
 
 const SEEDS_DEFAULT = 1000;
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'sim',
+    summary: 'Runs the broker in a simulated world: many seeds of each scenario, or one seed twice.',
     options: {
-      seed: { type: 'string' },
-      seeds: { type: 'string' },
-      scenario: { type: 'string' },
-      trace: { type: 'boolean', default: false },
+      seed: integer('replays this seed, twice: both have to do the same'),
+      seeds: integer('seeds of each scenario, from 1 on', { default: SEEDS_DEFAULT, min: 1 }),
+      scenario: oneOf('only this one', { values: SCENARIOS.map(({ name }) => name) }),
+      trace: flag('with --seed: prints the end of what happened'),
     },
+    examples: ['--seeds 50 --scenario cluster', '--seed 17 --scenario single --trace'],
   });
   const scenarios = SCENARIOS.filter(
     (scenario) => values.scenario === undefined || scenario.name === values.scenario,
   );
-  if (scenarios.length === 0) {
-    throw new Error(
-      `unknown scenario ${values.scenario}; there are ${SCENARIOS.map(({ name }) => name).join(', ')}`,
-    );
-  }
   const failed =
     values.seed === undefined
-      ? await runMany(scenarios, integer(values.seeds ?? String(SEEDS_DEFAULT), '--seeds'))
-      : await replay(scenarios, integer(values.seed, '--seed'), values.trace);
+      ? await runMany(scenarios, values.seeds)
+      : await replay(scenarios, values.seed, values.trace);
   process.exitCode = failed ? 1 : 0;
 }
 
@@ -85,11 +83,6 @@ function printCounts(name: string, counts: ReadonlyMap<string, number>): void {
   for (const [path, count] of [...counts].sort(([a], [b]) => (a < b ? -1 : 1))) {
     console.log(`${name}  ${path.padEnd(40)} ${count}`);
   }
-}
-
-function integer(text: string, option: string): number {
-  if (!/^\d+$/.test(text)) throw new Error(`${option} wants a whole number, not ${text}`);
-  return Number(text);
 }
 
 await main();

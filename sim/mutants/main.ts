@@ -5,7 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { commandOptions, endOnMistake, integer, oneOf, OptionError } from '../../scripts/options.ts';
 import { MUTANTS } from './mutants.ts';
 
 const SEEDS_DEFAULT = 60;
@@ -20,16 +20,26 @@ interface Run {
   readonly why: string;
 }
 
-const { values } = parseArgs({
-  options: { only: { type: 'string' }, scenario: { type: 'string' }, seeds: { type: 'string' } },
+const values = commandOptions({
+  command: 'sim:mutants',
+  summary: "Plants each known bug, and requires that the simulator's checks find it, and nothing without it.",
+  options: {
+    only: oneOf('only this one', { values: MUTANTS.map(({ name }) => name) }),
+    scenario: oneOf('only those of this scenario', {
+      values: [...new Set(MUTANTS.map(({ scenario }) => scenario))],
+    }),
+    seeds: integer('seeds until a bug has to be found', { default: SEEDS_DEFAULT, min: 1 }),
+  },
 });
-const seeds = values.seeds ?? String(SEEDS_DEFAULT);
+const seeds = String(values.seeds);
 const chosen = MUTANTS.filter(
   ({ name, scenario }) =>
     (values.only === undefined || name === values.only) &&
     (values.scenario === undefined || scenario === values.scenario),
 );
-if (chosen.length === 0) throw new Error(`there is no mutant ${values.only ?? ''} ${values.scenario ?? ''}`);
+if (chosen.length === 0) {
+  endOnMistake('sim:mutants', new OptionError(`${values.only} is not of the scenario ${values.scenario}`));
+}
 
 const baselines = [...new Set(chosen.map(({ scenario }) => scenario))].map((scenario) => ({
   name: BASELINE,

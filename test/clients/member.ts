@@ -64,9 +64,7 @@ const PROGRAMS = {
 
 export type MemberKind = keyof typeof PROGRAMS;
 
-export function isMemberKind(name: string): name is MemberKind {
-  return Object.hasOwn(PROGRAMS, name);
-}
+export const MEMBER_KINDS = Object.keys(PROGRAMS) as readonly MemberKind[];
 
 /** The stock clients that members of these kinds need. */
 export function peersOf(kinds: readonly MemberKind[]): PeerName[] {

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { buildBatch } from '@polylog/record';
+import { commandOptions, flag, integer, seedOption } from '../../scripts/options.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
 import { dumpLogSegments, type DumpReport } from './dump-log-segments.ts';
@@ -284,11 +284,14 @@ function isConnectionEnd(error: unknown): boolean {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'chaos:compaction',
+    summary:
+      'Kills a broker while it cleans compacted topics, and compares what is left with what was written.',
     options: {
-      rounds: { type: 'string', default: '30' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      keep: { type: 'boolean', default: false },
+      rounds: integer('times that it is killed', { default: 30, min: 1 }),
+      seed: seedOption('of the chance in the program'),
+      keep: flag('leaves the data of a run that passed, too'),
     },
   });
   const { skip } = await requirePeer('java', 'kafka-jars');
@@ -296,8 +299,8 @@ async function main(): Promise<void> {
   const data = mkdtempSync(path.join(tmpdir(), 'polylog-chaos-compaction-'));
   console.log(`seed ${values.seed}, data in ${data}`);
   const report = await runChaosCompaction({
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
+    rounds: values.rounds,
+    seed: values.seed,
     data,
     report: (line) => console.log(line),
   });

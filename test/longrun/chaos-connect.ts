@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Admin } from '@platformatic/kafka';
+import { commandOptions, flag, integer, oneOf, seedOption } from '../../scripts/options.ts';
 import { kcatRead } from '../clients/kcat.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
@@ -220,24 +220,26 @@ class ConnectRun {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'chaos:connect',
+    summary:
+      'Kills a Connect worker and the broker between a file and its copy; no line may be lost, nor be in the topic twice.',
     options: {
-      rounds: { type: 'string', default: '10' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      peer: { type: 'string', default: 'polylog' },
-      keep: { type: 'boolean', default: false },
+      rounds: integer('rounds of kills', { default: 10, min: 1 }),
+      seed: seedOption('of the chance in the program'),
+      peer: oneOf('the broker that is asked', { values: ['polylog', 'kafka'], default: 'polylog' }),
+      keep: flag('leaves the data of a run that passed, too'),
     },
   });
   const { peer } = values;
-  if (peer !== 'polylog' && peer !== 'kafka') throw new Error(`--peer: ${peer} is neither polylog nor kafka`);
   const { skip } = await requirePeer(...CONNECT_PEERS);
   if (skip !== false) throw new Error(skip);
   const folder = mkdtempSync(path.join(tmpdir(), 'polylog-connect-'));
   console.log(`seed ${values.seed}, data in ${folder}`);
   const startedMs = performance.now();
   const { violations, ...figures } = await runChaosConnect({
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
+    rounds: values.rounds,
+    seed: values.seed,
     peer,
     folder,
     report: (line) => console.log(line),

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { commandOptions, flag, integer, oneOf, seedOption } from '../../scripts/options.ts';
 import { runKafkaTool } from '../peers/kafka.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
@@ -161,28 +161,30 @@ function killer(
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'chaos:streams',
+    summary:
+      'Kills a Kafka Streams application (exactly-once) and its broker; its word counts have to be exact.',
     options: {
-      rounds: { type: 'string', default: '20' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      instances: { type: 'string', default: '1' },
-      transactions: { type: 'string' },
-      peer: { type: 'string', default: 'polylog' },
-      keep: { type: 'boolean', default: false },
+      rounds: integer('rounds of kills', { default: 20, min: 1 }),
+      seed: seedOption('of the chance in the program'),
+      instances: integer('of the application', { default: 1, min: 1 }),
+      transactions: integer('version of the protocol of transactions; 1: that before KIP-890', { max: 2 }),
+      peer: oneOf('the broker that is asked', { values: ['polylog', 'kafka'], default: 'polylog' }),
+      keep: flag('leaves the data of a run that passed, too'),
     },
   });
   const { peer } = values;
-  if (peer !== 'polylog' && peer !== 'kafka') throw new Error(`--peer: ${peer} is neither polylog nor kafka`);
   const { skip } = await requirePeer(...WORD_COUNT_PEERS);
   if (skip !== false) throw new Error(skip);
   const folder = mkdtempSync(path.join(tmpdir(), 'polylog-streams-'));
   console.log(`seed ${values.seed}, data in ${folder}`);
   const startedMs = performance.now();
   const { violations, violationsAgain, ...figures } = await runChaosStreams({
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
-    instances: Number(values.instances),
-    ...(values.transactions === undefined ? {} : { transactionVersion: Number(values.transactions) }),
+    rounds: values.rounds,
+    seed: values.seed,
+    instances: values.instances,
+    ...(values.transactions === undefined ? {} : { transactionVersion: values.transactions }),
     peer,
     folder,
     report: (line) => console.log(line),

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Admin } from '@platformatic/kafka';
+import { commandOptions, flag, integer, oneOf, seedOption } from '../../scripts/options.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
 import { dumpLogSegments, type DumpReport } from './dump-log-segments.ts';
@@ -284,15 +284,18 @@ async function createTopics({ address, topics, partitions, groupTopic }: Topics)
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'chaos:transactions',
+    summary:
+      'Kills a broker and transactional producers; no transaction may be torn, lost, or read though aborted.',
     options: {
-      transactions: { type: 'string', default: '100000' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      java: { type: 'string', default: '4' },
-      librdkafka: { type: 'string', default: '8' },
-      pause: { type: 'string', default: '3000' },
-      peer: { type: 'string', default: 'polylog' },
-      keep: { type: 'boolean', default: false },
+      transactions: integer('to be made', { default: 100_000, min: 1 }),
+      seed: seedOption('of the chance in the program'),
+      java: integer('producers of the Java client', { default: 4 }),
+      librdkafka: integer('producers of librdkafka', { default: 8 }),
+      pause: integer('longest pause between two blows, in ms', { default: 3000 }),
+      peer: oneOf('the broker that is asked', { values: ['polylog', 'kafka'], default: 'polylog' }),
+      keep: flag('leaves the data of a run that passed, too'),
     },
   });
   const { skip } = await requirePeer('python3-confluent-kafka', 'java', 'kafka-jars');
@@ -305,12 +308,12 @@ async function main(): Promise<void> {
     : await BrokerProcess.create({ data: path.join(folder, 'data') });
   const { violations, ...figures } = await runTransactionChaos({
     broker,
-    transactions: Number(values.transactions),
-    seed: Number(values.seed),
+    transactions: values.transactions,
+    seed: values.seed,
     blowsMin: 1,
-    pauseMsMax: Number(values.pause),
-    librdkafkaProducers: Number(values.librdkafka),
-    javaProducers: Number(values.java),
+    pauseMsMax: values.pause,
+    librdkafkaProducers: values.librdkafka,
+    javaProducers: values.java,
     folder,
     timeouts: true,
     report: (line) => console.log(line),

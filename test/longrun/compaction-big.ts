@@ -8,8 +8,8 @@ import os, { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { BatchBuilder } from '@polylog/record';
+import { commandOptions, flag, integer } from '../../scripts/options.ts';
 import { BrokerProcess } from './broker-process.ts';
 import { KafkaClient } from './fuzz/client.ts';
 import { createTopics } from './fuzz/setup.ts';
@@ -330,25 +330,27 @@ class MemoryWatch {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'compaction:big',
+    summary: 'Compacts a large topic: memory, the latency of a producer meanwhile, and what is left.',
     options: {
-      gib: { type: 'string', default: '10' },
-      keys: { type: 'string', default: '1000000' },
-      seed: { type: 'string', default: '1' },
-      rate: { type: 'string' },
-      keep: { type: 'boolean', default: false },
+      gib: integer('GiB that are written', { default: 10, min: 1 }),
+      keys: integer('different keys', { default: 1_000_000, min: 1 }),
+      seed: integer('of the chance in the program', { default: 1 }),
+      rate: integer('bytes per second that the cleaner may read and write; without it: no limit', { min: 1 }),
+      keep: flag('leaves the data'),
     },
   });
   const data = mkdtempSync(path.join(tmpdir(), 'polylog-compaction-'));
   console.log(`data in ${data}; load ${os.loadavg()[0]!.toFixed(1)} on ${os.cpus().length} processors`);
-  const bytes = Number(values.gib) * 1024 * MIB;
+  const bytes = values.gib * 1024 * MIB;
   const report = await runCompactionBig({
     bytes,
-    keys: Number(values.keys),
+    keys: values.keys,
     baselineMs: 30_000,
     segmentBytes: Math.min(1024 * MIB, Math.ceil(bytes / SEGMENTS_MIN)),
-    seed: Number(values.seed),
-    ...(values.rate === undefined ? {} : { bytesPerSecondMax: Number(values.rate) }),
+    seed: values.seed,
+    ...(values.rate === undefined ? {} : { bytesPerSecondMax: values.rate }),
     data,
     report: (line) => console.log(line),
   });

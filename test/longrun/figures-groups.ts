@@ -6,8 +6,8 @@ import os from 'node:os';
 import { readFileSync } from 'node:fs';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { apis } from '@polylog/kafka-protocol';
+import { commandOptions, integer, text } from '../../scripts/options.ts';
 import { decodeAssignment, encodeAssignment, encodeSubscription } from '../clients/consumer-protocol.ts';
 import { BrokerProcess } from './fuzz/broker-process.ts';
 import { KafkaClient } from './fuzz/client.ts';
@@ -245,11 +245,16 @@ function checkAssignments(
   }
 }
 
-const { values } = parseArgs({
+const values = commandOptions({
+  command: 'figures:groups',
+  summary: 'Times how long consumer groups take until they are stable: one large one, and many small ones.',
   options: {
-    members: { type: 'string', default: '2000' },
-    groups: { type: 'string', default: '500' },
-    delay: { type: 'string', default: '500,3000' },
+    members: integer('of the large group', { default: 2000, min: 1 }),
+    groups: integer('small groups', { default: 500, min: 1 }),
+    delay: text('group.initial.rebalance.delay.ms of each measurement, with commas between', {
+      hint: 'MS,MS',
+      default: '500,3000',
+    }),
   },
 });
 const [cpu] = os.cpus();
@@ -257,8 +262,8 @@ console.log(
   `${new Date().toISOString().slice(0, 10)}, node ${process.version}, ${os.cpus().length} x ${cpu?.model ?? 'unknown processor'}, ` +
     `load ${os.loadavg()[0]!.toFixed(1)}; members and broker share the machine`,
 );
-const memberCount = Number(values.members);
-const groupCount = Number(values.groups);
+const memberCount = values.members;
+const groupCount = values.groups;
 for (const delay of values.delay.split(',')) {
   const delayMs = Number(delay);
   await measure({

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { apis } from '@polylog/kafka-protocol';
 import { buildBatch } from '@polylog/record';
 
+import { commandOptions } from '../../scripts/options.ts';
 import { BrokerProcess } from './fuzz/broker-process.ts';
 import { KafkaClient } from './fuzz/client.ts';
 import { createTopics } from './fuzz/setup.ts';
@@ -179,6 +180,11 @@ async function measureRestarts(
   return broker;
 }
 
+commandOptions({
+  command: 'figures',
+  summary: 'Measures how long a start and a restart take, and what an idle broker occupies.',
+  options: {},
+});
 console.log(describeMachine());
 await measureStarts();
 await measureEmptyIdle();

@@ -4,8 +4,8 @@
 // schemas do not lead to, or if a healthy client beside all this lost its data or its latency.
 import process from 'node:process';
 
+import { commandOptions, integer } from '../../scripts/options.ts';
 import { bombs } from './fuzz/bombs.ts';
-import { parseFuzzOptions } from './fuzz/options.ts';
 import { CONNECTIONS_PER_ADDRESS_MAX, fuzz } from './fuzz/run.ts';
 import { slowSenders } from './fuzz/slow-senders.ts';
 
@@ -20,7 +20,18 @@ const REACHED_BODY_MIN = 0.5;
 /** A bound for machines with other work, far above what is measured; the figures are printed. */
 const ACK_P99_MS_MAX = 1000;
 
-const { frames, seed } = parseFuzzOptions(process.argv.slice(2));
+const { frames, seed } = commandOptions({
+  command: 'fuzz:kafka',
+  summary:
+    'Sends a broker every Kafka API in every version, with each field mutated, beside a healthy client.',
+  options: {
+    frames: integer('frames to send; decompression bombs and slow senders come on top', {
+      default: 1_000_000,
+      min: 1,
+    }),
+    seed: integer('the frames follow from it', { default: 1 }),
+  },
+});
 console.log(
   `fuzz:kafka: ${frames} frames, seed ${seed}, node ${process.version}, ${new Date().toISOString()}`,
 );

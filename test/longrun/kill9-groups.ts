@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Admin } from '@platformatic/kafka';
+import { commandOptions, flag, integer, seedOption, someOf } from '../../scripts/options.ts';
 import { Consumption } from '../clients/consumption.ts';
 import { describeGroup, isStableWith, summaryOf, type DescribedGroup } from '../clients/group-observer.ts';
 import { LastingClient } from '../clients/lasting-client.ts';
-import { isMemberKind, Member, peersOf, type MemberKind } from '../clients/member.ts';
+import { Member, MEMBER_KINDS, peersOf, type MemberKind } from '../clients/member.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
 import { CommitLedger, type CommitViolation } from './commit-ledger.ts';
@@ -376,26 +376,26 @@ function pick<T>(values: readonly T[], random: () => number): T {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'chaos:groups',
+    summary:
+      'Kills a broker during rebalances and commits of consumer groups, and looks for the acknowledged commits.',
     options: {
-      rounds: { type: 'string', default: '50' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      clients: { type: 'string', default: DEFAULT_CLIENTS.join() },
-      keep: { type: 'boolean', default: false },
+      rounds: integer('times that it is killed', { default: 50, min: 1 }),
+      seed: seedOption('of the chance in the program'),
+      clients: someOf('kinds of members', { values: MEMBER_KINDS, default: DEFAULT_CLIENTS }),
+      keep: flag('leaves the data of a run that passed, too'),
     },
   });
-  const clients = values.clients.split(',').map((name) => {
-    if (!isMemberKind(name)) throw new Error(`--clients: ${name} is not known`);
-    return name;
-  });
+  const { clients } = values;
   const { skip } = await requirePeer(...peersOf(clients));
   if (skip !== false) throw new Error(skip);
   const data = mkdtempSync(path.join(tmpdir(), 'polylog-kill9-groups-'));
   console.log(`seed ${values.seed}, data in ${data}`);
   const startedMs = performance.now();
   const { violations, unconsumed, ...figures } = await runKill9Groups({
-    rounds: Number(values.rounds),
-    seed: Number(values.seed),
+    rounds: values.rounds,
+    seed: values.seed,
     data,
     clients,
     report: (line) => console.log(line),

@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Admin } from '@platformatic/kafka';
+import { commandOptions, flag, integer, seedOption } from '../../scripts/options.ts';
 import { platformaticRead } from '../clients/platformatic.ts';
 import { requirePeer } from '../peers/peers.ts';
 import { BrokerProcess } from './broker-process.ts';
@@ -157,22 +157,24 @@ async function readTopic(address: string, topic: string): Promise<StoredPartitio
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({
+  const values = commandOptions({
+    command: 'chaos:kill9',
+    summary: 'Kills a broker under load with SIGKILL, again and again, and looks for what was acknowledged.',
     options: {
-      rounds: { type: 'string', default: '100' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      keep: { type: 'boolean', default: false },
+      rounds: integer('times that it is killed', { default: 100, min: 1 }),
+      seed: seedOption('of the chance in the program'),
+      keep: flag('leaves the data of a run that passed, too'),
     },
   });
   const { skip } = await requirePeer('python3-confluent-kafka', 'java', 'kafka-jars');
   if (skip !== false) throw new Error(skip);
-  const rounds = Number(values.rounds);
+  const rounds = values.rounds;
   const data = mkdtempSync(path.join(tmpdir(), 'polylog-kill9-'));
   console.log(`seed ${values.seed}, data in ${data}`);
   const report = await runKill9({
     rounds,
     recoveryKills: Math.max(10, Math.ceil(rounds / 8)),
-    seed: Number(values.seed),
+    seed: values.seed,
     data,
     report: (line) => console.log(line),
   });

@@ -8,7 +8,15 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import {
+  commandOptions,
+  endOnMistake,
+  flag,
+  integer,
+  oneOf,
+  OptionError,
+  text,
+} from '../../../scripts/options.ts';
 import { requirePeer } from '../../peers/peers.ts';
 import { buildJavaClients, buildSuite, suiteCache, type BuiltSuite } from './build.ts';
 import { groupTests, testsThatNeedABroker, type SuiteTest, type TestGroup } from './catalogue.ts';
@@ -26,18 +34,23 @@ import type { TestResult } from './outcomes.ts';
 import { Report, table } from './report.ts';
 import { runGroup } from './runner.ts';
 
-const { values: options } = parseArgs({
+const options = commandOptions({
+  command: 'suite:librdkafka',
+  summary: "Runs librdkafka's own test suite, and compares with what is expected of each test.",
   options: {
-    tests: { type: 'string' },
-    mode: { type: 'string' },
-    resume: { type: 'boolean', default: false },
-    tries: { type: 'string', default: '2' },
-    'limit-s': { type: 'string', default: '900' },
-    out: { type: 'string', default: path.join(suiteCache(), 'librdkafka-suite') },
-    full: { type: 'boolean', default: false },
-    debug: { type: 'string' },
-    target: { type: 'string', default: 'polylog' },
-    list: { type: 'boolean', default: false },
+    tests: text('only those that begin so, with commas between', { hint: '0012,0026' }),
+    mode: oneOf('only with groups of this protocol', { values: MODES }),
+    resume: flag('goes on where the last run was interrupted'),
+    tries: integer('runs of a test that should pass and does not', { default: 2, min: 1 }),
+    'limit-s': integer('seconds after which a test has failed', { default: 900, min: 1 }),
+    out: text('where report and logs are left', {
+      hint: 'FOLDER',
+      default: path.join(suiteCache(), 'librdkafka-suite'),
+    }),
+    full: flag("does not use the suite's quick mode"),
+    debug: text("librdkafka's debug contexts", { hint: 'CONTEXTS' }),
+    target: oneOf('the broker', { values: ['polylog', 'apache-kafka'], default: 'polylog' }),
+    list: flag('lists the tests, and runs none'),
   },
 });
 
@@ -145,15 +158,14 @@ async function runWithTries(
       },
       logFile: path.join(options.out, `${name}.log`),
       full: options.full,
-      limitMs: Number(options['limit-s']) * 1000,
+      limitMs: options['limit-s'] * 1000,
     });
     for (const [line] of cluster.broker.output.matchAll(BROKER_ERROR)) brokerErrors.add(line);
     const isBad = results.some(
       (result) => result.outcome !== 'passed' && isExpectedToPass(expectations, result.name, mode),
     );
     if (isBad) writeFileSync(path.join(options.out, `${name}-broker.log`), cluster.broker.output);
-    if (!isBad || tries >= Number(options.tries))
-      return results.map((result) => ({ ...result, mode, tries }));
+    if (!isBad || tries >= options.tries) return results.map((result) => ({ ...result, mode, tries }));
     say(`${mode} ${group.number}: trying again`);
   }
 }
@@ -182,13 +194,13 @@ function selectTests(all: readonly SuiteTest[]): readonly SuiteTest[] {
   if (wanted === undefined) return all;
   const unknown = wanted.filter((word) => !all.some(({ name }) => name.startsWith(word)));
   if (unknown.length > 0)
-    throw new Error(`no test that needs a broker is called ${unknown.join(', ')}; see --list`);
+    endOnMistake(
+      'suite:librdkafka',
+      new OptionError(`no test that needs a broker is called ${unknown.join(', ')}; see --list`),
+    );
   return all.filter(({ name }) => wanted.some((word) => name.startsWith(word)));
 }
 
 function selectModes(): readonly Mode[] {
-  if (options.mode === undefined) return MODES;
-  const mode = MODES.find((candidate) => candidate === options.mode);
-  if (mode === undefined) throw new Error(`--mode ${options.mode}: one of ${MODES.join(', ')}`);
-  return [mode];
+  return options.mode === undefined ? MODES : [options.mode];
 }
