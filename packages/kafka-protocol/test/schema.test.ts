@@ -10,6 +10,7 @@ import {
   UnsupportedVersionError,
   ZERO_UUID,
   api,
+  apis,
   array,
   field,
   int32,
@@ -21,9 +22,11 @@ import {
   string,
   struct,
   tagged,
+  text,
   until,
   uuid,
   type Message,
+  type Type,
 } from '@polylog/kafka-protocol';
 
 /** A little API: classic in v0 and v1, flexible from v2. */
@@ -226,9 +229,9 @@ describe('decoding refuses what a peer gets wrong', () => {
   });
 
   test('a string above 32,767 bytes, though a compact length could say so', () => {
-    const text = one('x'.repeat(0x8000));
-    assert.throws(() => decode(list.request, 1, `02 818002 ${text} 00`), /string of 32768 bytes/);
-    assert.equal(decode(list.request, 1, `02 808002 ${text.slice(2)} 00`).values[0]?.length, 0x7fff);
+    const long = one('x'.repeat(0x8000));
+    assert.throws(() => decode(list.request, 1, `02 818002 ${long} 00`), /string of 32768 bytes/);
+    assert.equal(decode(list.request, 1, `02 808002 ${long.slice(2)} 00`).values[0]?.length, 0x7fff);
   });
 
   test('an int64 that no number holds exactly', () => {
@@ -327,4 +330,29 @@ describe('UUIDs', () => {
   test('the zero id is sixteen zero bytes', () => {
     assert.equal(encode(message, 0, { id: ZERO_UUID }).toString('hex'), '00'.repeat(16));
   });
+});
+
+test('of the strings in requests those are no names that are listed here', () => {
+  const found: string[] = [];
+  const walk = (type: Type<unknown, never>, at: string): void => {
+    const { shape } = type;
+    if (type === text) found.push(at);
+    if (shape.kind === 'nullable') walk(shape.inner, at);
+    if (shape.kind === 'array') walk(shape.element, at);
+    if (shape.kind === 'struct') {
+      for (const [name, one] of Object.entries(shape.fields)) walk(one.type, `${at}.${name}`);
+    }
+  };
+  for (const { name, request } of Object.values(apis)) walk(request.type, name);
+  assert.deepEqual(found.toSorted(), [
+    'AlterConfigs.resources.configs.value',
+    'ConsumerGroupHeartbeat.subscribedTopicRegex',
+    'CreateTopics.topics.configs.value',
+    'IncrementalAlterConfigs.resources.configs.value',
+    'JoinGroup.reason',
+    'LeaveGroup.members.reason',
+    'ListTransactions.transactionalIdPattern',
+    'OffsetCommit.topics.partitions.committedMetadata',
+    'TxnOffsetCommit.topics.partitions.committedMetadata',
+  ]);
 });

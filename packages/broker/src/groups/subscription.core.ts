@@ -1,4 +1,4 @@
-import { MalformedError, Reader, utf8Length, Writer } from '@polylog/bytes';
+import { MalformedError, NAME_BYTES_MAX, Reader, utf8Length, Writer } from '@polylog/bytes';
 
 /** The protocol type of Kafka's consumers; the metadata of others is nobody's business but theirs. */
 export const CONSUMER_PROTOCOL_TYPE = 'consumer';
@@ -104,6 +104,7 @@ function array<T>(reader: Reader, bytesMin: number, read: () => T): T[] {
 function string(reader: Reader): string {
   const length = reader.int16();
   if (length < 0) throw new MalformedError('a string is null that must not be');
+  if (length > NAME_BYTES_MAX) throw new MalformedError(`a topic's name of ${length} bytes`);
   return reader.string(length);
 }
 

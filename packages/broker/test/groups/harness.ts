@@ -437,6 +437,7 @@ export class Groups {
 /** What a consumer tells the others: version 0, these topics, no user data. */
 export function subscription(...topics: string[]): Uint8Array {
   const parts = [Buffer.from([0, 0, 0, 0, 0, topics.length])];
-  for (const topic of topics) parts.push(Buffer.from([0, topic.length]), Buffer.from(topic));
+  for (const topic of topics)
+    parts.push(Buffer.from([topic.length >> 8, topic.length & 0xff]), Buffer.from(topic));
   return Buffer.concat([...parts, Buffer.from([0xff, 0xff, 0xff, 0xff])]);
 }

@@ -220,6 +220,10 @@ describe('the consumers of a group', () => {
   it('tell what they subscribe to; what is no subscription tells nothing', () => {
     assert.deepEqual(topicsOfSubscription(subscription('a', 'bc')), ['a', 'bc']);
     assert.deepEqual(topicsOfSubscription(subscription()), []);
+    // Longer ones all have the same place in a Set.
+    const longest = 'x'.repeat(16_383);
+    assert.deepEqual(topicsOfSubscription(subscription(longest)), [longest]);
+    assert.equal(topicsOfSubscription(subscription(`${longest}x`)), undefined);
     for (const bad of [[], [0], [0, 0, 0x7f, 0xff, 0xff, 0xff], [0, 0, 0, 0, 0, 1, 0, 9, 97], [0xff, 0xff]]) {
       assert.equal(topicsOfSubscription(Buffer.from(bad)), undefined);
     }

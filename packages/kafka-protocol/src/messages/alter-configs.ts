@@ -9,6 +9,7 @@ import {
   nullable,
   string,
   struct,
+  text,
   type InitOf,
   type MessageOf,
 } from '../schema/index.ts';
@@ -29,7 +30,7 @@ export const alterConfigs = api({
             array(
               struct({
                 name: field(string),
-                value: field(nullable(string)),
+                value: field(nullable(text)),
               }),
             ),
           ),

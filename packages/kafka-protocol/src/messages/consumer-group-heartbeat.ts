@@ -7,6 +7,7 @@ import {
   nullable,
   string,
   struct,
+  text,
   since,
   uuid,
   type InitOf,
@@ -27,7 +28,7 @@ export const consumerGroupHeartbeat = api({
     rackId: field(nullable(string), { default: null }),
     rebalanceTimeoutMs: field(int32, { default: -1 }),
     subscribedTopicNames: field(nullable(array(string)), { default: null }),
-    subscribedTopicRegex: field(nullable(string), since(1), { default: null }),
+    subscribedTopicRegex: field(nullable(text), since(1), { default: null }),
     serverAssignor: field(nullable(string), { default: null }),
     topicPartitions: field(
       nullable(

@@ -9,6 +9,7 @@ import {
   nullable,
   string,
   struct,
+  text,
   uuid,
   since,
   tagged,
@@ -41,7 +42,7 @@ export const createTopics = api({
             array(
               struct({
                 name: field(string),
-                value: field(nullable(string)),
+                value: field(nullable(text)),
               }),
             ),
           ),

@@ -9,6 +9,7 @@ import {
   nullable,
   string,
   struct,
+  text,
   type InitOf,
   type MessageOf,
 } from '../schema/index.ts';
@@ -31,7 +32,7 @@ export const incrementalAlterConfigs = api({
                 name: field(string),
                 /** 0 set, 1 delete, 2 append, 3 subtract: the last two for lists. */
                 configOperation: field(int8),
-                value: field(nullable(string)),
+                value: field(nullable(text)),
               }),
             ),
           ),

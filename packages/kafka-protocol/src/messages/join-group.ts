@@ -9,6 +9,7 @@ import {
   nullable,
   string,
   struct,
+  text,
   since,
   type InitOf,
   type MessageOf,
@@ -35,7 +36,7 @@ export const joinGroup = api({
         }),
       ),
     ),
-    reason: field(nullable(string), since(8), { default: null, ignorable: true }),
+    reason: field(nullable(text), since(8), { default: null, ignorable: true }),
   },
   response: {
     throttleTimeMs: field(int32, since(2), { ignorable: true }),

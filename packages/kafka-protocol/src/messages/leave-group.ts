@@ -7,6 +7,7 @@ import {
   nullable,
   string,
   struct,
+  text,
   since,
   until,
   type InitOf,
@@ -27,7 +28,7 @@ export const leaveGroup = api({
         struct({
           memberId: field(string),
           groupInstanceId: field(nullable(string), { default: null }),
-          reason: field(nullable(string), since(5), { default: null, ignorable: true }),
+          reason: field(nullable(text), since(5), { default: null, ignorable: true }),
         }),
       ),
       since(3),

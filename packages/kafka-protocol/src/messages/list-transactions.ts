@@ -8,6 +8,7 @@ import {
   nullable,
   string,
   struct,
+  text,
   since,
   type InitOf,
   type MessageOf,
@@ -23,7 +24,7 @@ export const listTransactions = api({
     stateFilters: field(array(string)),
     producerIdFilters: field(array(int64)),
     durationFilter: field(int64, since(1), { default: -1 }),
-    transactionalIdPattern: field(nullable(string), since(2), { default: null }),
+    transactionalIdPattern: field(nullable(text), since(2), { default: null }),
   },
   response: {
     throttleTimeMs: field(int32, { default: 0 }),

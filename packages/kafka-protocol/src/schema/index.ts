@@ -3,7 +3,7 @@ export * from './errors.ts';
 export * from './message.ts';
 export * from './scalars.ts';
 export type { Span } from './spans.ts';
-export * from './strings.ts';
+export { bytes, longestDecodedName, records, string, text } from './strings.ts';
 export * from './struct.ts';
 export { ALL_VERSIONS, between, includes, since, until } from './type.ts';
 export type { FieldShape, Shape, Type, Versions } from './type.ts';

@@ -3,6 +3,7 @@ import { Writer, type Reader } from '@polylog/bytes';
 import { resetElementBudget } from './array.ts';
 import { EncodeError, UnsupportedVersionError } from './errors.ts';
 import { SpanRecorder, type Span } from './spans.ts';
+import { resetLongestName } from './strings.ts';
 import { struct, type Decoded, type Encodable, type Fields } from './struct.ts';
 import { compile, type Codec, type Type } from './type.ts';
 
@@ -84,6 +85,7 @@ function defineMessage<F extends Fields>(
     flexibleSince: definition.flexibleSince,
     decode(reader, version) {
       resetElementBudget();
+      resetLongestName();
       return codecOf(version).decode(reader);
     },
     encode(writer, version, value) {

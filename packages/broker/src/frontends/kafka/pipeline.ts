@@ -1,3 +1,7 @@
+import { NAME_BYTES_MAX } from '@polylog/bytes';
+import { decodedElements, longestDecodedName } from '@polylog/kafka-protocol';
+
+import { BrokerError } from '../../errors.ts';
 import type { Clock, Timers } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { LogLimiter } from '../../platform/log-limiter.ts';
@@ -66,6 +70,26 @@ export class Pipeline {
   admit(owner: ExchangeOwner, exchange: PendingExchange, request: unknown): void {
     if (this.gate === undefined) exchange.run(request);
     else this.gate.admit(owner, exchange, request);
+  }
+
+  /** What is wrong with the request that was decoded last, whatever it asks for. */
+  mistakeOf(handler: KafkaHandler): BrokerError | undefined {
+    const nameBytes = longestDecodedName();
+    if (nameBytes > NAME_BYTES_MAX) {
+      const message = `A name of ${nameBytes} bytes in the request is longer than ${NAME_BYTES_MAX} bytes`;
+      return new BrokerError('INVALID_REQUEST', message);
+    }
+    const entries = decodedElements();
+    const { adminRequestEntriesMax } = this.limits;
+    if (!handler.isAdmin || entries <= adminRequestEntriesMax) return undefined;
+    const message = `${entries} entries in one request are more than ${adminRequestEntriesMax}`;
+    return new BrokerError('INVALID_REQUEST', message);
+  }
+
+  /** Ends a request without its handler: with an answer, or, where nobody reads one, with its connection. */
+  refuse(exchange: PendingExchange, request: unknown, error: BrokerError): void {
+    if (ruleOf(exchange.handler.api).isSilent?.(request) === true) exchange.closeConnection(error.message);
+    else exchange.refuse(request, error);
   }
 
   /** A number that changes from turn to turn. */

@@ -1,7 +1,6 @@
 import { MalformedError, Reader } from '@polylog/bytes';
 import { decodedElements, decodeRequestHeader } from '@polylog/kafka-protocol';
 
-import { BrokerError } from '../../errors.ts';
 import type { Connection, ConnectionHandler } from '../../platform/network.ts';
 import { PendingExchange, type ExchangeOwner } from './exchange.ts';
 import type { SubjectAccess } from '../../security/authorizer.ts';
@@ -382,7 +381,6 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#deadlines.isAccepted = sasl === undefined || sasl.isAuthenticated;
     let exchange: PendingExchange;
     let request: unknown;
-    let entries: number;
     try {
       const reader = new Reader(bytes, start, end);
       const header = decodeRequestHeader(reader);
@@ -412,14 +410,13 @@ export class Session implements ConnectionHandler, ExchangeOwner {
         return;
       }
       request = handler.api.request.decode(reader, header.apiVersion);
-      entries = decodedElements();
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
       this.refuse('a malformed request', { error: error.message, frameBytes: end - start });
       return;
     }
-    const { requestEntriesMax, adminRequestEntriesMax } = this.#pipeline.limits;
-    if (entries > requestEntriesMax) {
+    const entries = decodedElements();
+    if (entries > this.#pipeline.limits.requestEntriesMax) {
       this.refuse('a request with too many entries', { api: exchange.handler.api.name, entries });
       return;
     }
@@ -429,10 +426,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     }
     if (exchange.handler.keepsBytes) lent.kept = true;
     this.#dispatching = lent;
-    if (exchange.handler.isAdmin && entries > adminRequestEntriesMax) {
-      const message = `${entries} entries in one request are more than ${adminRequestEntriesMax}`;
-      exchange.refuse(request, new BrokerError('INVALID_REQUEST', message));
-    } else this.#run(exchange, request, end - start);
+    const mistake = this.#pipeline.mistakeOf(exchange.handler);
+    if (mistake === undefined) this.#run(exchange, request, end - start);
+    else this.#pipeline.refuse(exchange, request, mistake);
     this.#dispatching = undefined;
   }
 

@@ -467,3 +467,43 @@ test('peers that do not read cannot fill the memory together, and are closed whe
   assert.ok(!reader.isClosed);
   await sim.settle(Promise.all(Array.from({ length: 200 }, () => reader.send(apis.metadata, 9, ASK))));
 });
+
+/** V8 hashes longer strings by their length alone: a table of them would be searched from end to end. */
+const NAME_BYTES_MAX = 16_383;
+
+test('a name that is longer than tables can bear is INVALID_REQUEST before anybody looks at it', async () => {
+  const seen: number[] = [];
+  const metadata = defineHandler({
+    api: apis.metadata,
+    versions: [0, 13],
+    handle({ topics }) {
+      for (const { name } of topics ?? []) seen.push(Buffer.byteLength(name ?? ''));
+      return ANSWER;
+    },
+    failure: ({ topics }, errorCode) => ({
+      ...ANSWER,
+      topics: (topics ?? []).map(({ name }) => ({ errorCode, name, partitions: [] })),
+    }),
+  });
+  const { sim, connect } = await world({ handlers: [metadata] });
+  const client = await connect();
+  const ask = (...names: readonly string[]) =>
+    sim.settle(client.send(apis.metadata, 9, { ...ASK, topics: names.map((name) => ({ name })) }));
+  const refused = await ask('short', 'é'.repeat(NAME_BYTES_MAX / 2 + 1));
+  assert.deepEqual(
+    refused.topics.map(({ errorCode }) => errorCode),
+    [42, 42],
+  );
+  assert.deepEqual(seen, []);
+  await ask('short', 'x'.repeat(NAME_BYTES_MAX));
+  assert.deepEqual(seen, [5, NAME_BYTES_MAX]);
+});
+
+test('such a name closes the connection where the request wants no answer', async () => {
+  const { sim, connect, warnings } = await world();
+  const client = await connect();
+  const body = produceBody('x'.repeat(NAME_BYTES_MAX + 1), batchOf(['a']), { acks: 0 });
+  client.sendWithoutResponse(9, body);
+  await sim.runUntil(() => client.isClosed, 5000);
+  assert.match(warnings[0]!, /A name of 16384 bytes in the request is longer than 16383 bytes/);
+});
