@@ -30,8 +30,8 @@ export const TRANSACTION_MUTANTS: readonly Mutant[] = [
     name: 'initialise-with-the-same-epoch',
     why: 'two instances of a transactional id work side by side',
     file: 'transactions/transaction.core.ts',
-    search: 'return { ...present, producerEpoch: producerEpoch + 1, lastProducerEpoch };',
-    replace: 'return { ...present, lastProducerEpoch };',
+    search: 'return { ...next, producerEpoch: producerEpoch + 1 };',
+    replace: 'return next;',
     scenario: 'transactions',
   },
   {

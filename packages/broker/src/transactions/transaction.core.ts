@@ -94,7 +94,6 @@ export function reinitialised(
   if (transaction.state === 'Ongoing') return isRetry ? 'PRODUCER_FENCED' : FENCE;
   const present = {
     ...transaction,
-    previousProducerId: producerId,
     timeoutMs,
     state: 'Empty',
     partitions: NO_PARTITIONS,
@@ -103,12 +102,14 @@ export function reinitialised(
   } as const;
   // If the first answer was lost, the same is given again: nobody else has asked since, for that would have cleared the last epoch.
   if (isRetry && producerEpoch <= PRODUCER_EPOCH_MAX) return present;
-  const lastProducerEpoch = expected?.producerEpoch ?? NO_PRODUCER_EPOCH;
-  if (producerEpoch < PRODUCER_EPOCH_MAX) {
-    return { ...present, producerEpoch: producerEpoch + 1, lastProducerEpoch };
-  }
+  const next = {
+    ...present,
+    previousProducerId: producerId,
+    lastProducerEpoch: expected?.producerEpoch ?? NO_PRODUCER_EPOCH,
+  };
+  if (producerEpoch < PRODUCER_EPOCH_MAX) return { ...next, producerEpoch: producerEpoch + 1 };
   if (freshProducerId === undefined) return NEEDS_PRODUCER_ID;
-  return { ...present, producerId: freshProducerId, producerEpoch: 0, lastProducerEpoch };
+  return { ...next, producerId: freshProducerId, producerEpoch: 0 };
 }
 
 /** Whether a producer is the present one, or was until an answer that it may not have heard. */
@@ -227,7 +228,9 @@ function endWithOwnEpoch(transaction: Transaction, request: EndFacts): 'prepare'
     producerEpoch === 0 &&
     !isPresent;
   if (!isPresent && !isBeforeOverflow) return 'INVALID_PRODUCER_ID_MAPPING';
-  const isRetry = isBeforeOverflow || request.producerEpoch === producerEpoch - 1;
+  // Where the end did not raise the epoch, the one before is a fenced producer's: told of the present epoch it would be two with its successor.
+  const isRaised = transaction.clientTransactionVersion >= EPOCH_PER_TRANSACTION_SINCE;
+  const isRetry = isRaised && (isBeforeOverflow || request.producerEpoch === producerEpoch - 1);
   const isCurrent = isPresent && isCurrentEpoch(transaction, request);
   switch (state) {
     case 'Ongoing':
@@ -235,16 +238,21 @@ function endWithOwnEpoch(transaction: Transaction, request: EndFacts): 'prepare'
     case 'PrepareCommit':
     case 'PrepareAbort':
       if (!isRetry) return 'PRODUCER_FENCED';
-      return resultOf(state) === request.result ? 'CONCURRENT_TRANSACTIONS' : 'INVALID_TXN_STATE';
+      return resultOf(state) === request.result ? 'CONCURRENT_TRANSACTIONS' : contradictionOf(request);
     case 'CompleteCommit':
     case 'CompleteAbort':
-      if (isRetry && resultOf(state) !== request.result) return 'INVALID_TXN_STATE';
+      if (isRetry && resultOf(state) !== request.result) return contradictionOf(request);
       // There is no epoch to go on with after a producer of the last one was fenced.
       if (isRetry) return producerEpoch <= PRODUCER_EPOCH_MAX ? 'answer' : 'PRODUCER_FENCED';
       return endWithoutPartitions(isCurrent, request);
     default:
       return endWithoutPartitions(isCurrent, request);
   }
+}
+
+/** Who commits what was aborted had run out of time, or has a successor: clients know what to do about being fenced, of all errors. */
+function contradictionOf({ result }: EndFacts): ErrorName {
+  return result === 'commit' ? 'PRODUCER_FENCED' : 'INVALID_TXN_STATE';
 }
 
 function endWithoutPartitions(isCurrent: boolean, { result }: EndFacts): 'prepare' | ErrorName {

@@ -86,8 +86,8 @@ describe('InitProducerId of a transactional id', () => {
     withEpoch(transactions, 32_765);
     const last = transactions.producer();
     assert.deepEqual(last, { producerId: 7, producerEpoch: 32_766 });
-    assert.deepEqual(transactions.init({ expected: last }), { producerId: 1000, producerEpoch: 0 });
-    assert.deepEqual(transactions.init({ expected: last }), { producerId: 1000, producerEpoch: 0 });
+    for (const what of ['first', 'retry', 'another retry'])
+      assert.deepEqual(transactions.init({ expected: last }), { producerId: 1000, producerEpoch: 0 }, what);
     withEpoch(transactions, 32_766);
     assert.deepEqual(transactions.init(), { producerId: 1001, producerEpoch: 0 });
   });
@@ -411,7 +411,7 @@ describe('EndTxn of version 2 (KIP-890)', () => {
     assert.deepEqual(second, { ...first, producerEpoch: 1 });
     assert.ok(typeof second === 'object');
     assert.equal(transactions.state(), 'CompleteAbort');
-    assert.equal(transactions.end(first, 'commit'), 'INVALID_TXN_STATE');
+    assert.equal(transactions.end(first, 'commit'), 'PRODUCER_FENCED');
     assert.deepEqual(transactions.end(first, 'abort'), second, 'a retry');
     assert.deepEqual(transactions.end(second, 'abort'), { ...first, producerEpoch: 2 });
     assert.deepEqual(transactions.tasks, []);
@@ -422,9 +422,36 @@ describe('EndTxn of version 2 (KIP-890)', () => {
     const producer = transactions.producer({ timeoutMs: 1000 });
     transactions.add(producer, 'a-0');
     transactions.advance(2000);
-    assert.equal(transactions.end(producer, 'commit'), 'INVALID_TXN_STATE');
+    assert.equal(transactions.end(producer, 'commit'), 'PRODUCER_FENCED', 'as clients expect it');
     assert.deepEqual(transactions.end(producer, 'abort'), { ...producer, producerEpoch: 1 });
     assert.deepEqual(transactions.init({ expected: producer }), { ...producer, producerEpoch: 1 });
+  });
+
+  it('fences a producer that commits while the abort of its transaction, which was too long, is being written', () => {
+    const transactions = new Transactions();
+    const producer = transactions.producer({ timeoutMs: 1000 });
+    transactions.add(producer, 'a-0');
+    transactions.prompt = false;
+    transactions.advance(2000);
+    assert.equal(transactions.state(), 'PrepareAbort');
+    assert.equal(transactions.end(producer, 'commit'), 'PRODUCER_FENCED');
+    assert.equal(transactions.end(producer, 'abort'), 'CONCURRENT_TRANSACTIONS');
+  });
+
+  it('of a producer of the epoch before is no retry of an end that did not raise the epoch', () => {
+    for (const result of ['commit', 'abort'] as const) {
+      const transactions = new Transactions();
+      const zombie = transactions.producer();
+      const successor = transactions.producer();
+      assert.equal(successor.producerEpoch, zombie.producerEpoch + 1);
+      transactions.add(successor, 'a-0');
+      transactions.prompt = false;
+      transactions.end(successor, result, { transactionVersion: 0 });
+      assert.equal(transactions.end(zombie, result), 'PRODUCER_FENCED');
+      transactions.writeMarkers();
+      assert.equal(transactions.end(zombie, result), 'PRODUCER_FENCED', 'or both would have the same epoch');
+      assert.deepEqual(transactions.end(successor, result, { transactionVersion: 0 }), successor, 'a retry');
+    }
   });
 
   it('takes a fresh producer id when the epochs are used up, also if the answer is lost, and after a restart', () => {
@@ -479,8 +506,8 @@ describe('EndTxn of version 2 (KIP-890)', () => {
     assert.equal(transactions.end(last, 'abort'), 'PRODUCER_FENCED');
     assert.equal(transactions.end(highest, 'abort'), 'PRODUCER_FENCED');
     assert.equal(transactions.add(highest, 'a-0'), 'PRODUCER_FENCED');
-    assert.deepEqual(transactions.init({ expected: last }), { producerId: 1000, producerEpoch: 0 });
-    assert.deepEqual(transactions.init({ expected: last }), { producerId: 1000, producerEpoch: 0 });
+    for (const what of ['first', 'retry', 'another retry'])
+      assert.deepEqual(transactions.init({ expected: last }), { producerId: 1000, producerEpoch: 0 }, what);
   });
 });
 
