@@ -121,7 +121,6 @@ export const transactionsScenario = brokerRunScenario(
       'describe.Empty',
       'describe.Ongoing',
       'describe.TRANSACTIONAL_ID_NOT_FOUND',
-      'end.INVALID_TXN_STATE',
       'end.NOT_COORDINATOR',
       'end.PRODUCER_FENCED',
       'end.aborted',

@@ -11,8 +11,11 @@ const RETRY_MS_MIN = 20;
 const RETRY_MS_MAX = 1000;
 /** Failures of a task after which the log says so; and again after so many more. */
 const FAILURES_PER_WARNING = 50;
-/** Partitions of one request, all markers together; a single transaction may have more. */
-const PARTITIONS_PER_REQUEST_MAX = 5000;
+/**
+ * Markers of one turn, each of which is an append to a partition: what is beyond them waits for the next turn, or the end of a transaction with
+ * thousands of partitions would hold the loop for seconds.
+ */
+const MARKERS_PER_TURN_MAX = 200;
 
 export interface MarkerSenderOptions {
   readonly peer: PeerPort;
@@ -33,13 +36,15 @@ interface Delivery {
 }
 
 /**
- * Brings markers to the brokers that lead the partitions: what is sent in one turn goes to each of them in one request. What is not taken is sent
+ * Brings markers to the brokers that lead the partitions: what is sent in one turn goes to each of them in one request, up to a limit. What is not taken is sent
  * again, to whoever leads then, until it is, or its topic is gone, or the coordinator has given up its state. A partition never has two requests with
  * the same marker under way. It holds no more than there are transactions that are being completed.
  */
 export class MarkerSender {
   readonly #options: MarkerSenderOptions;
   #pending: Delivery[] = [];
+  /** {@link #flush} will be called. */
+  #scheduled = false;
   #closed = false;
 
   constructor(options: MarkerSenderOptions) {
@@ -58,15 +63,15 @@ export class MarkerSender {
   #enqueue(delivery: Delivery): void {
     if (this.#closed) return;
     this.#pending.push(delivery);
-    if (this.#pending.length === 1) void Promise.resolve().then(() => this.#flush());
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    void Promise.resolve().then(() => this.#flush());
   }
 
   #flush(): void {
-    const pending = this.#pending;
-    this.#pending = [];
+    this.#scheduled = false;
     const byBroker = new Map<number, Delivery[]>();
-    for (const delivery of pending) {
-      if (delivery.task.isCancelled()) continue;
+    for (const delivery of this.#take()) {
       for (const [broker, partitions] of this.#byLeader(delivery)) {
         const own = { ...delivery, partitions };
         const deliveries = byBroker.get(broker);
@@ -74,9 +79,29 @@ export class MarkerSender {
         else deliveries.push(own);
       }
     }
-    for (const [broker, deliveries] of byBroker) {
-      for (const request of inRequests(deliveries)) void this.#deliver(broker, request);
+    for (const [broker, deliveries] of byBroker) void this.#deliver(broker, deliveries);
+    if (this.#pending.length === 0) return;
+    this.#scheduled = true;
+    this.#options.timers.after(0, () => this.#flush());
+  }
+
+  /** What one turn has room for. The rest of a large transaction goes behind those that wait. */
+  #take(): Delivery[] {
+    const pending = this.#pending;
+    const taken: Delivery[] = [];
+    const rest: Delivery[] = [];
+    let room = MARKERS_PER_TURN_MAX;
+    let at = 0;
+    for (; at < pending.length && room > 0; at++) {
+      const delivery = pending[at]!;
+      if (delivery.task.isCancelled()) continue;
+      const { partitions } = delivery;
+      taken.push({ ...delivery, partitions: partitions.slice(0, room) });
+      if (partitions.length > room) rest.push({ ...delivery, partitions: partitions.slice(room) });
+      room -= Math.min(room, partitions.length);
     }
+    this.#pending = [...pending.slice(at), ...rest];
+    return taken;
   }
 
   /** Partitions of topics that are gone are done with; those without a leader wait for one. */
@@ -179,18 +204,4 @@ export class MarkerSender {
 function markerOf({ task, partitions }: Delivery): TxnMarker {
   const { producerId, producerEpoch, result, coordinatorEpoch, transactionVersion } = task;
   return { producerId, producerEpoch, result, coordinatorEpoch, transactionVersion, partitions };
-}
-
-function inRequests(deliveries: readonly Delivery[]): Delivery[][] {
-  const requests: Delivery[][] = [];
-  let partitions = Infinity;
-  for (const delivery of deliveries) {
-    partitions += delivery.partitions.length;
-    if (partitions > PARTITIONS_PER_REQUEST_MAX) {
-      requests.push([]);
-      partitions = delivery.partitions.length;
-    }
-    requests.at(-1)!.push(delivery);
-  }
-  return requests;
 }

@@ -187,21 +187,46 @@ test('one that fails for long is said in the log, now and then', async () => {
   assert.equal(bench.requests.length, tries);
 });
 
-test('many partitions are spread over several requests', async () => {
+test('a transaction of many partitions is ended over many turns, of which each has so many markers', async () => {
+  const bench = new Bench();
+  const count = 1100;
+  bench.leaders.set(
+    'a',
+    Array.from({ length: count }, () => 1),
+  );
+  bench.leaders.set('b', [1]);
+  const names = Array.from({ length: count }, (_, index) => `a-${index}`);
+  const large = bench.send(names);
+  const late = bench.send(names.slice(0, 300), { result: 'abort' });
+  const small = bench.send(['b-0']);
+  const markersOf = ([, markers]: (typeof bench.requests)[number]): number => markers.flat().length;
+  // Turn by turn: nothing but what was sent in it has been asked for.
+  await Promise.resolve();
+  assert.deepEqual(bench.requests.map(markersOf), [200]);
+  await bench.advance(100);
+  assert.ok(bench.requests.every((request) => markersOf(request) <= 200));
+  assert.equal(bench.requests.length, Math.ceil((count + 300 + 1) / 200));
+  const turnOf = (name: string): number =>
+    bench.requests.findIndex(([, markers]) => markers.some((partitions) => partitions.includes(name)));
+  assert.ok(turnOf('b-0') <= 3, 'a small one does not wait for the end of a large one');
+  assert.deepEqual(large.done.toSorted(), names.toSorted(), 'each of them once');
+  assert.deepEqual([late.done.length, small.done], [300, ['b-0']]);
+});
+
+test('what waits for its turn is not sent once nobody waits for it any more', async () => {
   const bench = new Bench();
   bench.leaders.set(
     'a',
-    Array.from({ length: 4000 }, () => 1),
+    Array.from({ length: 500 }, () => 1),
   );
-  const names = Array.from({ length: 4000 }, (_, index) => `a-${index}`);
-  const sent = [bench.send(names), bench.send(names), bench.send(names.slice(0, 500))];
-  await bench.advance();
-  assert.deepEqual(
-    bench.requests.map(([, markers]) => markers.map((partitions) => partitions.length)),
-    [[4000], [4000, 500]],
+  let cancelled = false;
+  bench.send(
+    Array.from({ length: 500 }, (_, index) => `a-${index}`),
+    { isCancelled: () => cancelled },
   );
-  assert.deepEqual(
-    sent.map(({ done }) => done.length),
-    [4000, 4000, 500],
-  );
+  await Promise.resolve();
+  assert.equal(bench.requests.length, 1);
+  cancelled = true;
+  await bench.advance(5000);
+  assert.equal(bench.requests.length, 1);
 });
