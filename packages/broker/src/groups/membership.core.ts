@@ -20,7 +20,7 @@ import {
   type RegexCompiler,
   type TopicView,
 } from './consumer/types.ts';
-import { type Group, isVacant } from './group.core.ts';
+import type { Group } from './group.core.ts';
 import { GroupTable } from './group-table.core.ts';
 import { Rebalancer } from './rebalance.core.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './subscription.core.ts';
@@ -340,7 +340,8 @@ export class Membership {
       return refused('GROUP_MAX_SIZE_REACHED', 'The coordinator has as many groups as it may have.');
     }
     const draft = this.table.makeConsumer(groupId, present?.offsets);
-    if (present === undefined || isVacant(present)) return draft;
+    // Those that were told their ids and have not joined with them yet do so in the new group.
+    if (present === undefined || present.members.size === 0) return draft;
     const refusal = upgradeRefusal(present, settings.consumer);
     if (refusal !== undefined) return refused('GROUP_ID_NOT_FOUND', refusal);
     takeMembers(present, draft, this.#driver);

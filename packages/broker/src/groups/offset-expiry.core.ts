@@ -24,7 +24,7 @@ export class OffsetExpiry {
   readonly #options: OffsetExpiryOptions;
   readonly #deadline: Deadline;
   /** Where a look goes on. */
-  #walking: Iterator<StateRecord | undefined, void, Instant> | undefined;
+  #walking: Iterator<readonly StateRecord[], void, Instant> | undefined;
 
   constructor(options: OffsetExpiryOptions) {
     this.#options = options;
@@ -45,7 +45,7 @@ export class OffsetExpiry {
         this.#walking = undefined;
         break;
       }
-      if (value !== undefined) records.push(value);
+      records.push(...value);
     }
     const { settings, sink } = this.#options;
     const pauseMs = this.#walking === undefined ? settings.retentionCheckMs : STEP_PAUSE_MS;
@@ -54,8 +54,8 @@ export class OffsetExpiry {
     if (records.length > 0) sink.append(records, () => undefined);
   }
 
-  /** Offset by offset, group by group: the record of what went, if it went. Takes the time anew at each step. */
-  *#walk(started: Instant): Generator<StateRecord | undefined, void, Instant> {
+  /** Offset by offset, group by group: the records of what went, if it went. Takes the time anew at each step. */
+  *#walk(started: Instant): Generator<readonly StateRecord[], void, Instant> {
     let now = started;
     const { groups, pending, settings, counters } = this.#options;
     const retentionMs = settings.offsetsRetentionMs;
@@ -68,13 +68,14 @@ export class OffsetExpiry {
           if (!isPending && isExpired(group, topic, committed, { retentionMs, nowMs: now.wallMs })) {
             offsets.delete(topic, partition);
             counters.offsetsExpired++;
-            now = yield { key: encodeOffsetKey(groupId, topic, partition), value: null };
-          } else now = yield undefined;
+            now = yield [{ key: encodeOffsetKey(groupId, topic, partition), value: null }];
+          } else now = yield [];
         }
       }
       const isOver = isVacant(group) && offsets.count === 0 && !pending.hasGroup(groupId);
       if (!isOver || groups.get(groupId) !== group) continue;
-      for (const record of groups.remove(group)) now = yield record;
+      // All at once: the next step would take back what a group of that name has said meanwhile.
+      now = yield groups.remove(group);
     }
   }
 }

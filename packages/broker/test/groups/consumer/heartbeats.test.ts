@@ -607,6 +607,31 @@ describe('offsets of a consumer group', () => {
     assert.equal(groups.committed(), 5);
   });
 
+  it('end with their group in one step, so that a group that is made again meanwhile is left alone', () => {
+    // Of a look at 20,000 things at a time, the first record of the group's end is the last one.
+    const offsetsPerGroupMax = 20_000;
+    const groups = new Groups({ offsetsPerGroupMax });
+    groups.topics.make('input', 2);
+    new ConsumerMember(groups, 'm1').leave();
+    const offsets = Array.from({ length: offsetsPerGroupMax - 1 }, (_, partition) => ({
+      topic: 'input',
+      partition,
+      offset: 1,
+      leaderEpoch: -1,
+      metadata: '',
+    }));
+    const [memberId, generationId, groupInstanceId] = ['', -1, null];
+    const request = { groupId: 'g', memberId, generationId, groupInstanceId, offsets };
+    groups.core.commit({ ...request, knowsMemberEpochs: true, retentionMs: -1 }, groups.now, () => undefined);
+    groups.advance(groups.settings.offsetsRetentionMs - 1);
+    while (groups.consumerState !== 'GROUP_ID_NOT_FOUND') groups.advance(1);
+    const again = new ConsumerMember(groups, 'm2');
+    groups.advance(1000);
+    groups.reload();
+    again.beat();
+    assert.equal(again.error, undefined);
+  });
+
   it('expire when the group has been empty for long enough, and the group goes with them', () => {
     const groups = groupsWith(1, { offsetsRetentionMs: 100_000, retentionCheckMs: 10_000 });
     const first = member(groups, 'm1');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { MigrationPolicy } from '../../../src/groups/consumer/types.ts';
-import { Groups, SETTINGS } from '../harness.ts';
+import { Groups, SETTINGS, subscription } from '../harness.ts';
 import { ClassicMember, type Kind } from './classic-member.ts';
 import { ConsumerMember } from './member.ts';
 
@@ -246,6 +246,26 @@ describe('an empty group', () => {
     groups.reload();
     assert.equal(groups.state, 'Stable');
     assert.equal(groups.committed(), 5);
+  });
+
+  it('lets a member of the newer protocol in while a classic one has been told its id, and both go on', () => {
+    const groups = groupsWith(2);
+    const protocols = [{ name: 'range', metadata: subscription('input') }];
+    const [told] = groups.join({ requiresKnownMemberId: true, protocols });
+    assert.equal(told!.error, 'MEMBER_ID_REQUIRED');
+    const newer = new ConsumerMember(groups, 'new');
+    assert.equal(newer.error, undefined);
+    const [joined] = groups.join({ memberId: told!.memberId, protocols });
+    assert.equal(joined!.error, undefined);
+    newer.beat();
+    newer.beat();
+    assert.equal(newer.partitions.length, 1);
+    // The time that it had to come back in is over, and nothing happens.
+    groups.advance(9000);
+    newer.beat();
+    groups.advance(9000);
+    newer.beat();
+    assert.equal(newer.error, undefined);
   });
 
   it('of the newer protocol is not there for members that a classic one had', () => {
