@@ -8,6 +8,7 @@ import { LastingClient } from './lasting-client.ts';
 const FIND_COORDINATOR_VERSION = 4;
 const OFFSET_FETCH_VERSION = 7;
 const DESCRIBE_GROUPS_VERSION = 5;
+const CONSUMER_GROUP_DESCRIBE_VERSION = 1;
 const SAMPLE_EVERY_MS = 25;
 const POLL_MS = 50;
 const ANSWER_DEADLINE_MS = 30_000;
@@ -47,6 +48,8 @@ export async function describeGroup(
   });
   const group = groups[0]!;
   if (RETRIABLE.has(group.errorCode)) return undefined;
+  const newer = group.groupState === 'Dead' ? await describeNewerGroup(client, groupId) : undefined;
+  if (newer !== undefined) return newer;
   return {
     errorCode: group.errorCode,
     state: group.groupState,
@@ -58,6 +61,30 @@ export async function describeGroup(
       clientHost: member.clientHost,
       instanceId: member.groupInstanceId,
       assignment: decodeAssignment(member.memberAssignment),
+    })),
+  };
+}
+
+/** A group of KIP-848; undefined if it is none. */
+async function describeNewerGroup(client: KafkaClient, groupId: string): Promise<DescribedGroup | undefined> {
+  const { groups } = await client.request(apis.consumerGroupDescribe, CONSUMER_GROUP_DESCRIBE_VERSION, {
+    groupIds: [groupId],
+  });
+  const { errorCode, groupState, assignorName, members } = groups[0]!;
+  if (errorCode !== 0) return undefined;
+  return {
+    errorCode,
+    state: groupState,
+    protocolType: 'consumer',
+    protocol: assignorName,
+    members: members.map(({ memberId, clientId, clientHost, instanceId, assignment }) => ({
+      memberId,
+      clientId,
+      clientHost,
+      instanceId,
+      assignment: new Map(
+        assignment.topicPartitions.map(({ topicName, partitions }) => [topicName, partitions]),
+      ),
     })),
   };
 }

@@ -28,6 +28,8 @@ export interface MemberOptions {
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly heartbeatMs: number;
+  /** `consumer` is that of KIP-848: the broker assigns, and says how often it wants to be told that a member lives. */
+  readonly protocol?: 'classic' | 'consumer';
   /** group.instance.id: a static member (KIP-345); neither KafkaJS nor python3-kafka has it. */
   readonly instanceId?: string;
 }
@@ -60,6 +62,10 @@ const PROGRAMS = {
   librdkafka: { peers: ['python3-confluent-kafka'], start: python('librdkafka_member.py') },
   kcat: { peers: ['kcat'], start: startKcat },
   java: { peers: ['java', 'kafka-jars'], start: startConsoleConsumer },
+  'java-consumer': {
+    peers: ['java', 'kafka-jars'],
+    start: (settings) => startConsoleConsumer({ ...settings, protocol: 'consumer' }),
+  },
 } satisfies Record<string, Program>;
 
 export type MemberKind = keyof typeof PROGRAMS;
@@ -95,11 +101,14 @@ function startKcat(settings: MemberOptions & { clientId: string }): ReturnType<t
 }
 
 function startConsoleConsumer(settings: MemberOptions & { clientId: string }): ReturnType<typeof start> {
-  const conf = {
-    'client.id': settings.clientId,
+  const classic = {
     'partition.assignment.strategy': `org.apache.kafka.clients.consumer.${JAVA_ASSIGNORS[settings.assignor]}`,
     'session.timeout.ms': settings.sessionTimeoutMs,
     'heartbeat.interval.ms': settings.heartbeatMs,
+  };
+  const conf = {
+    'client.id': settings.clientId,
+    ...(settings.protocol === 'consumer' ? { 'group.protocol': 'consumer' } : classic),
     'max.poll.interval.ms': settings.rebalanceTimeoutMs,
     'auto.offset.reset': 'earliest',
     'auto.commit.interval.ms': 200,

@@ -1,7 +1,7 @@
 /**
- * Kills a broker with SIGKILL again and again during rebalances and commits: stock clients are members of one group, and come and
- * go; plain requests commit for others. Afterwards no acknowledged commit may be gone, and everything produced must have been
- * consumed. Usage: npm run chaos:groups -- [--rounds 50] [--seed N] [--clients kafkajs,librdkafka,...] [--keep]
+ * Kills a broker with SIGKILL again and again during rebalances and commits: stock clients, of the classic protocol and of KIP-848,
+ * are members of one group, and come and go; plain requests commit for others. Afterwards no acknowledged commit may be gone, and
+ * everything produced must have been consumed. Usage: npm run chaos:groups -- [--rounds 50] [--seed N] [--clients kafkajs,librdkafka,...] [--keep]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -46,6 +46,8 @@ const PRODUCE_PAUSE_MS = 100;
 const SETTINGS = {
   'group.min.session.timeout.ms': '1000',
   'group.initial.rebalance.delay.ms': '0',
+  'group.consumer.session.timeout.ms': String(SESSION_TIMEOUT_MS),
+  'group.consumer.heartbeat.interval.ms': String(HEARTBEAT_MS),
   // Few and small, so that each is rolled and compacted while it is written.
   'offsets.topic.num.partitions': '4',
   'offsets.topic.segment.bytes': String(1024 * 1024),
@@ -82,7 +84,13 @@ export interface Kill9GroupsReport {
   readonly stopCode: number | null;
 }
 
-export const DEFAULT_CLIENTS: readonly MemberKind[] = ['librdkafka', 'kafkajs', 'platformatic'];
+/** With a member of KIP-848 among them: the group goes over to its protocol, and back, while the others run. */
+export const DEFAULT_CLIENTS: readonly MemberKind[] = [
+  'librdkafka',
+  'kafkajs',
+  'platformatic',
+  'java-consumer',
+];
 
 /** One run. Needs the peers of its clients. */
 export async function runKill9Groups(options: Kill9GroupsOptions): Promise<Kill9GroupsReport> {
@@ -161,7 +169,7 @@ class Chaos {
     while (this.#ledger.acknowledged - before < COMMITS_PER_ROUND) await this.#pause();
     await sleep(this.#random() * KILL_AFTER_MS_MAX);
     const state = this.#lastSeen?.state ?? 'unknown';
-    if (state.endsWith('Rebalance')) this.#killsInRebalance++;
+    if (state !== 'Stable' && state !== 'Empty') this.#killsInRebalance++;
     await this.#broker.kill();
     const commits = this.#ledger.acknowledged - before;
     const recoveryMs = await this.#broker.start();
