@@ -34,6 +34,8 @@ export class ConsumerMember extends GroupClient {
   #epoch = 0;
   #topicId = '';
   #owned: readonly number[] = [];
+  /** By partition: the epoch that it said when it was given it. The partition was its own in no earlier one. */
+  readonly #since = new Map<number, number>();
   #isRetired = false;
   /** The next request tells everything, since an answer may have been lost. */
   #tellsAll = true;
@@ -96,14 +98,18 @@ export class ConsumerMember extends GroupClient {
     if (answer.memberEpoch < this.#epoch) {
       throw new Violation('epoch', `${this.name} was in ${this.#epoch}, and is in ${answer.memberEpoch}`);
     }
+    const saidEpoch = this.#epoch;
     this.#epoch = answer.memberEpoch;
     this.count(isJoining ? 'consumer-heartbeat.joined' : 'consumer-heartbeat.ok');
-    if (answer.assignment !== null) this.#take(answer.assignment.topicPartitions);
+    if (answer.assignment !== null) this.#take(answer.assignment.topicPartitions, saidEpoch);
     const { ownership, sessionMs } = this.#options;
     ownership.claim(this.#claimant, this.#owned, sentMs + sessionMs, this.nowMs);
   }
 
-  #take(topics: readonly { readonly topicId: string; readonly partitions: readonly number[] }[]): void {
+  #take(
+    topics: readonly { readonly topicId: string; readonly partitions: readonly number[] }[],
+    saidEpoch: number,
+  ): void {
     const assigned = topics.flatMap(({ partitions }) => partitions);
     const before = new Set(this.#owned);
     const hasLost = this.#owned.some((partition) => !assigned.includes(partition));
@@ -117,6 +123,9 @@ export class ConsumerMember extends GroupClient {
     if (assigned.some((partition) => !before.has(partition))) this.count('consumer.assigned');
     this.#topicId = topics[0]?.topicId ?? this.#topicId;
     this.#owned = assigned;
+    for (const partition of this.#since.keys())
+      if (!assigned.includes(partition)) this.#since.delete(partition);
+    for (const partition of assigned) if (!before.has(partition)) this.#since.set(partition, saidEpoch);
     this.#tellsAll ||= hasLost;
   }
 
@@ -163,6 +172,7 @@ export class ConsumerMember extends GroupClient {
   #lose(): void {
     this.#epoch = 0;
     this.#owned = [];
+    this.#since.clear();
     this.#options.ownership.drop(this.#claimant);
   }
 
@@ -175,26 +185,31 @@ export class ConsumerMember extends GroupClient {
 
   async #commit(): Promise<void> {
     if (this.#owned.length === 0) return;
-    const error = await this.#commitAs(this.#epoch);
+    const error = await this.#commitAs(this.#epoch, this.random.pick(this.#owned));
     // Another epoch is told by the next heartbeat.
     if (error !== undefined && error !== 'STALE_MEMBER_EPOCH') this.#refused(error);
   }
 
-  #commitAs(generationId: number): Promise<string | undefined> {
+  #commitAs(generationId: number, partition: number): Promise<string | undefined> {
     const { view } = this.#options;
     const as = { generationId, memberId: this.#memberId, groupInstanceId: null, since: COMMIT_SINCE };
-    return this.commit(view, [this.random.pick(this.#owned)], as);
+    return this.commit(view, [partition], as);
   }
 
+  /** An epoch in which it did not have the partition; in one between that and the present one it may commit (KIP-1251). */
   async #commitOfOldEpoch(): Promise<void> {
-    if (this.#epoch < 2 || this.#owned.length === 0) return;
-    const error = await this.#commitAs(this.#epoch - 1);
-    if (error === undefined) {
-      throw new Violation(
-        'fencing',
-        `${this.name} commits in epoch ${this.#epoch - 1}, and is in ${this.#epoch}`,
-      );
+    if (this.#owned.length === 0) return;
+    const partition = this.random.pick(this.#owned);
+    const since = this.#since.get(partition)!;
+    if (since < 2) return;
+    if (since < this.#epoch && (await this.#commitAs(since, partition)) === undefined) {
+      this.count('consumer-commit.earlier-epoch');
     }
+    if ((await this.#commitAs(since - 1, partition)) !== undefined) return;
+    throw new Violation(
+      'fencing',
+      `${this.name} commits for ${partition} in epoch ${since - 1}, and has it since ${since}`,
+    );
   }
 
   async #leave(epoch: number): Promise<void> {

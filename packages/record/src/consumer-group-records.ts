@@ -43,9 +43,11 @@ const KINDS = new Map<number, ConsumerGroupKey['kind']>(
 const VALUE_VERSION = 0;
 const METADATA_HASH_TAG = 0;
 const CLASSIC_METADATA_TAG = 0;
+const ASSIGNMENT_EPOCHS_TAG = 0;
 /** Least bytes of an element: an id and an empty array and no tags; a partition; a string; a name, bytes and no tags. */
 const TOPIC_BYTES_MIN = 18;
 const PARTITION_BYTES = 4;
+const EPOCH_BYTES = 4;
 const STRING_BYTES_MIN = 1;
 const PROTOCOL_BYTES_MIN = 3;
 const HASH_BYTES = 8;
@@ -88,6 +90,9 @@ export interface StoredConsumerMember {
 /** Partitions by topic id. */
 export type StoredAssignment = ReadonlyMap<string, readonly number[]>;
 
+/** Epochs by topic id and partition. */
+export type StoredEpochs = ReadonlyMap<string, ReadonlyMap<number, number>>;
+
 /** As Kafka numbers the states of a member. */
 export const MEMBER_STATES = ['stable', 'unrevoked', 'unreleased'] as const;
 export type StoredMemberState = (typeof MEMBER_STATES)[number];
@@ -98,6 +103,8 @@ export interface StoredCurrentAssignment {
   readonly state: StoredMemberState;
   readonly assigned: StoredAssignment;
   readonly revoking: StoredAssignment;
+  /** When each of both was assigned (KIP-1251, since Kafka 4.3); what is not known is missing. */
+  readonly epochs: StoredEpochs;
 }
 
 export interface StoredRegularExpression {
@@ -277,8 +284,8 @@ export function encodeCurrentAssignment(current: StoredCurrentAssignment): Uint8
   writer.int32(current.memberEpoch);
   writer.int32(current.previousMemberEpoch);
   writer.int8(MEMBER_STATES.indexOf(current.state));
-  writeAssignment(writer, current.assigned);
-  writeAssignment(writer, current.revoking);
+  writeAssignment(writer, current.assigned, current.epochs);
+  writeAssignment(writer, current.revoking, current.epochs);
   writeNoTags(writer);
   return writer.finish();
 }
@@ -291,10 +298,11 @@ export function decodeCurrentAssignment(bytes: Uint8Array): StoredCurrentAssignm
   const number = reader.int8();
   const state = MEMBER_STATES[number];
   if (state === undefined) throw new MalformedError(`member state ${number} is not known`);
-  const assigned = readAssignment(reader);
-  const revoking = readAssignment(reader);
+  const epochs = new Map<string, Map<number, number>>();
+  const assigned = readAssignment(reader, epochs);
+  const revoking = readAssignment(reader, epochs);
   readTags(reader);
-  return { memberEpoch, previousMemberEpoch, state, assigned, revoking };
+  return { memberEpoch, previousMemberEpoch, state, assigned, revoking, epochs };
 }
 
 export function encodeRegularExpression(resolved: StoredRegularExpression): Uint8Array {
@@ -329,20 +337,44 @@ function valueReader(bytes: Uint8Array): Reader {
   return reader;
 }
 
-function writeAssignment(writer: Writer, assignment: StoredAssignment): void {
+function writeAssignment(writer: Writer, assignment: StoredAssignment, epochs?: StoredEpochs): void {
   writeArray(writer, [...assignment], ([topicId, partitions]) => {
     writeUuid(writer, topicId);
     writeArray(writer, partitions, (partition) => writer.int32(partition));
-    writeNoTags(writer);
+    const known = epochs?.get(topicId);
+    if (known === undefined || !partitions.every((partition) => known.has(partition))) {
+      writeNoTags(writer);
+      return;
+    }
+    const field = encodeEpochs(partitions.map((partition) => known.get(partition)!));
+    writer.uvarint(1);
+    writer.uvarint(ASSIGNMENT_EPOCHS_TAG);
+    writer.uvarint(field.length);
+    writer.bytes(field);
   });
 }
 
-/** The epochs at which partitions were assigned (tag 0, Kafka 4.3) are passed over. */
-function readAssignment(reader: Reader): StoredAssignment {
+function encodeEpochs(epochs: readonly number[]): Uint8Array {
+  const writer = new Writer();
+  writeArray(writer, epochs, (epoch) => writer.int32(epoch));
+  return writer.finish();
+}
+
+/** Adds to `epochs` what is told of them. */
+function readAssignment(reader: Reader, epochs?: Map<string, Map<number, number>>): StoredAssignment {
   const topics = readArray(reader, TOPIC_BYTES_MIN, () => {
     const topicId = readUuid(reader);
     const partitions = readArray(reader, PARTITION_BYTES, () => reader.int32());
-    readTags(reader);
+    readTags(reader, (tag) => {
+      if (tag !== ASSIGNMENT_EPOCHS_TAG || epochs === undefined) return false;
+      const known = epochs.get(topicId) ?? new Map<number, number>();
+      const told = readArray(reader, EPOCH_BYTES, () => reader.int32());
+      for (const [at, partition] of partitions.entries()) {
+        if (told[at] !== undefined) known.set(partition, told[at]);
+      }
+      epochs.set(topicId, known);
+      return true;
+    });
     return [topicId, partitions] as const;
   });
   return new Map(topics);

@@ -95,7 +95,10 @@ describe('records of the groups of KIP-848', () => {
       state: 'unrevoked',
       assigned: new Map([[TOPIC_ID, [0]]]),
       revoking: new Map([[TOPIC_ID, [3]]]),
+      epochs: new Map([[TOPIC_ID, new Map([[3, 5]])]]),
     });
+    const again = encodeCurrentAssignment(decodeCurrentAssignment(unhex(withEpochs)));
+    assert.equal(hex(again), withEpochs);
     assert.deepEqual(decodeConsumerOffsetsKey(unhex('0004000167')), {
       kind: 'consumer-group-partitions',
       group: 'g',
@@ -128,12 +131,19 @@ describe('records of the groups of KIP-848', () => {
       serverAssignor: nullable,
       classic: fc.option(classic),
     });
-    const current = record({
+    const withoutEpochs = record({
       memberEpoch: fc.integer({ min: -2, max: 1000 }),
       previousMemberEpoch: fc.nat(),
       state: fc.constantFrom(...MEMBER_STATES),
       assigned: assignment,
       revoking: assignment,
+    });
+    const current = withoutEpochs.map((fields) => {
+      const epochs = new Map<string, Map<number, number>>();
+      for (const [id, held] of [...fields.assigned, ...fields.revoking]) {
+        epochs.set(id, new Map([...(epochs.get(id) ?? []), ...held.map((at) => [at, 7 * at] as const)]));
+      }
+      return { ...fields, epochs };
     });
     const group = record({
       epoch: fc.nat(),

@@ -3,6 +3,8 @@ import { memberOf } from './answers.core.ts';
 import type { ClassicGroup } from './classic-group.core.ts';
 import type { ConsumerGroup } from './consumer/consumer-group.core.ts';
 import { CONSUMER_PROTOCOL_TYPE } from './subscription.core.ts';
+import type { TopicPartition } from '../cluster/topic-partition.core.ts';
+import type { TopicView } from './consumer/types.ts';
 import type { MemberIdentity } from './types.ts';
 
 /** A group of either protocol. Both keep offsets; what follows asks them the same. */
@@ -59,4 +61,26 @@ export function committerRefusal(group: Group, committer: Committer): ErrorName 
   if (!isClassic && !committer.knowsMemberEpochs) return 'UNSUPPORTED_VERSION';
   if (generationId === member.current.epoch) return undefined;
   return isClassic ? 'ILLEGAL_GENERATION' : 'STALE_MEMBER_EPOCH';
+}
+
+/**
+ * The same for offsets. In a consumer group an earlier epoch does, where the member had all of these partitions in it and has them still, be it to give
+ * them up (KIP-1251): it may have been told of the newer epoch while its commit was on the way.
+ */
+export function commitRefusal(
+  group: Group,
+  committer: Committer & { readonly offsets: readonly TopicPartition[] },
+  topics: TopicView,
+): ErrorName | undefined {
+  const refusal = committerRefusal(group, committer);
+  const isEpoch = refusal === 'STALE_MEMBER_EPOCH' || refusal === 'ILLEGAL_GENERATION';
+  if (group.kind === 'classic' || !isEpoch) return refusal;
+  const { memberId, generationId, offsets } = committer;
+  const { epoch, epochs } = group.members.get(memberId)!.current;
+  if (generationId > epoch) return refusal;
+  const isHeld = offsets.every(({ topic, partition }) => {
+    const since = epochs.get(topics.byName(topic)?.id ?? '')?.get(partition);
+    return since !== undefined && since <= generationId;
+  });
+  return isHeld ? undefined : refusal;
 }

@@ -25,7 +25,14 @@ import type {
   TopicView,
 } from './consumer/types.ts';
 import { describeClassic, describeConsumer } from './describe.core.ts';
-import { committerRefusal, type Group, hidesSubscriptions, isVacant, readsTopic } from './group.core.ts';
+import {
+  commitRefusal,
+  committerRefusal,
+  type Group,
+  hidesSubscriptions,
+  isVacant,
+  readsTopic,
+} from './group.core.ts';
 import type { GroupTable } from './group-table.core.ts';
 import { Membership } from './membership.core.ts';
 import { OffsetExpiry } from './offset-expiry.core.ts';
@@ -255,7 +262,7 @@ export class GroupsCore implements CoordinatorCore {
     // Administrators, and consumers that choose their partitions themselves, commit while nobody else does.
     if (generationId < 0 && state === 'Empty') return undefined;
     if (generationId < 0 && memberId === '' && groupInstanceId === null) return 'UNKNOWN_MEMBER_ID';
-    const refusal = committerRefusal(group, request);
+    const refusal = commitRefusal(group, request, this.#topics);
     if (refusal !== undefined || group.kind === 'consumer') return refusal;
     if (state === 'CompletingRebalance') return 'REBALANCE_IN_PROGRESS';
     this.#membership.extendSession(group, memberId, now);

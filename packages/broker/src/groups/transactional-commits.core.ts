@@ -1,7 +1,8 @@
 import { type CommittedOffset, encodeOffsetKey, encodeOffsetValue } from '@polylog/record';
 import type { CoordinatorSink, Durability, Instant, StateRecord } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
-import { committerRefusal, type Group } from './group.core.ts';
+import type { TopicView } from './consumer/types.ts';
+import { commitRefusal, type Group } from './group.core.ts';
 import type { GroupTable } from './group-table.core.ts';
 import { PendingOffsets } from './pending-offsets.core.ts';
 import type { GroupCounters, GroupSettings, VerifiedCommit } from './types.ts';
@@ -13,13 +14,16 @@ export class TransactionalCommits {
   readonly #settings: GroupSettings;
   readonly #counters: GroupCounters;
   readonly #groups: GroupTable;
+  readonly #topics: TopicView;
 
   constructor(options: {
     readonly sink: CoordinatorSink;
     readonly settings: GroupSettings;
     readonly counters: GroupCounters;
     readonly groups: GroupTable;
+    readonly topics: TopicView;
   }) {
+    this.#topics = options.topics;
     this.#sink = options.sink;
     this.#settings = options.settings;
     this.#counters = options.counters;
@@ -54,7 +58,7 @@ export class TransactionalCommits {
       if (generationId >= 0) return 'ILLEGAL_GENERATION';
       if (this.#groups.size >= groupsMax) return 'GROUP_MAX_SIZE_REACHED';
     } else {
-      const refusal = memberRefusal(group, request);
+      const refusal = memberRefusal(group, request, this.#topics);
       if (refusal !== undefined) return refusal;
     }
     // Each of them may come to count one day, whatever the others do.
@@ -94,13 +98,13 @@ export class TransactionalCommits {
  * As in Kafka: a rebalance does not matter, because the next owner waits for stable offsets (KIP-447); and whoever gives neither member nor
  * generation, as clients before version 3, is believed.
  */
-function memberRefusal(group: Group, request: VerifiedCommit): ErrorName | undefined {
+function memberRefusal(group: Group, request: VerifiedCommit, topics: TopicView): ErrorName | undefined {
   const { memberId, groupInstanceId, generationId } = request;
   if (group.state === 'Dead') return 'COORDINATOR_NOT_AVAILABLE';
   if (generationId < 0 && group.state === 'Empty') return undefined;
   if (generationId < 0 && memberId === '' && groupInstanceId === null) return undefined;
   // Its version does not tell whether the client knows member epochs: all that can commit in transactions with a member id do.
-  const refusal = committerRefusal(group, { ...request, knowsMemberEpochs: true });
+  const refusal = commitRefusal(group, { ...request, knowsMemberEpochs: true }, topics);
   // Of which the API does not know, while its clients know what to do about a generation.
   return refusal === 'STALE_MEMBER_EPOCH' ? 'ILLEGAL_GENERATION' : refusal;
 }

@@ -329,6 +329,7 @@ export class Groups {
     options: {
       groupId?: string;
       topic?: string;
+      partition?: number;
       memberId?: string;
       generationId?: number;
       retentionMs?: number;
@@ -336,7 +337,7 @@ export class Groups {
       groupInstanceId?: string | null;
     } = {},
   ): Durability[] {
-    const { topic = 'input', ...rest } = options;
+    const { topic = 'input', partition = 0, ...rest } = options;
     const answers: Durability[] = [];
     this.core.commit(
       {
@@ -346,7 +347,7 @@ export class Groups {
         groupInstanceId: null,
         retentionMs: -1,
         knowsMemberEpochs: false,
-        offsets: [{ topic, partition: 0, offset, leaderEpoch: 3, metadata: 'm' }],
+        offsets: [{ topic, partition, offset, leaderEpoch: 3, metadata: 'm' }],
         ...rest,
       },
       this.now,

@@ -3,6 +3,27 @@ export type Assignment = ReadonlyMap<string, readonly number[]>;
 
 export const NOTHING_ASSIGNED: Assignment = new Map();
 
+/** By topic id and partition: the member epoch in which a member got it. */
+export type AssignmentEpochs = ReadonlyMap<string, ReadonlyMap<number, number>>;
+
+/** Of these partitions: what is known of them, and else that epoch. */
+export function epochsOf(
+  assignments: readonly Assignment[],
+  known: AssignmentEpochs,
+  epoch: number,
+): AssignmentEpochs {
+  const epochs = new Map<string, Map<number, number>>();
+  for (const assignment of assignments) {
+    for (const [topicId, partitions] of assignment) {
+      const before = known.get(topicId);
+      let ofTopic = epochs.get(topicId);
+      if (ofTopic === undefined) epochs.set(topicId, (ofTopic = new Map()));
+      for (const partition of partitions) ofTopic.set(partition, before?.get(partition) ?? epoch);
+    }
+  }
+  return epochs;
+}
+
 export function partitionCount(assignment: Assignment): number {
   let count = 0;
   for (const partitions of assignment.values()) count += partitions.length;

@@ -1,6 +1,6 @@
 import type { ClassicGroup, Member } from '../classic-group.core.ts';
 import { CONSUMER_PROTOCOL_TYPE, encodeAssignment, parseAssignment } from '../subscription.core.ts';
-import { type Assignment, normalized, splitBy, union } from './assignment.core.ts';
+import { type Assignment, epochsOf, normalized, splitBy, union } from './assignment.core.ts';
 import { assignmentOf, namesOf, subscriptionOf } from './classic-members.core.ts';
 import type { ConsumerGroup, ConsumerMember } from './consumer-group.core.ts';
 import type { ConsumerGroupDriver } from './driver.core.ts';
@@ -84,6 +84,7 @@ export function takeMembers(from: ClassicGroup, to: ConsumerGroup, driver: Consu
         state: 'stable',
         assigned: own,
         revoking: new Map(),
+        epochs: epochsOf([own], new Map(), from.generation),
       },
     });
     to.setTarget(memberId, own);

@@ -1,5 +1,13 @@
 import type { StoredMemberState } from '@polylog/record';
-import { type Assignment, intersects, NOTHING_ASSIGNED, splitBy, union } from './assignment.core.ts';
+import {
+  type Assignment,
+  type AssignmentEpochs,
+  epochsOf,
+  intersects,
+  NOTHING_ASSIGNED,
+  splitBy,
+  union,
+} from './assignment.core.ts';
 
 /**
  * Where a member stands on its way to what it shall get (KIP-848):
@@ -18,6 +26,8 @@ export interface CurrentAssignment {
   readonly assigned: Assignment;
   /** What it has been told to give up. Nobody else gets it before it says that it has. */
   readonly revoking: Assignment;
+  /** Of all of those: an offset that was committed in an earlier epoch counts if the member had the partition then, and has it still (KIP-1251). */
+  readonly epochs: AssignmentEpochs;
 }
 
 export const JOINING: CurrentAssignment = {
@@ -26,6 +36,7 @@ export const JOINING: CurrentAssignment = {
   state: 'stable',
   assigned: NOTHING_ASSIGNED,
   revoking: NOTHING_ASSIGNED,
+  epochs: new Map(),
 };
 
 export interface ReconcileInput {
@@ -65,18 +76,24 @@ function nextStep({
 }: ReconcileInput): CurrentAssignment {
   const { inside: kept, outside: revoking } = splitBy(current.assigned, target);
   const hasToRevoke = revoking.size > 0 && (owned === undefined || intersects(owned, revoking));
-  if (hasToRevoke) return { ...current, state: 'unrevoked', assigned: kept, revoking };
+  if (hasToRevoke) {
+    const epochs = epochsOf([kept, revoking], current.epochs, current.epoch);
+    return { ...current, state: 'unrevoked', assigned: kept, revoking, epochs };
+  }
   const { outside: wanted } = splitBy(target, kept);
   const { free, isAll } = freeOf(wanted, current, isFree);
   const state = isAll ? 'stable' : 'unreleased';
   const isNewEpoch = current.epoch !== targetEpoch;
   if (!isNewEpoch && current.state === state && free.size === 0 && revoking.size === 0) return current;
+  const assigned = union(kept, free);
+  const epochsOfKept = epochsOf([kept], current.epochs, current.epoch);
   return {
     epoch: targetEpoch,
     previousEpoch: saidEpoch,
     state,
-    assigned: union(kept, free),
+    assigned,
     revoking: NOTHING_ASSIGNED,
+    epochs: epochsOf([assigned], epochsOfKept, targetEpoch),
   };
 }
 

@@ -55,7 +55,7 @@ export function currentRecord(
   { groupId }: ConsumerGroup,
   { memberId, current }: ConsumerMember,
 ): StateRecord {
-  const { epoch, previousEpoch, state, assigned, revoking } = current;
+  const { epoch, previousEpoch, state, assigned, revoking, epochs } = current;
   return {
     key: encodeConsumerGroupKey({ kind: 'current-assignment', group: groupId, member: memberId }),
     value: encodeCurrentAssignment({
@@ -64,6 +64,7 @@ export function currentRecord(
       state,
       assigned,
       revoking,
+      epochs,
     }),
   };
 }

@@ -7,7 +7,7 @@ import {
   decodeTargetAssignment,
   decodeTargetAssignmentEpoch,
 } from '@polylog/record';
-import { normalized } from './assignment.core.ts';
+import { epochsOf, normalized } from './assignment.core.ts';
 import {
   type ConsumerGroup,
   type ConsumerMember,
@@ -115,12 +115,14 @@ function filled(text: string | null): string | null {
 }
 
 function storedCurrent(value: Uint8Array): CurrentAssignment {
-  const { memberEpoch, previousMemberEpoch, state, assigned, revoking } = decodeCurrentAssignment(value);
+  const { memberEpoch, previousMemberEpoch, state, assigned, revoking, epochs } =
+    decodeCurrentAssignment(value);
   return {
     epoch: memberEpoch,
     previousEpoch: previousMemberEpoch,
     state,
     assigned: normalized(assigned),
     revoking: normalized(revoking),
+    epochs: epochsOf([assigned, revoking], epochs, memberEpoch),
   };
 }

@@ -597,6 +597,43 @@ describe('offsets of a consumer group', () => {
     assert.equal(groups.committed(), 5);
   });
 
+  it('are taken from a member in an earlier epoch, of what it had then and has still (KIP-1251)', () => {
+    const groups = groupsWith(2);
+    const first = member(groups, 'm1');
+    const early = first.epoch;
+    const second = member(groups, 'm2');
+    first.beat();
+    const commit = (partition: number, memberId: string, generationId: number) =>
+      groups.commit(5, { partition, memberId, generationId, knowsMemberEpochs: true })[0];
+    const [kept, given] = [first.partitions[0]!, 1 - first.partitions[0]!];
+    assert.deepEqual([commit(kept, 'm1', early), commit(given, 'm1', early)], [undefined, undefined]);
+    first.beat();
+    second.beat();
+    assert.deepEqual([first.epoch, second.partitions], [early + 1, [given]]);
+    const assertJudged = () => {
+      assert.equal(commit(kept, 'm1', early), undefined);
+      assert.equal(commit(kept, 'm1', early - 1), 'STALE_MEMBER_EPOCH');
+      assert.equal(commit(kept, 'm1', early + 2), 'STALE_MEMBER_EPOCH');
+      assert.equal(commit(given, 'm1', early), 'STALE_MEMBER_EPOCH', 'it has it no more');
+      assert.equal(commit(given, 'm2', early), 'STALE_MEMBER_EPOCH', 'it had it not yet');
+      assert.equal(commit(given, 'm2', second.epoch), undefined);
+      const offsets = { generationId: early, memberId: 'm1' };
+      assert.deepEqual(groups.commitInTransaction(7, { [kept]: 6 }, offsets), [undefined]);
+      assert.deepEqual(groups.commitInTransaction(7, { [kept]: 6, [given]: 6 }, offsets), [
+        'ILLEGAL_GENERATION',
+      ]);
+    };
+    assertJudged();
+    groups.reload();
+    assertJudged();
+    // Having it again is not having had it all the time.
+    second.leave();
+    for (let at = 0; at < 3; at++) first.beat();
+    assert.deepEqual(first.partitions, [0, 1]);
+    assert.equal(commit(given, 'm1', early), 'STALE_MEMBER_EPOCH');
+    assert.equal(commit(kept, 'm1', early), undefined);
+  });
+
   it('that the group had before it was one of this protocol stay', () => {
     const groups = groupsWith(1);
     groups.commit(5);

@@ -18,8 +18,8 @@ const TOPIC_IDS_SINCE = 10;
 /**
  * OffsetCommit v2-v10: stores what a group has consumed, and answers when that is durable.
  *
- * - A member commits with its generation, or (v9, KIP-848) with its member epoch: 113 where that is another one by now. Who is no member
- *   (generation -1) may commit while the group has none.
+ * - A member commits with its generation, or (v9, KIP-848) with its member epoch: 113 where that is another one by now, unless it has had all of the
+ *   partitions since then (KIP-1251). Who is no member (generation -1) may commit while the group has none.
  * - Partitions that do not exist are answered 3 (100 by id, v10), metadata above `offset.metadata.max.bytes` 12; the others are stored.
  * - A retention time of the client (v2-v4) takes the place of the broker's.
  */
