@@ -158,6 +158,8 @@ export function performanceToolArgs(
 export interface ApacheKafkaOptions {
   /** Kafka's broker settings, added to what a single node needs. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Beside the plain one, such as `SSL://127.0.0.1:9093`. */
+  readonly listeners?: readonly string[];
 }
 
 interface PreparedKafka {
@@ -169,11 +171,15 @@ interface PreparedKafka {
 /** Formats an empty folder as the data of a node on free ports. */
 export async function prepareKafka(
   folder: string,
-  { settings = {}, forSpeed = false }: ApacheKafkaOptions & { readonly forSpeed?: boolean } = {},
+  {
+    settings = {},
+    listeners = [],
+    forSpeed = false,
+  }: ApacheKafkaOptions & { readonly forSpeed?: boolean } = {},
 ): Promise<PreparedKafka> {
   const [port = 0, controllerPort = 0] = await freePorts(2);
   const properties = path.join(folder, 'server.properties');
-  const all = { ...singleNode(folder, port, controllerPort), ...settings };
+  const all = { ...singleNode(folder, { port, controllerPort, listeners }), ...settings };
   writeFileSync(
     properties,
     Object.entries(all)
@@ -241,14 +247,21 @@ export class ApacheKafka {
   }
 }
 
-function singleNode(folder: string, brokerPort: number, controllerPort: number): Record<string, string> {
+function singleNode(
+  folder: string,
+  ports: { readonly port: number; readonly controllerPort: number; readonly listeners: readonly string[] },
+): Record<string, string> {
+  const controller = `127.0.0.1:${ports.controllerPort}`;
+  const plain = `PLAINTEXT://127.0.0.1:${ports.port}`;
+  const listeners = [plain, ...ports.listeners, `CONTROLLER://${controller}`].join(',');
   return {
     'process.roles': 'broker,controller',
     'node.id': '1',
-    'controller.quorum.bootstrap.servers': `127.0.0.1:${controllerPort}`,
+    'controller.quorum.bootstrap.servers': controller,
     'controller.listener.names': 'CONTROLLER',
-    listeners: `PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}`,
+    listeners,
+    'advertised.listeners': listeners,
+    'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL',
     'log.dirs': path.join(folder, 'data'),
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',

@@ -22,16 +22,16 @@ export class Certificates {
     await certificates.#signed('broker', ['-nodes'], 'subjectAltName=IP:127.0.0.1,DNS:localhost');
     await certificates.#signed('client', ['-passout', `pass:${PASSWORD}`], 'extendedKeyUsage=clientAuth');
     await certificates.#clientForms();
-    const all = ['ca', 'unused-ca'].map((name) => readFileSync(certificates.#file(`${name}.pem`), 'utf8'));
-    writeFileSync(certificates.#file('all-cas.pem'), all.join(''));
+    certificates.#join(['ca.pem', 'unused-ca.pem'], 'all-cas.pem');
+    certificates.#join(['broker.key', 'broker.pem'], 'broker-store.pem');
     return certificates;
   }
 
   /** The broker asks for no certificate: see `environment`. */
   get brokerSettings(): Record<string, string> {
     return {
-      'ssl.keystore.location': this.#file('broker.pem'),
-      'ssl.key.location': this.#file('broker.key'),
+      'ssl.keystore.type': 'PEM',
+      'ssl.keystore.location': this.#file('broker-store.pem'),
       'ssl.client.auth': 'none',
     };
   }
@@ -89,6 +89,11 @@ export class Certificates {
     const chain = ['-inkey', key, '-certfile', this.#file('ca.pem')];
     const store = ['-passout', `pass:${PASSWORD}`, '-out', this.#file('client.p12')];
     await openssl('pkcs12', '-export', '-in', pem, ...chain, ...secret, ...store);
+  }
+
+  #join(names: readonly string[], joined: string): void {
+    const texts = names.map((name) => readFileSync(this.#file(name), 'utf8'));
+    writeFileSync(this.#file(joined), texts.join(''));
   }
 
   #file(name: string): string {
