@@ -307,7 +307,7 @@ export class ProducerStates {
   expire(nowMs: number): number {
     let expired = 0;
     const { expirationMs } = this.#options;
-    this.#verifications.expire(nowMs, expirationMs);
+    this.#verifications.expire(nowMs);
     let entry = this.#oldest;
     while (entry !== undefined && nowMs - entry.lastUsedMs >= expirationMs) {
       const next: ProducerEntry | undefined = entry.newer;

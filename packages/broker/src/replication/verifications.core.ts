@@ -1,6 +1,9 @@
 /** Beyond it the one that began first is forgotten: its append is refused, and the client repeats it. */
 export const VERIFICATIONS_PER_PARTITION_MAX = 10_000;
 
+/** One that was refused, or whose client went away, is forgotten then: longer than any client repeats what it has begun. */
+export const VERIFICATION_MS_MAX = 15 * 60_000;
+
 /** An append of a transaction that needs none: it is open here, under the producer's epoch. */
 export const NO_VERIFICATION = 0;
 
@@ -74,9 +77,9 @@ export class Verifications {
     this.#byProducer.delete(producerId);
   }
 
-  expire(nowMs: number, expirationMs: number): void {
+  expire(nowMs: number): void {
     for (const [producerId, { startedMs }] of this.#byProducer) {
-      if (nowMs - startedMs < expirationMs) return;
+      if (nowMs - startedMs < VERIFICATION_MS_MAX) return;
       this.#byProducer.delete(producerId);
     }
   }

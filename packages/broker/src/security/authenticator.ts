@@ -48,7 +48,7 @@ export class Authenticator {
     const counts = known === undefined ? undefined : this.counts.get(known);
     if (known === undefined || counts === undefined) return undefined;
     const { limiter, clock } = this.#options;
-    let attempted: { readonly user: string | undefined } | undefined;
+    let attempted: { readonly user: string } | undefined;
     const exchange = this.#exchangeOf(known, address, (user) => {
       attempted = { user };
       return limiter.attempt(address, user, clock.monotonicMs());
@@ -69,8 +69,8 @@ export class Authenticator {
     };
   }
 
-  #exchangeOf(mechanism: SaslMechanism, address: string, attempt: (user?: string) => number): SaslExchange {
-    const { credentials, crypto, tokens } = this.#options;
+  #exchangeOf(mechanism: SaslMechanism, address: string, attempt: (user: string) => number): SaslExchange {
+    const { credentials, crypto, tokens, limiter, clock } = this.#options;
     const context: PasswordContext = {
       credentials,
       crypto,
@@ -85,7 +85,10 @@ export class Authenticator {
         return new ScramExchange(mechanism, context);
       case 'OAUTHBEARER':
         if (tokens === undefined) throw new Error('OAUTHBEARER is offered without a verifier of tokens');
-        return new OAuthBearerExchange(tokens, attempt);
+        return new OAuthBearerExchange(tokens, {
+          waitMs: () => limiter.waitMs(address, undefined, clock.monotonicMs()),
+          failed: () => limiter.failed(address, undefined, clock.monotonicMs()),
+        });
     }
   }
 }

@@ -20,8 +20,8 @@ interface Bucket {
 }
 
 /**
- * Slows down whoever tries passwords: by address and user, so that nobody can keep a user out from elsewhere, and by address. An attempt counts
- * as failed until it has succeeded, so that many at once gain nothing. Times are monotonic milliseconds.
+ * Slows down whoever tries passwords or tokens: by address and user, so that nobody can keep a user out from elsewhere, and by address. An attempt whose
+ * outcome takes time counts as failed until it has succeeded, so that many at once gain nothing. Times are monotonic milliseconds.
  */
 export class LoginLimiter {
   /** In the order of their last attempt. */
@@ -31,17 +31,25 @@ export class LoginLimiter {
     return this.#buckets.size;
   }
 
-  /** How long an attempt has to wait; 0 if it may be made, and is then counted. Without a user it counts for the address only. */
+  /** How long an attempt has to wait; 0 if it may be made. Without a user: as the address alone says. */
+  waitMs(address: string, user: string | undefined, nowMs: number): number {
+    const ofAddress = this.#waitMs(address, FAILURES_PER_ADDRESS_MAX, FAILURES_PER_ADDRESS_PER_MINUTE, nowMs);
+    if (user === undefined) return ofAddress;
+    const key = keyOf(address, user);
+    return Math.max(ofAddress, this.#waitMs(key, FAILURES_PER_USER_MAX, FAILURES_PER_USER_PER_MINUTE, nowMs));
+  }
+
+  /** {@link waitMs}; where that is 0 the attempt is made, and counts as failed. */
   attempt(address: string, user: string | undefined, nowMs: number): number {
-    const key = user === undefined ? undefined : keyOf(address, user);
-    const waitMs = Math.max(
-      this.#waitMs(address, FAILURES_PER_ADDRESS_MAX, FAILURES_PER_ADDRESS_PER_MINUTE, nowMs),
-      key === undefined ? 0 : this.#waitMs(key, FAILURES_PER_USER_MAX, FAILURES_PER_USER_PER_MINUTE, nowMs),
-    );
-    if (waitMs > 0) return waitMs;
+    const waitMs = this.waitMs(address, user, nowMs);
+    if (waitMs === 0) this.failed(address, user, nowMs);
+    return waitMs;
+  }
+
+  /** An attempt failed that was not counted when it began. Without a user it counts for the address only. */
+  failed(address: string, user: string | undefined, nowMs: number): void {
     this.#add(address, FAILURES_PER_ADDRESS_PER_MINUTE, nowMs);
-    if (key !== undefined) this.#add(key, FAILURES_PER_USER_PER_MINUTE, nowMs);
-    return 0;
+    if (user !== undefined) this.#add(keyOf(address, user), FAILURES_PER_USER_PER_MINUTE, nowMs);
   }
 
   /** The attempt that was counted was none of a guesser; what failed before it stays. */

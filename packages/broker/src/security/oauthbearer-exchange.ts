@@ -11,15 +11,22 @@ const GS2_HEADER = /^[ny],(?:a=([^,]*))?,$/;
 const PAIR = /^[A-Za-z]+=[\x20-\x7e\t\r\n]*$/;
 const BEARER = /^bearer +(\S+) *$/i;
 
+/** Failed logins of the peer's address. */
+export interface AddressLimiter {
+  /** How long its next attempt has to wait; 0 if it may be made. */
+  waitMs(): number;
+  failed(): void;
+}
+
 /** OAUTHBEARER (RFC 7628): a signed token; a bad one is answered with an error in JSON, which the client has to take note of. */
 export class OAuthBearerExchange implements SaslExchange {
   readonly #tokens: TokenVerifier;
-  readonly #attempt: () => number;
+  readonly #limiter: AddressLimiter;
   #refused: SaslRefusal | undefined;
 
-  constructor(tokens: TokenVerifier, attempt: () => number) {
+  constructor(tokens: TokenVerifier, limiter: AddressLimiter) {
     this.#tokens = tokens;
-    this.#attempt = attempt;
+    this.#limiter = limiter;
   }
 
   next(message: Uint8Array): SaslStep | Promise<SaslStep> {
@@ -34,22 +41,30 @@ export class OAuthBearerExchange implements SaslExchange {
       const answer = 'Authentication failed: The OAUTHBEARER message is malformed';
       return { kind: 'refused', reason: 'its message is malformed', answer, user: undefined };
     }
-    const waitMs = this.#attempt();
-    if (waitMs > 0) return this.#challenge('too many failed logins from its address', undefined);
     return this.#verify(token, authzid === '' ? undefined : authzid);
   }
 
   async #verify(token: string, authzid: string | undefined): Promise<SaslStep> {
+    if (this.#limiter.waitMs() > 0) return this.#tooMany();
     try {
-      const { subject, expiresAtMs } = await this.#tokens.verify(token);
+      const verify = await this.#tokens.prepare(token);
+      // Many may have waited for the keys: each is looked at when it is known what became of those before, and those that are right count nowhere.
+      if (this.#limiter.waitMs() > 0) return this.#tooMany();
+      const { subject, expiresAtMs } = verify();
       if (authzid !== undefined && authzid !== subject) {
+        this.#limiter.failed();
         return this.#challenge('it wants to act for another user', subject);
       }
       return { kind: 'done', message: NO_BYTES, principal: { type: 'User', name: subject }, expiresAtMs };
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
+      this.#limiter.failed();
       return this.#challenge(error.message, undefined);
     }
+  }
+
+  #tooMany(): SaslStep {
+    return this.#challenge('too many failed logins from its address', undefined);
   }
 
   #challenge(reason: string, user: string | undefined): SaslStep {

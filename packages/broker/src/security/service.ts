@@ -70,6 +70,6 @@ function tokenVerifier(
     },
   });
   // Not waited for: an issuer that is down keeps its own clients out, and nobody else.
-  void tokens.prepare();
+  void tokens.readAhead();
   return tokens;
 }

@@ -47,17 +47,24 @@ export class TokenVerifier {
   }
 
   /** Reads the keys before the first token comes, and logs it if they cannot be read. */
-  prepare(): Promise<void> {
+  readAhead(): Promise<void> {
     return this.#read();
   }
 
   /** Rejects with {@link TokenError}. */
   async verify(token: string): Promise<TokenFacts> {
+    return (await this.prepare(token))();
+  }
+
+  /** Finds the key, and resolves with what verifies the token by it, at once. Both throw {@link TokenError}. */
+  async prepare(token: string): Promise<() => TokenFacts> {
     const { clock, rules } = this.#options;
     const { algorithm, keyId, claims, signed, signature } = parseJwt(token);
     const key = await this.#keyFor(algorithm, keyId);
-    if (!key.verify(algorithm, signed, signature)) throw new TokenError("the token's signature is wrong");
-    return judgeClaims(claims, rules, clock.nowMs());
+    return () => {
+      if (!key.verify(algorithm, signed, signature)) throw new TokenError("the token's signature is wrong");
+      return judgeClaims(claims, rules, clock.nowMs());
+    };
   }
 
   async #keyFor(algorithm: SignatureName, id: string | undefined): Promise<PublicKey> {

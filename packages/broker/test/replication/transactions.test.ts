@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import type { AppendResult, TransactionEnd } from '../../src/replication/types.ts';
 import { FakeLog } from './fake-log.ts';
 import { batch, bench, type Bench } from './helpers.ts';
+import { VERIFICATION_MS_MAX, Verifications } from '../../src/replication/verifications.core.ts';
 
 const TRANSACTIONAL = batchAttributes({
   codecId: 0,
@@ -405,5 +406,17 @@ describe('transactions', () => {
       }),
       { numRuns: 400 },
     );
+  });
+});
+
+describe('a verification', () => {
+  it('whose append never comes is forgotten when its client cannot repeat it any more', () => {
+    const verifications = new Verifications();
+    const producer = { id: 7, epoch: 0, sequence: 3 };
+    verifications.start(producer, false, 1000);
+    verifications.expire(1000 + VERIFICATION_MS_MAX - 1);
+    assert.equal(verifications.isOutOfOrder(7, 4, false), true);
+    verifications.expire(1000 + VERIFICATION_MS_MAX);
+    assert.equal(verifications.size, 0);
   });
 });

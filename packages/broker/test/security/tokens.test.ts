@@ -12,7 +12,10 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { DocumentError, type ReadDocumentOptions } from '../../src/platform/documents.ts';
 import { parseJwt, TokenError } from '../../src/security/jwt.core.ts';
+import { Authenticator } from '../../src/security/authenticator.ts';
+import { FAILURES_PER_ADDRESS_MAX, LoginLimiter } from '../../src/security/login-limiter.core.ts';
 import { OAuthBearerExchange } from '../../src/security/oauthbearer-exchange.ts';
+import { credentialsOf } from './credentials.ts';
 import { TokenVerifier } from '../../src/security/tokens.ts';
 import { crypto } from './credentials.ts';
 
@@ -252,7 +255,7 @@ describe('The keys of an issuer', () => {
 
 describe('OAUTHBEARER', () => {
   const { verifier } = makeVerifier(() => KEYS);
-  const exchange = () => new OAuthBearerExchange(verifier, () => 0);
+  const exchange = () => new OAuthBearerExchange(verifier, { waitMs: () => 0, failed: () => undefined });
   const message = (value: string, header = 'n,,', more = ''): Buffer =>
     Buffer.from(`${header}\u0001auth=Bearer ${value}\u0001${more}\u0001`);
 
@@ -294,5 +297,45 @@ describe('OAUTHBEARER', () => {
       const step = await exchange().next(Buffer.from(text));
       assert.equal(step.kind, 'refused', JSON.stringify(text));
     }
+  });
+
+  /** An authenticator, and why each of these messages is refused when all come at once from one address; undefined for those that are let in. */
+  function gate() {
+    const clock = { nowMs: () => NOW_S * 1000, monotonicMs: () => 0 };
+    const authenticator = new Authenticator({
+      mechanisms: ['OAUTHBEARER'],
+      credentials: credentialsOf({}),
+      crypto,
+      clock,
+      limiter: new LoginLimiter(),
+      tokens: makeVerifier(() => KEYS).verifier,
+    });
+    const attempt = async (bytes: Buffer): Promise<string | undefined> => {
+      const login = authenticator.begin('OAUTHBEARER', '10.0.0.1')!;
+      const step = await login.next(bytes);
+      if (step.kind === 'done') return undefined;
+      const end = await login.next(Buffer.from('\u0001'));
+      return end.kind === 'refused' ? end.reason : 'nothing was refused';
+    };
+    return (messages: readonly Buffer[]) => Promise.all(messages.map(attempt));
+  }
+
+  it('lets in everybody who has a good token, however many come at once and wait for the keys', async () => {
+    const refusals = await gate()(
+      Array.from({ length: 3 * FAILURES_PER_ADDRESS_MAX }, () => message(token(one))),
+    );
+    assert.deepEqual(
+      refusals.filter((reason) => reason !== undefined),
+      [],
+    );
+  });
+
+  it('looks at a bounded number of bad tokens, however many come at once', async () => {
+    const attempts = gate();
+    const bad = message(token(other));
+    const refusals = await attempts(Array.from({ length: 3 * FAILURES_PER_ADDRESS_MAX }, () => bad));
+    const looked = refusals.filter((reason) => reason === "the token's signature is wrong");
+    assert.equal(looked.length, FAILURES_PER_ADDRESS_MAX);
+    assert.deepEqual(await attempts([message(token(one))]), ['too many failed logins from its address']);
   });
 });
