@@ -45,6 +45,7 @@ export function coordinateGroups(
       partitions: settings['offsets.topic.num.partitions'],
       replicationFactor: settings['offsets.topic.replication.factor'],
       segmentBytes: settings['offsets.topic.segment.bytes'],
+      flush: settings['offsets.topic.flush'],
     },
   });
   describeGroups(metrics, groups, partitions);
@@ -84,6 +85,7 @@ export function coordinateTransactions(
       partitions: settings['transaction.state.log.num.partitions'],
       replicationFactor: settings['transaction.state.log.replication.factor'],
       segmentBytes: settings['transaction.state.log.segment.bytes'],
+      flush: settings['transaction.state.log.flush'],
       minInsyncReplicas: settings['transaction.state.log.min.isr'],
     },
   });

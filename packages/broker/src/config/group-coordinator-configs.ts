@@ -134,4 +134,10 @@ export const GROUP_COORDINATOR_CONFIGS = {
     documentation:
       'The size of segments of __consumer_offsets: small, so that compaction keeps up and starts are quick.',
   }),
+  'offsets.topic.flush': oneOf('offsets.topic.flush', {
+    default: 'fsync',
+    values: ['fsync', 'os'],
+    documentation:
+      'The flush of __consumer_offsets when it is created. With os, which is faster, a loss of power may take back offsets that were committed in the last seconds, in transactions too, and what they stand for is processed once more.',
+  }),
 } as const;

@@ -1,4 +1,4 @@
-import { integer } from './definition.ts';
+import { integer, oneOf } from './definition.ts';
 
 const MIB = 1024 * 1024;
 
@@ -84,5 +84,11 @@ export const TRANSACTION_CONFIGS = {
     min: MIB,
     documentation:
       'The size of segments of __transaction_state: small, so that compaction keeps up and starts are quick.',
+  }),
+  'transaction.state.log.flush': oneOf('transaction.state.log.flush', {
+    default: 'fsync',
+    values: ['fsync', 'os'],
+    documentation:
+      'The flush of __transaction_state when it is created. With os, which is faster where no topic has flush=fsync, a loss of power may take back the end of a transaction that was acknowledged.',
   }),
 } as const;

@@ -64,6 +64,7 @@ export interface GroupServiceOptions {
     readonly partitions: number;
     readonly replicationFactor: number;
     readonly segmentBytes: number;
+    readonly flush: 'fsync' | 'os';
   };
 }
 
@@ -98,6 +99,7 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
         configs: new Map([
           ['cleanup.policy', 'compact'],
           ['compression.type', 'producer'],
+          ['flush', topic.flush],
           ['segment.bytes', String(topic.segmentBytes)],
         ]),
       },

@@ -45,6 +45,7 @@ export interface TransactionServiceOptions {
     readonly partitions: number;
     readonly replicationFactor: number;
     readonly segmentBytes: number;
+    readonly flush: 'fsync' | 'os';
     readonly minInsyncReplicas: number;
   };
 }
@@ -85,6 +86,7 @@ export class TransactionService implements TransactionCoordinator {
         configs: new Map([
           ['cleanup.policy', 'compact'],
           ['compression.type', 'uncompressed'],
+          ['flush', topic.flush],
           ['min.insync.replicas', String(topic.minInsyncReplicas)],
           ['segment.bytes', String(topic.segmentBytes)],
           ['unclean.leader.election.enable', 'false'],

@@ -46,7 +46,13 @@ class Bench {
             : Promise.reject(this.producerIdError),
       },
       settings: SETTINGS,
-      topic: { partitions: 2, replicationFactor: 1, segmentBytes: 1 << 20, minInsyncReplicas: 1 },
+      topic: {
+        partitions: 2,
+        replicationFactor: 1,
+        segmentBytes: 1 << 20,
+        flush: 'fsync',
+        minInsyncReplicas: 1,
+      },
     });
   }
 

@@ -32,7 +32,7 @@ export async function groupWorld(
     timesOf: () => TIMES,
     verifier: transactions,
     settings: { ...SETTINGS, consumer: { ...SETTINGS.consumer, ...settings.consumer } },
-    topic: { partitions: 3, replicationFactor: 1, segmentBytes: 1 << 20 },
+    topic: { partitions: 3, replicationFactor: 1, segmentBytes: 1 << 20, flush: 'fsync' },
   });
   const services = {
     ...backend(broker, metrics),

@@ -39,7 +39,13 @@ async function transactionWorld(): Promise<Made> {
   broker.add(OFFSETS_TOPIC, { partitions: 3, kind: 'internal', configs: compacted });
   broker.add(TRANSACTIONS_TOPIC, { partitions: 3, kind: 'internal', configs: compacted });
   const parts = { ...platform, partitions: broker, admin: broker };
-  const topic = { partitions: 3, replicationFactor: 1, segmentBytes: 1 << 20, minInsyncReplicas: 1 };
+  const topic = {
+    partitions: 3,
+    replicationFactor: 1,
+    segmentBytes: 1 << 20,
+    flush: 'fsync' as const,
+    minInsyncReplicas: 1,
+  };
   let nextProducerId = 1000;
   const producerIds = { next: () => Promise.resolve(nextProducerId++) };
   const markers = new TransactionMarkers(parts);
