@@ -836,6 +836,55 @@ describe('AlterReplicaLogDirs', () => {
   });
 });
 
+describe('AlterConfigs and IncrementalAlterConfigs of many groups', () => {
+  const session = (value: string) => ({ name: 'consumer.session.timeout.ms', value });
+
+  it('look at what is set once for the request, however many resources it has', async () => {
+    const client = await Client.connect();
+    const { store } = client.bench;
+    const range = store.range.bind(store);
+    let reads = 0;
+    store.range = (...wanted) => {
+      reads++;
+      return range(...wanted);
+    };
+    const groups = Array.from({ length: 300 }, (_, index) => `g${index}`);
+    const wanted = (value: string) =>
+      groups.map((resourceName) => ({
+        resourceType: 32,
+        resourceName,
+        configs: [session(resourceName === 'g7' ? 'soon' : value)],
+      }));
+    const incremental = wanted('50000').map((resource) => ({
+      ...resource,
+      configs: resource.configs.map((config) => ({ ...config, configOperation: 0 })),
+    }));
+    const first = await client.call(incrementalAlterConfigs, 1, {
+      resources: [...incremental, { resourceType: 4, resourceName: '9', configs: [] }],
+      validateOnly: false,
+    });
+    const codes = first.responses.map(({ errorCode }) => errorCode);
+    assert.deepEqual(
+      codes,
+      groups.map((name) => (name === 'g7' ? errorCodeOf('INVALID_CONFIG') : 0)).concat(42),
+    );
+    const second = await client.call(alterConfigs, 2, { resources: wanted('51000'), validateOnly: false });
+    assert.equal(second.responses.filter(({ errorCode }) => errorCode === 0).length, 299);
+    assert.equal(reads, 2);
+    const { results } = await client.call(describeConfigs, 4, {
+      resources: ['g0', 'g7', 'g299'].map((resourceName) => ({
+        resourceType: 32,
+        resourceName,
+        configurationKeys: ['consumer.session.timeout.ms'],
+      })),
+    });
+    assert.deepEqual(
+      results.map(({ configs }) => configs[0]!.value),
+      ['51000', '45000', '51000'],
+    );
+  });
+});
+
 describe('AlterPartitionReassignments and ListPartitionReassignments', () => {
   it('moves nothing, and says of each partition why', async () => {
     const client = await Client.connect();

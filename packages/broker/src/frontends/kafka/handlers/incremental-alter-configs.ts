@@ -2,8 +2,8 @@ import { incrementalAlterConfigs, type IncrementalAlterConfigsRequest } from '@p
 
 import type { ConfigOperation } from '../../../config/operations.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
-import { alterResource } from './alter-resource.ts';
-import { duplicatesOf, ItemRefusal, NO_ERROR, runItem } from './admin-requests.ts';
+import { alterResources } from './alter-resources.ts';
+import { duplicatesOf, ItemRefusal } from './admin-requests.ts';
 
 /** By their number in the protocol. */
 const OPERATIONS: readonly ConfigOperation['operation'][] = ['set', 'delete', 'append', 'subtract'];
@@ -12,7 +12,7 @@ const OPERATIONS: readonly ConfigOperation['operation'][] = ['set', 'delete', 'a
  * IncrementalAlterConfigs v0-v1 (KIP-339).
  *
  * - Sets and deletes single configs of a topic, broker or consumer group, appends to and subtracts from lists; one resource's changes happen
- *   together or not at all. See alter-resource.ts.
+ *   together or not at all. See alter-resources.ts.
  *
  * Gaps: no alter-config policy; other resources are answered 42.
  */
@@ -21,30 +21,24 @@ export function incrementalAlterConfigsHandler(services: KafkaServices): KafkaHa
     api: incrementalAlterConfigs,
     versions: [0, 1],
     isAdmin: true,
-    async handle(request) {
-      const { resources, validateOnly } = request;
+    async handle({ resources, validateOnly }) {
       const duplicates = duplicatesOf(resources.map((resource) => keyOf(resource)));
-      const responses = resources.map((resource) => {
-        const { resourceType, resourceName } = resource;
-        return runItem(
-          async () => {
-            if (duplicates.has(keyOf(resource))) {
-              throw new ItemRefusal('INVALID_REQUEST', 'The resource comes twice in the request');
-            }
-            const operations = operationsOf(resource);
-            await alterResource(services, {
-              resourceType,
-              resourceName,
-              operations,
-              replace: false,
-              validateOnly,
-            });
-            return { ...NO_ERROR, resourceType, resourceName };
-          },
-          (error) => ({ ...error, resourceType, resourceName }),
-        );
-      });
-      return { responses: await Promise.all(responses) };
+      const outcomes = await alterResources(
+        services,
+        resources.map((resource) => () => {
+          if (duplicates.has(keyOf(resource))) {
+            throw new ItemRefusal('INVALID_REQUEST', 'The resource comes twice in the request');
+          }
+          const { resourceType, resourceName } = resource;
+          const operations = operationsOf(resource);
+          return { resourceType, resourceName, operations, replace: false, validateOnly };
+        }),
+      );
+      return {
+        responses: resources.map(({ resourceType, resourceName }, index) =>
+          Object.assign({ resourceType, resourceName }, outcomes[index]!),
+        ),
+      };
     },
     failure: (request, errorCode, errorMessage) => ({
       responses: request.resources.map(({ resourceType, resourceName }) => ({
