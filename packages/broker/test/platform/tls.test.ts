@@ -314,10 +314,25 @@ describe('TLS at a listener', () => {
     assert.ok(lines.some((line) => line.includes('took over changed TLS certificates')));
   });
 
+  it('goes on trusting whom it trusted when the file with those is emptied, and nobody else', async () => {
+    const file = made.file('authorities.pem', '');
+    copyFileSync(authority.certificate, file);
+    await listen({ trusted: { file }, clientAuth: 'required' });
+    // As it is between the first and the last step of whoever writes it anew.
+    writeFileSync(file, '');
+    listener.renewTls();
+    assert.ok(lines.some((line) => line.includes('cannot be used; the ones before stay')));
+    const shown = (one: Certificate) => ({ cert: readFileSync(one.certificate), key: readFileSync(one.key) });
+    assert.equal(await isTaken(dial(shown(alice))), true);
+    assert.equal(await isTaken(dial(shown(mallory))), false);
+  });
+
   it('does not begin with what it cannot use, and says why', async () => {
     const plain = made.file('plain.txt', 'hello');
     const encrypted = made.encrypted(broker, 'the password');
     const certificates = { file: broker.certificate };
+    // A good one, and the beginning of another.
+    const half = `${ca}\n${ca.toString().slice(0, 200)}`;
     for (const [changes, message] of [
       [
         { certificates: { file: '/nowhere/at-all.pem' } },
@@ -335,6 +350,9 @@ describe('TLS at a listener', () => {
         /ssl.key.password is missing or wrong/,
       ],
       [{ trusted: { file: '/nowhere/ca.pem' } }, /cannot read the truststore/],
+      [{ trusted: { file: made.file('empty.pem', '') } }, /empty.pem has no certificate in PEM/],
+      [{ trusted: { file: made.file('half.pem', half) } }, /half.pem has a certificate that cannot be read/],
+      [{ trusted: { text: half } }, /the truststore of the configuration has a certificate that/],
       [{ cipherSuites: ['NO-SUCH-SUITE'] }, /cannot be used: .*no cipher match/],
       [{ cipherSuites: ['TLS_RSA_WITH_AES_128_CBC_SHA'] }, /TLS_RSA_WITH_AES_128_CBC_SHA is not among/],
     ] as const) {

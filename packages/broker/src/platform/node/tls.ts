@@ -149,11 +149,15 @@ function loadMaterial(options: TlsOptions, logger: Logger): Material {
     key: options.key === undefined ? certificates : read('private key', options.key),
     trusted: options.trusted === undefined ? undefined : read('truststore', options.trusted),
   };
-  const place = placeOf(options.certificates);
-  if (!certificates.includes('-----BEGIN CERTIFICATE-----'))
-    throw tlsError(`${place} has no certificate in PEM`);
+  const place = placeOf(options.certificates, 'certificate');
+  checkCertificates(certificates, place);
+  if (options.trusted !== undefined) {
+    // Of an empty text Node makes all authorities that it knows itself, and a half one is one with fewer.
+    checkCertificates(material.trusted ?? '', placeOf(options.trusted, 'truststore'));
+  }
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(material.key)) {
-    throw tlsError(`${placeOf(options.key ?? options.certificates)} has no private key in PEM`);
+    const keyPlace = options.key === undefined ? place : placeOf(options.key, 'private key');
+    throw tlsError(`${keyPlace} has no private key in PEM`);
   }
   try {
     createSecureContext(contextOptions(options, material));
@@ -173,8 +177,25 @@ function read(what: string, source: PemSource): string {
   }
 }
 
-function placeOf(source: PemSource): string {
-  return 'file' in source ? source.file : 'the certificate of the configuration';
+const CERTIFICATE_BEGINS = '-----BEGIN CERTIFICATE-----';
+const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/** Throws NetworkError unless there is a certificate, and each that begins can be read. */
+function checkCertificates(pem: string, place: string): void {
+  const begun = pem.split(CERTIFICATE_BEGINS).length - 1;
+  if (begun === 0) throw tlsError(`${place} has no certificate in PEM`);
+  const whole = pem.match(CERTIFICATE) ?? [];
+  try {
+    for (const one of whole) new X509Certificate(one);
+  } catch (error) {
+    throw tlsError(`${place} has a certificate that cannot be read: ${(error as Error).message}`, error);
+  }
+  if (whole.length < begun)
+    throw tlsError(`${place} has a certificate that cannot be read: its end is missing`);
+}
+
+function placeOf(source: PemSource, what: string): string {
+  return 'file' in source ? source.file : `the ${what} of the configuration`;
 }
 
 function tlsError(message: string, cause?: unknown): NetworkError {
