@@ -43,7 +43,7 @@ export function clientSecurity(options: SecurityOptions): ClientSecurity {
   if (tlsCert === undefined && tlsKey !== undefined) throw usageError('--tls-key needs --tls-cert');
   const tls: ConnectionOptions | undefined = usesTls
     ? {
-        ...(tlsCa === undefined ? {} : { ca: readSecurityFile(tlsCa) }),
+        ...(tlsCa === undefined ? {} : { ca: readAuthorities(tlsCa) }),
         ...(tlsCert === undefined
           ? {}
           : { cert: readSecurityFile(tlsCert), key: readSecurityFile(tlsKey ?? tlsCert) }),
@@ -77,6 +77,13 @@ function readSecurityFile(path: string): string {
       cause: error,
     });
   }
+}
+
+/** Of an empty text Node makes all authorities that it knows itself. */
+function readAuthorities(path: string): string {
+  const pem = readSecurityFile(path);
+  if (pem.includes('-----BEGIN CERTIFICATE-----')) return pem;
+  throw usageError(`${path} has no certificate in PEM`);
 }
 
 /** `name=value` lines, as Kafka's tools take them with --command-config; # and ! begin remarks. */
