@@ -131,8 +131,8 @@ export function listenersOf(
       advertised: advertised.get(spelling(name)),
       settings: settingsOf(entries, spelling(name)),
     };
-    const missing = whatIsMissing(listener);
-    if (missing !== undefined) mistakes.push(`${from}: the listener ${name} is ${security}: ${missing}`);
+    const mistake = twiceGiven(listener) ?? whatIsMissing(listener);
+    if (mistake !== undefined) mistakes.push(`${from}: the listener ${name} is ${security}: ${mistake}`);
     return [listener];
   });
 }
@@ -199,6 +199,21 @@ function settingsOf(entries: ReadonlyMap<string, ConfigEntry>, listener: string)
   }
   // Each value comes from the definition of the same name, which is what the type says.
   return Object.freeze(parsed) as ListenerSettings;
+}
+
+/** In a text and in a file. One of them may be for all listeners, and the other for this one: nothing says which is meant. */
+const EXCLUSIVE = [
+  ['ssl.keystore.certificate.chain', 'ssl.keystore.location'],
+  ['ssl.keystore.key', 'ssl.key.location'],
+  ['ssl.truststore.certificates', 'ssl.truststore.location'],
+] as const;
+
+function twiceGiven({ security, settings }: ListenerConfig): string | undefined {
+  if (!usesTls(security)) return undefined;
+  const twice = EXCLUSIVE.find(
+    ([text, file]) => settings[text] !== undefined && settings[file] !== undefined,
+  );
+  return twice === undefined ? undefined : `${twice.join(' and ')} exclude each other`;
 }
 
 function whatIsMissing({ security, settings }: ListenerConfig): string | undefined {

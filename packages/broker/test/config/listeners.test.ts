@@ -119,6 +119,21 @@ describe('Listeners', () => {
       })[0]!,
       /needs ssl.truststore.location/,
     );
+    // A text for all listeners would take the place of the file that one of them has for itself.
+    for (const [text, file] of [
+      ['ssl.keystore.certificate.chain', 'ssl.keystore.location'],
+      ['ssl.keystore.key', 'ssl.key.location'],
+      ['ssl.truststore.certificates', 'ssl.truststore.location'],
+    ] as const) {
+      const settings = { listeners: 'SSL://:1', 'ssl.keystore.key': '-----BEGIN PRIVATE KEY-----' };
+      const both = { [text]: '-----BEGIN X-----', [`listener.name.ssl.${file}`]: 'x.pem' };
+      const [mistake] = mistakes({
+        ...settings,
+        'ssl.keystore.certificate.chain': '-----BEGIN CERTIFICATE-----',
+        ...both,
+      });
+      assert.equal(mistake, `--listeners: the listener SSL is SSL: ${text} and ${file} exclude each other`);
+    }
   });
 
   it('never quote a secret', () => {

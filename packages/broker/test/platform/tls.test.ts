@@ -332,7 +332,7 @@ describe('TLS at a listener', () => {
     const encrypted = made.encrypted(broker, 'the password');
     const certificates = { file: broker.certificate };
     // A good one, and the beginning of another.
-    const half = `${ca}\n${ca.toString().slice(0, 200)}`;
+    const half = `${ca.toString()}\n${ca.toString().slice(0, 200)}`;
     for (const [changes, message] of [
       [
         { certificates: { file: '/nowhere/at-all.pem' } },

@@ -150,10 +150,10 @@ function loadMaterial(options: TlsOptions, logger: Logger): Material {
     trusted: options.trusted === undefined ? undefined : read('truststore', options.trusted),
   };
   const place = placeOf(options.certificates, 'certificate');
-  checkCertificates(certificates, place);
+  const [own] = certificatesIn(certificates, place);
   if (options.trusted !== undefined) {
     // Of an empty text Node makes all authorities that it knows itself, and a half one is one with fewer.
-    checkCertificates(material.trusted ?? '', placeOf(options.trusted, 'truststore'));
+    certificatesIn(material.trusted ?? '', placeOf(options.trusted, 'truststore'));
   }
   if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(material.key)) {
     const keyPlace = options.key === undefined ? place : placeOf(options.key, 'private key');
@@ -164,7 +164,7 @@ function loadMaterial(options: TlsOptions, logger: Logger): Material {
   } catch (error) {
     throw tlsError(`${place} cannot be used: ${explained(error as Error)}`, error);
   }
-  warnOfExpiry(new X509Certificate(certificates), place, logger);
+  warnOfExpiry(own!, place, logger);
   return material;
 }
 
@@ -180,18 +180,18 @@ function read(what: string, source: PemSource): string {
 const CERTIFICATE_BEGINS = '-----BEGIN CERTIFICATE-----';
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
 
-/** Throws NetworkError unless there is a certificate, and each that begins can be read. */
-function checkCertificates(pem: string, place: string): void {
+/** At least one; throws NetworkError for a text without any, and where one that begins cannot be read. */
+function certificatesIn(pem: string, place: string): readonly X509Certificate[] {
   const begun = pem.split(CERTIFICATE_BEGINS).length - 1;
   if (begun === 0) throw tlsError(`${place} has no certificate in PEM`);
   const whole = pem.match(CERTIFICATE) ?? [];
+  if (whole.length < begun)
+    throw tlsError(`${place} has a certificate that cannot be read: its end is missing`);
   try {
-    for (const one of whole) new X509Certificate(one);
+    return whole.map((one) => new X509Certificate(one));
   } catch (error) {
     throw tlsError(`${place} has a certificate that cannot be read: ${(error as Error).message}`, error);
   }
-  if (whole.length < begun)
-    throw tlsError(`${place} has a certificate that cannot be read: its end is missing`);
 }
 
 function placeOf(source: PemSource, what: string): string {
