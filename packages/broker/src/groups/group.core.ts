@@ -18,7 +18,7 @@ export function isVacant(group: Group): boolean {
 
 /** Whether members read a topic at present. Where their subscriptions are not known, they read everything. */
 export function readsTopic(group: Group, topic: string): boolean {
-  if (group.kind === 'consumer') return group.members.size > 0 && group.subscribedTopics.has(topic);
+  if (group.kind === 'consumer') return group.members.size > 0 && group.subscribed.has(topic);
   return group.state !== 'Empty' && (group.subscribedTopics?.has(topic) ?? true);
 }
 
@@ -31,7 +31,7 @@ export function hidesSubscriptions(group: Group): boolean {
 export function baseOfExpiry(group: Group, topic: string, commitMs: number): number | undefined {
   if (group.kind === 'consumer') {
     if (group.members.size === 0) return Math.max(commitMs, group.emptySinceMs);
-    return group.subscribedTopics.has(topic) ? undefined : commitMs;
+    return group.subscribed.has(topic) ? undefined : commitMs;
   }
   if (group.protocolType === '') return commitMs;
   if (group.state === 'Empty') return Math.max(commitMs, group.stateSinceMs);

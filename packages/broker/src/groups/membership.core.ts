@@ -150,6 +150,7 @@ export class Membership {
   close(error: ErrorName): void {
     for (const group of this.table.values()) {
       if (group.kind === 'classic') this.#rebalancer.abandon(group, error);
+      else group.abandonAssignment(error);
       group.release();
     }
   }

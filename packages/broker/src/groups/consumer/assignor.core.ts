@@ -1,19 +1,27 @@
 import type { Assignment } from './assignment.core.ts';
+import { sorted, type Work } from './work.core.ts';
 
 export interface MemberToAssign {
   readonly memberId: string;
   /** Static members keep their rank in a group by it, under whatever member id they come back. */
   readonly instanceId: string | null;
-  /** Topic ids, distinct. Members with the same subscription may share one set. */
-  readonly topics: ReadonlySet<string>;
+  /** An index of {@link AssignorInput.subscriptions}. */
+  readonly subscription: number;
   /** What it had in the assignment before. */
   readonly before: Assignment;
 }
 
+export interface TopicToAssign {
+  readonly id: string;
+  readonly partitions: number;
+}
+
 export interface AssignorInput {
   readonly members: readonly MemberToAssign[];
-  /** By topic id, of the subscribed topics that exist. */
-  readonly partitionCounts: ReadonlyMap<string, number>;
+  /** Those that exist and that somebody subscribes to, in the order of their ids. */
+  readonly topics: readonly TopicToAssign[];
+  /** Indexes of topics, distinct and ascending. Members with the same subscription share one: that there are few is what keeps the work small. */
+  readonly subscriptions: readonly Int32Array[];
 }
 
 /** By member id; every member has an entry, and every partition of a topic that somebody subscribes to has one owner. */
@@ -23,8 +31,8 @@ export type GroupAssignment = ReadonlyMap<string, Assignment>;
 export const NOBODY = -1;
 
 /** Static members first, by their instance ids, then the others by their member ids: as in Kafka, so that a restart changes nobody's rank. */
-export function inOrder(members: readonly MemberToAssign[]): MemberToAssign[] {
-  return [...members].sort((left, right) => {
+export function inOrder(members: readonly MemberToAssign[]): Work<MemberToAssign[]> {
+  return sorted(members, (left, right) => {
     if (left.instanceId !== null && right.instanceId !== null)
       return compare(left.instanceId, right.instanceId);
     if (left.instanceId !== null) return -1;
@@ -33,19 +41,7 @@ export function inOrder(members: readonly MemberToAssign[]): MemberToAssign[] {
   });
 }
 
-function compare(left: string, right: string): number {
+export function compare(left: string, right: string): number {
   if (left === right) return 0;
   return left < right ? -1 : 1;
-}
-
-/** Whether all members subscribe to the same topics. */
-export function isHomogeneous(members: readonly MemberToAssign[]): boolean {
-  const first = members[0]?.topics;
-  return members.every(({ topics }) => topics === first || isSameSet(topics, first!));
-}
-
-function isSameSet(left: ReadonlySet<string>, right: ReadonlySet<string>): boolean {
-  if (left.size !== right.size) return false;
-  for (const item of left) if (!right.has(item)) return false;
-  return true;
 }

@@ -94,13 +94,44 @@ export class ClassicMembers {
       records,
       now,
     );
-    const { current } = member;
+    if (group.assigning === undefined) {
+      this.#answerJoin(group, member, { records, now, respond });
+      return;
+    }
+    this.#driver.touch(group, member, now);
+    if (records.length > 0) this.#driver.commit(records, () => undefined);
+    this.#driver.assigning.whenAssigned(group, (outcome) => {
+      if (typeof outcome === 'string') respond(joinRefusal(outcome, id));
+      else if (group.members.get(id) !== member) respond(joinRefusal('UNKNOWN_MEMBER_ID', id));
+      else {
+        const last: StateRecord[] = [];
+        const step = { owned, needsAssignment: false, isUrgent: false, saidEpoch: undefined, maySee: undefined };
+        this.#driver.advance(group, member, step, last, outcome);
+        this.#answerJoin(group, member, { records: last, now: outcome, respond });
+      }
+    });
+  }
+
+  #answerJoin(
+    group: ConsumerGroup,
+    member: ConsumerMember,
+    {
+      records,
+      now,
+      respond,
+    }: {
+      readonly records: readonly StateRecord[];
+      readonly now: Instant;
+      readonly respond: (response: JoinResponse) => void;
+    },
+  ): void {
+    const { current, memberId } = member;
     this.#driver.commit(records, (failure) => {
       respond(
         failure === undefined
           ? {
               error: undefined,
-              memberId: id,
+              memberId,
               generationId: current.epoch,
               protocolType: CONSUMER_PROTOCOL_TYPE,
               protocolName: protocolOf(member),
@@ -108,7 +139,7 @@ export class ClassicMembers {
               skipAssignment: false,
               members: [],
             }
-          : joinRefusal(failure, id),
+          : joinRefusal(failure, memberId),
       );
     });
     this.#driver.touch(group, member, now);

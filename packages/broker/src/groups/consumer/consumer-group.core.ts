@@ -1,10 +1,13 @@
 import type { Deadline } from '../../coordinator/deadlines.core.ts';
+import type { ErrorName } from '../../errors.ts';
 import { type GroupMemory, metadataBytesOf } from '../classic-group.core.ts';
 import { GroupOffsets } from '../group-offsets.core.ts';
 import { CONSUMER_PROTOCOL_TYPE } from '../subscription.core.ts';
 import type { JoinProtocol } from '../types.ts';
 import { type Assignment, NOTHING_ASSIGNED } from './assignment.core.ts';
+import type { AssignmentUnderWay } from './assigning.core.ts';
 import type { CurrentAssignment } from './reconcile.core.ts';
+import { SubscribedTopics } from './subscribed-topics.core.ts';
 import type { ClassicMetadata, ConsumerGroupState, TopicMatcher } from './types.ts';
 
 /** What the objects around a member's strings take, roughly. */
@@ -75,12 +78,16 @@ export class ConsumerGroup {
   /** Member ids of static members by their instance ids. */
   readonly instances = new Map<string, string>();
   readonly regexes = new Map<string, ResolvedRegex>();
+  /** By name or by expression. */
+  readonly subscribed = new SubscribedTopics();
   epoch = 0;
   /** Of the partitions of the subscribed topics at the group's epoch, 0: not known. */
   metadataHash = 0n;
   targetEpoch = 0;
   /** Monotonic ms: a new target assignment waits until then, so that many changes of a large group cost one. */
   assignsNotBeforeMs = -Infinity;
+  /** The target assignment that is being made, if that takes more than one turn. */
+  assigning: AssignmentUnderWay | undefined;
   /** Topics may differ from what the hash stands for. */
   isStale = true;
   /** Topics that came or went, and that regular expressions have not been asked about; undefined: they have to be asked about all. */
@@ -96,8 +103,6 @@ export class ConsumerGroup {
   /** Member ids, by topic id and partition: who has it, or has to give it up. */
   readonly #owners = new Map<string, Map<number, string>>();
   #classicMembers = 0;
-  /** Worked out when somebody asks. */
-  #subscribed: ReadonlySet<string> | undefined;
 
   constructor(options: {
     readonly groupId: string;
@@ -156,9 +161,10 @@ export class ConsumerGroup {
     const before = member.metadata.instanceId;
     if (before !== null && before !== metadata.instanceId) this.instances.delete(before);
     if (metadata.instanceId !== null) this.instances.set(metadata.instanceId, member.memberId);
+    // In this order: what is in both is subscribed to all the time.
+    this.#count(metadata, 1);
     this.#count(member.metadata, -1);
     member.metadata = metadata;
-    this.#count(metadata, 1);
   }
 
   setCurrent(member: ConsumerMember, current: CurrentAssignment): void {
@@ -182,15 +188,13 @@ export class ConsumerGroup {
   }
 
   setRegex(expression: string, resolved: ResolvedRegex | undefined): void {
+    const before = this.regexes.get(expression);
     if (resolved === undefined) this.regexes.delete(expression);
-    else this.regexes.set(expression, resolved);
-    this.#subscribed = undefined;
-  }
-
-  /** Names of all topics that members subscribe to, whether they exist or not. */
-  get subscribedTopics(): ReadonlySet<string> {
-    this.#subscribed ??= this.#subscriptions();
-    return this.#subscribed;
+    else {
+      this.regexes.set(expression, resolved);
+      this.subscribed.add(resolved.topics);
+    }
+    if (before !== undefined) this.subscribed.remove(before.topics);
   }
 
   /** The assignor that most members ask for, among those that there are. */
@@ -215,8 +219,16 @@ export class ConsumerGroup {
     return common.size > 0;
   }
 
+  /** None is being made any more: who waits for it is told why. */
+  abandonAssignment(error: ErrorName): void {
+    const { assigning } = this;
+    this.assigning = undefined;
+    for (const { done } of assigning?.waiting ?? []) done(error);
+  }
+
   /** It is not used any more: what its members have told does not count, and their time does not run out. */
   release(): void {
+    this.abandonAssignment('REBALANCE_IN_PROGRESS');
     this.#memory.metadataBytes -= this.metadataBytes;
     this.metadataBytes = 0;
     for (const { session, patience } of this.members.values()) {
@@ -229,19 +241,13 @@ export class ConsumerGroup {
     for (const { metadata } of this.members.values()) yield metadata;
   }
 
-  #subscriptions(): ReadonlySet<string> {
-    const all = new Set<string>();
-    for (const { topics } of this.#allMetadata()) for (const topic of topics) all.add(topic);
-    for (const { topics } of this.regexes.values()) for (const topic of topics) all.add(topic);
-    return all;
-  }
-
   #count(metadata: MemberMetadata, change: 1 | -1): void {
     if (metadata.classic !== undefined) this.#classicMembers += change;
     const bytes = change * memberBytesOf(metadata);
     this.metadataBytes += bytes;
     this.#memory.metadataBytes += bytes;
-    this.#subscribed = undefined;
+    if (change === 1) this.subscribed.add(metadata.topics);
+    else this.subscribed.remove(metadata.topics);
   }
 
   #own(memberId: string, { assigned, revoking }: CurrentAssignment): void {

@@ -1,50 +1,66 @@
-import { ascending, type Assignment } from './assignment.core.ts';
-import { NOBODY } from './assignor.core.ts';
+import type { Assignment } from './assignment.core.ts';
+import { type GroupAssignment, type MemberToAssign, NOBODY, type TopicToAssign } from './assignor.core.ts';
+import { forEachOf, type Work } from './work.core.ts';
 
-/** Who has which partition, by indexes of members and topics. */
+/** Partitions between two yields. */
+const AT_ONCE = 256;
+
+/** Who has which partition, by ranks of members and indexes of topics. Partitions of all topics are numbered through, in their order. */
 export class Draft {
-  /** By topic: the owner of each partition, or NOBODY. */
-  readonly owners: readonly Int32Array[];
-  /** By member: how many partitions it has. */
-  readonly loads: Int32Array;
-  /** By member and topic. */
-  readonly #held: Map<number, number[]>[];
+  readonly partitions: number;
+  /** By number of the partition: the rank of its owner, or NOBODY. */
+  readonly owners: Int32Array;
+  /** By number of the partition. */
+  readonly topicOf: Int32Array;
+  readonly #topics: readonly TopicToAssign[];
+  /** By topic: the number of its first partition. */
+  readonly #firsts: Float64Array;
 
-  constructor(members: number, counts: readonly number[]) {
-    this.owners = counts.map((count) => new Int32Array(count).fill(NOBODY));
-    this.loads = new Int32Array(members);
-    this.#held = Array.from({ length: members }, () => new Map<number, number[]>());
+  private constructor(topics: readonly TopicToAssign[], firsts: Float64Array, partitions: number) {
+    this.partitions = partitions;
+    this.owners = new Int32Array(partitions).fill(NOBODY);
+    this.topicOf = new Int32Array(partitions);
+    this.#topics = topics;
+    this.#firsts = firsts;
   }
 
-  /** Partitions of the wanted topics. */
-  partitionsOf(isWanted: readonly boolean[]): number {
-    return this.owners.reduce((sum, { length }, topic) => sum + (isWanted[topic] === true ? length : 0), 0);
+  /** One in which nobody has anything. */
+  static *of(topics: readonly TopicToAssign[]): Work<Draft> {
+    const firsts = new Float64Array(topics.length);
+    let count = 0;
+    yield* forEachOf(topics.entries(), ([topic, { partitions }]) => {
+      firsts[topic] = count;
+      count += partitions;
+    });
+    const draft = new Draft(topics, firsts, count);
+    yield* forEachOf(topics.entries(), ([topic, { partitions }]) => {
+      draft.topicOf.fill(topic, firsts[topic]!, firsts[topic]! + partitions);
+    });
+    return draft;
   }
 
-  give(member: number, topic: number, partition: number): void {
-    this.owners[topic]![partition] = member;
-    this.loads[member]!++;
-    const held = this.#held[member]!;
-    const known = held.get(topic);
-    if (known === undefined) held.set(topic, [partition]);
-    else known.push(partition);
+  /** Undefined: the topic has no such partition. */
+  numberOf(topic: number, partition: number): number | undefined {
+    return partition < this.#topics[topic]!.partitions ? this.#firsts[topic]! + partition : undefined;
   }
 
-  /** How many partitions of a topic a member has. */
-  heldOf(member: number, topic: number): number {
-    return this.#held[member]!.get(topic)?.length ?? 0;
-  }
-
-  /** The partition of a topic that the member got last goes to another one. */
-  move(from: number, to: number, topic: number): void {
-    const partition = this.#held[from]!.get(topic)!.pop()!;
-    this.loads[from]!--;
-    this.give(to, topic, partition);
-  }
-
-  assignmentOf(member: number, topicIds: readonly string[]): Assignment {
-    const held = [...this.#held[member]!].filter(([, partitions]) => partitions.length > 0);
-    held.sort(([left], [right]) => left - right);
-    return new Map(held.map(([topic, partitions]) => [topicIds[topic]!, partitions.sort(ascending)]));
+  /** @param members by rank */
+  *assignments(members: readonly MemberToAssign[]): Work<GroupAssignment> {
+    const assigned = members.map(() => new Map<string, number[]>());
+    yield members.length;
+    for (let number = 0; number < this.partitions; number++) {
+      const owner = this.owners[number]!;
+      if (owner !== NOBODY) {
+        const topic = this.topicOf[number]!;
+        const { id } = this.#topics[topic]!;
+        const partition = number - this.#firsts[topic]!;
+        const known = assigned[owner]!.get(id);
+        if (known === undefined) assigned[owner]!.set(id, [partition]);
+        else known.push(partition);
+      }
+      if (number % AT_ONCE === AT_ONCE - 1) yield AT_ONCE;
+    }
+    yield this.partitions % AT_ONCE;
+    return new Map(members.map(({ memberId }, rank): [string, Assignment] => [memberId, assigned[rank]!]));
   }
 }

@@ -2,8 +2,8 @@ import { Deadline, type DeadlineQueue } from '../../coordinator/deadlines.core.t
 import type { CoordinatorSink, Durability, Instant, StateRecord } from '../../coordinator/types.ts';
 import { sameProtocols } from '../classic-group.core.ts';
 import type { GroupCounters } from '../types.ts';
-import { type Assignment, isSameAssignment } from './assignment.core.ts';
-import { ASSIGNORS, type AssignorName } from './assignors.core.ts';
+import { Assigning, ASSIGNMENT_PAUSE_MS_MIN } from './assigning.core.ts';
+import type { Assignment } from './assignment.core.ts';
 import type { ConsumerGroup, ConsumerMember, MemberMetadata } from './consumer-group.core.ts';
 import { type CurrentAssignment, reconcile } from './reconcile.core.ts';
 import {
@@ -12,19 +12,13 @@ import {
   memberRecord,
   memberTombstones,
   regexRecord,
-  targetEpochRecord,
   targetRecord,
 } from './records.core.ts';
-import { metadataHashOf, membersToAssign, partitionCountsOf } from './subscriptions.core.ts';
+import { isSameList, isSameSubscription } from './subscriptions.core.ts';
 import type { ConsumerGroupSettings, GroupTimes, RegexCompiler, TopicMatcher, TopicView } from './types.ts';
 
 /** Topics that came or went since a group's expressions were last asked: beyond that many they are asked about all topics. */
 const CHANGED_TOPICS_MAX = 10_000;
-
-/** Members and partitions that an assignment is made for cost about that much: as many are looked at for each ms that passes, at most. */
-const ASSIGNED_PER_MS = 10;
-/** A shorter pause is none: in small groups every change is followed at once. */
-const ASSIGNMENT_PAUSE_MS_MIN = 100;
 
 /** What a request of a member brings with it. */
 export interface Step {
@@ -57,10 +51,12 @@ export interface DriverOptions {
  * assignment, and each member towards it. What it changes it says in records, which the caller appends in the same turn.
  */
 export class ConsumerGroupDriver {
+  readonly assigning: Assigning;
   readonly #options: DriverOptions;
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    this.assigning = new Assigning(options);
   }
 
   get settings(): ConsumerGroupSettings {
@@ -161,7 +157,7 @@ export class ConsumerGroupDriver {
     for (const record of memberTombstones(group, old.memberId)) records.push(record);
     const member = this.addMember(group, { memberId, metadata, current });
     group.setTarget(memberId, target);
-    records.push(memberRecord(group, member), targetRecord(group, memberId), currentRecord(group, member));
+    records.push(memberRecord(group, member), targetRecord(group.groupId, memberId, target), currentRecord(group, member));
     return member;
   }
 
@@ -201,7 +197,7 @@ export class ConsumerGroupDriver {
   ): void {
     this.refresh(group, step, records, now);
     const isDue = step.isUrgent || now.monotonicMs >= group.assignsNotBeforeMs;
-    if (group.epoch > group.targetEpoch && isDue) this.#assign(group, records, now);
+    if (group.epoch > group.targetEpoch && isDue) this.assigning.begin(group, records, now);
     const current = reconcile({
       current: member.current,
       targetEpoch: group.targetEpoch,
@@ -239,7 +235,7 @@ export class ConsumerGroupDriver {
     if (maySee !== undefined) this.#refreshRegexes(group, maySee, records, now);
     // Without a member that asks nobody says whose eyes expressions see with: they wait for one.
     group.isStale = maySee === undefined && group.changedTopics?.size !== 0 && regexesOf(group).size > 0;
-    const hash = metadataHashOf(group, this.topics);
+    const hash = group.subscribed.hash(this.topics);
     if (!hasChanged && hash === group.metadataHash) return;
     group.epoch++;
     group.metadataHash = hash;
@@ -257,27 +253,13 @@ export class ConsumerGroupDriver {
     if (records.length > 0) sink.append(records, () => undefined);
   }
 
-  #assign(group: ConsumerGroup, records: StateRecord[], now: Instant): void {
-    const { assignors } = this.settings;
-    const assign = ASSIGNORS[group.preferredAssignor(assignors) as AssignorName];
-    const members = membersToAssign(group, this.topics);
-    const partitionCounts = partitionCountsOf(group, this.topics);
-    for (const [memberId, target] of assign({ members, partitionCounts })) {
-      if (isSameAssignment(target, group.targetOf(memberId))) continue;
-      group.setTarget(memberId, target);
-      records.push(targetRecord(group, memberId));
-    }
-    group.targetEpoch = group.epoch;
-    group.assignsNotBeforeMs = now.monotonicMs + pauseAfter(members.length, partitionCounts);
-    records.push(targetEpochRecord(group));
-  }
-
   // Topics and regular expressions
 
   /** Topics came, changed or went. */
   topicsChanged(group: ConsumerGroup, names: readonly string[]): void {
     const hasRegexes = group.regexes.size > 0;
-    if (hasRegexes || names.some((name) => group.subscribedTopics.has(name))) group.isStale = true;
+    if (hasRegexes || names.some((name) => group.subscribed.has(name))) group.isStale = true;
+    group.subscribed.changed(names);
     if (!hasRegexes || group.changedTopics === undefined) return;
     for (const name of names) group.changedTopics.add(name);
     if (group.changedTopics.size > CHANGED_TOPICS_MAX) group.changedTopics = undefined;
@@ -342,14 +324,6 @@ export class ConsumerGroupDriver {
   }
 }
 
-/** How long the next assignment of a group may have to wait. With 1,000 members and 10,000 partitions it takes some 50 ms, and 1,000 may join at once. */
-function pauseAfter(members: number, partitionCounts: ReadonlyMap<string, number>): number {
-  let size = members;
-  for (const partitions of partitionCounts.values()) size += partitions;
-  const pauseMs = size / ASSIGNED_PER_MS;
-  return pauseMs < ASSIGNMENT_PAUSE_MS_MIN ? 0 : pauseMs;
-}
-
 function regexesOf({ members }: ConsumerGroup): Set<string> {
   const used = new Set([...members.values()].map(({ metadata }) => metadata.regex));
   used.delete('');
@@ -367,14 +341,6 @@ function isSameMetadata(left: MemberMetadata, right: MemberMetadata): boolean {
     left.assignor === right.assignor &&
     isSameClassic(left.classic, right.classic)
   );
-}
-
-function isSameSubscription(left: MemberMetadata, right: MemberMetadata): boolean {
-  return left.regex === right.regex && isSameList(left.topics, right.topics);
-}
-
-function isSameList(left: readonly string[], right: readonly string[]): boolean {
-  return left.length === right.length && left.every((item, index) => item === right[index]);
 }
 
 function isSameClassic(left: MemberMetadata['classic'], right: MemberMetadata['classic']): boolean {

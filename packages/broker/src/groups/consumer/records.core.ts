@@ -8,6 +8,7 @@ import {
   encodeTargetAssignmentEpoch,
 } from '@polylog/record';
 import type { StateRecord } from '../../coordinator/types.ts';
+import type { Assignment } from './assignment.core.ts';
 import type { ConsumerGroup, ConsumerMember } from './consumer-group.core.ts';
 
 /*
@@ -43,11 +44,10 @@ export function targetEpochRecord({ groupId, targetEpoch }: ConsumerGroup): Stat
   return { key, value: encodeTargetAssignmentEpoch(targetEpoch) };
 }
 
-export function targetRecord(group: ConsumerGroup, memberId: string): StateRecord {
-  const { groupId } = group;
+export function targetRecord(group: string, member: string, target: Assignment): StateRecord {
   return {
-    key: encodeConsumerGroupKey({ kind: 'target-assignment-member', group: groupId, member: memberId }),
-    value: encodeTargetAssignment(group.targetOf(memberId)),
+    key: encodeConsumerGroupKey({ kind: 'target-assignment-member', group, member }),
+    value: encodeTargetAssignment(target),
   };
 }
 
@@ -105,7 +105,7 @@ export function allRecords(group: ConsumerGroup): StateRecord[] {
   return [
     ...members.map((member) => memberRecord(group, member)),
     groupRecord(group),
-    ...members.map(({ memberId }) => targetRecord(group, memberId)),
+    ...members.map(({ memberId }) => targetRecord(group.groupId, memberId, group.targetOf(memberId))),
     targetEpochRecord(group),
     ...members.map((member) => currentRecord(group, member)),
   ];

@@ -1,72 +1,148 @@
-import type { MemberToAssign } from './assignor.core.ts';
-import type { ConsumerGroup, MemberMetadata } from './consumer-group.core.ts';
-import type { TopicView } from './types.ts';
+import type { Assignment } from './assignment.core.ts';
+import { type AssignorInput, compare, type MemberToAssign, type TopicToAssign } from './assignor.core.ts';
+import type { ConsumerGroup, ConsumerMember, MemberMetadata } from './consumer-group.core.ts';
+import type { KnownTopic, TopicView } from './types.ts';
+import { forEachOf, sorted, type Work } from './work.core.ts';
 
-const NO_TOPICS: ReadonlySet<string> = new Set();
-/** FNV-1a, of 64 bits. */
-const HASH_START = 0xcbf2_9ce4_8422_2325n;
-const HASH_PRIME = 0x0000_0100_0000_01b3n;
-const LOW_32 = 0xffff_ffffn;
-/** Multipliers of two independent hashes of 32 bits, by which one of 64 is made without big integers for each character. */
-const LEFT_PRIME = 0x0100_0193;
-const RIGHT_PRIME = 0x5bd1_e995;
+const NO_TOPICS: readonly string[] = [];
+/** Topics of the expressions of members that subscribe by names too, one such subscription after the other. */
+const COMBINED_TOPICS_MAX = 2_000_000;
+const HASH_START = 0x811c_9dc5;
+const HASH_PRIME = 0x0100_0193;
 
-/** By topic id, of the subscribed topics that exist. */
-export function partitionCountsOf(group: ConsumerGroup, topics: TopicView): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const name of group.subscribedTopics) {
-    const topic = topics.byName(name);
-    if (topic !== undefined) counts.set(topic.id, topic.partitions);
-  }
-  return counts;
+/** A member at the moment that an assignment begins: nothing of it changes. */
+export interface MemberSnapshot {
+  readonly memberId: string;
+  readonly metadata: MemberMetadata;
+  /** What its regular expression stands for. */
+  readonly resolved: readonly string[];
+  /** Its target assignment. */
+  readonly before: Assignment;
 }
 
-/** Tells one state of the subscribed topics from another: their ids and numbers of partitions. Never 0, which says that it is not known. */
-export function metadataHashOf(group: ConsumerGroup, topics: TopicView): bigint {
-  let hash = HASH_START;
-  for (const [topicId, partitions] of [...partitionCountsOf(group, topics)].sort(byId)) {
-    let left = partitions;
-    let right = ~partitions;
-    for (let at = 0; at < topicId.length; at++) {
-      const code = topicId.charCodeAt(at);
-      left = Math.imul(left ^ code, LEFT_PRIME);
-      right = Math.imul(right ^ code, RIGHT_PRIME) ^ (right >>> 15);
+export function snapshotOf(group: ConsumerGroup): MemberSnapshot[] {
+  return Array.from(group.members.values(), ({ memberId, metadata }: ConsumerMember) => ({
+    memberId,
+    metadata,
+    resolved: group.regexes.get(metadata.regex)?.topics ?? NO_TOPICS,
+    before: group.targetOf(memberId),
+  }));
+}
+
+/**
+ * Members and topics as assignors see them. Members with names and an expression, different ones together, count with their expressions as long as those
+ * stand for no more than {@link COMBINED_TOPICS_MAX} topics, then with their names alone; but each expression counts once.
+ *
+ * Steps: members, topics with their order, names of members, and topics that expressions stand for.
+ */
+export function* assignorInputOf(
+  snapshot: readonly MemberSnapshot[],
+  view: TopicView,
+): Work<AssignorInput> {
+  const known = yield* KnownTopics.of(snapshot, view);
+  const lists = new Subscriptions();
+  const subscriptions = new Subscriptions();
+  /** By what an expression stands for, and the index of a list of names. */
+  const combined = new Map<readonly string[], Map<number, number>>();
+  let combinedTopics = 0;
+  const members: MemberToAssign[] = [];
+  for (const { memberId, metadata, resolved: found, before } of snapshot) {
+    const list = lists.indexOf(yield* known.indexesOf(metadata.topics));
+    let resolved = found;
+    if (metadata.topics.length > 0 && combined.get(resolved)?.has(list) === false) {
+      combinedTopics += resolved.length;
+      if (combinedTopics > COMBINED_TOPICS_MAX) resolved = NO_TOPICS;
     }
-    const word = (BigInt(left >>> 0) << 32n) | (BigInt(right >>> 0) & LOW_32);
-    hash = BigInt.asUintN(64, (hash ^ word) * HASH_PRIME);
+    let ofExpression = combined.get(resolved);
+    if (ofExpression === undefined) combined.set(resolved, (ofExpression = new Map()));
+    let subscription = ofExpression.get(list);
+    if (subscription === undefined) {
+      const indexes = yield* known.indexesOf(resolved);
+      subscription = subscriptions.indexOf(distinct([...lists.all[list]!, ...indexes]));
+      yield indexes.length;
+      ofExpression.set(list, subscription);
+    }
+    members.push({ memberId, instanceId: metadata.instanceId, subscription, before });
+    yield 1;
   }
-  return BigInt.asIntN(64, hash === 0n ? 1n : hash);
+  return { members, topics: known.topics, subscriptions: subscriptions.all };
 }
 
-function byId([left]: readonly [string, number], [right]: readonly [string, number]): number {
-  return left < right ? -1 : 1;
-}
+/** The subscribed topics that exist. */
+class KnownTopics {
+  /** In the order of their ids. */
+  readonly topics: readonly TopicToAssign[];
+  readonly #indexes: ReadonlyMap<string, number>;
 
-/** The members as assignors see them. Members that subscribe to the same share one set. */
-export function membersToAssign(group: ConsumerGroup, topics: TopicView): MemberToAssign[] {
-  const sets = new Map<string, ReadonlySet<string>>();
-  return [...group.members.values()].map(({ memberId, metadata }) => {
-    // No name of a topic and no expression has a zero character that matters.
-    const key = `${metadata.topics.join('\0')}\0\0${metadata.regex}`;
-    let ids = sets.get(key);
-    if (ids === undefined) sets.set(key, (ids = topicIdsOf(group, metadata, topics)));
-    return { memberId, instanceId: metadata.instanceId, topics: ids, before: group.targetOf(memberId) };
-  });
-}
-
-function topicIdsOf(
-  group: ConsumerGroup,
-  { topics: names, regex }: MemberMetadata,
-  topics: TopicView,
-): ReadonlySet<string> {
-  const resolved = regex === '' ? [] : (group.regexes.get(regex)?.topics ?? []);
-  if (names.length + resolved.length === 0) return NO_TOPICS;
-  const ids = new Set<string>();
-  for (const name of [...names, ...resolved]) {
-    const topic = topics.byName(name);
-    if (topic !== undefined) ids.add(topic.id);
+  private constructor(topics: readonly TopicToAssign[], indexes: ReadonlyMap<string, number>) {
+    this.topics = topics;
+    this.#indexes = indexes;
   }
-  return ids;
+
+  static *of(snapshot: readonly MemberSnapshot[], view: TopicView): Work<KnownTopics> {
+    const asked = new Set<string>();
+    const found: KnownTopic[] = [];
+    const lists = new Set(snapshot.flatMap(({ metadata, resolved }) => [metadata.topics, resolved]));
+    for (const names of lists) {
+      yield* forEachOf(names, (name) => {
+        if (asked.has(name)) return;
+        asked.add(name);
+        const topic = view.byName(name);
+        if (topic !== undefined) found.push(topic);
+      });
+    }
+    const topics = yield* sorted(found, (left, right) => compare(left.id, right.id));
+    const indexes = new Map<string, number>();
+    yield* forEachOf(topics.entries(), ([index, { name }]) => void indexes.set(name, index));
+    return new KnownTopics(topics, indexes);
+  }
+
+  /** Of the names of topics that exist: distinct, ascending. */
+  *indexesOf(names: readonly string[]): Work<Int32Array> {
+    const indexes: number[] = [];
+    yield* forEachOf(names, (name) => {
+      const index = this.#indexes.get(name);
+      if (index !== undefined) indexes.push(index);
+    });
+    return distinct(indexes);
+  }
+}
+
+/** Ascending, each once. */
+function distinct(indexes: readonly number[]): Int32Array {
+  return Int32Array.from(indexes)
+    .sort()
+    .filter((index, at, all) => at === 0 || all[at - 1] !== index);
+}
+
+/** Each subscription once. */
+class Subscriptions {
+  readonly all: Int32Array[] = [];
+  readonly #byHash = new Map<number, number[]>();
+
+  indexOf(subscription: Int32Array): number {
+    let hash = HASH_START;
+    for (const topic of subscription) hash = Math.imul(hash ^ topic, HASH_PRIME) ^ (hash >>> 15);
+    const alike = this.#byHash.get(hash);
+    const found = alike?.find((index) => isSame(this.all[index]!, subscription));
+    if (found !== undefined) return found;
+    const index = this.all.push(subscription) - 1;
+    if (alike === undefined) this.#byHash.set(hash, [index]);
+    else alike.push(index);
+    return index;
+  }
+}
+
+function isSame(left: Int32Array, right: Int32Array): boolean {
+  return left.length === right.length && left.every((topic, at) => topic === right[at]);
+}
+
+export function isSameSubscription(left: MemberMetadata, right: MemberMetadata): boolean {
+  return left.regex === right.regex && isSameList(left.topics, right.topics);
+}
+
+export function isSameList(left: readonly string[], right: readonly string[]): boolean {
+  return left === right || (left.length === right.length && left.every((item, index) => item === right[index]));
 }
 
 /** In the form of {@link MemberMetadata.topics}. */

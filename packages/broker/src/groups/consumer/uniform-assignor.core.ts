@@ -1,41 +1,40 @@
-import type { Assignment } from './assignment.core.ts';
-import { type AssignorInput, type GroupAssignment, inOrder, isHomogeneous, NOBODY } from './assignor.core.ts';
-import { balance } from './balancing.core.ts';
+import {
+  type AssignorInput,
+  type GroupAssignment,
+  inOrder,
+  type MemberToAssign,
+  NOBODY,
+  type TopicToAssign,
+} from './assignor.core.ts';
+import { Balance } from './balancing.core.ts';
 import { Draft } from './draft.core.ts';
+import { classesOf, type SubscriptionClasses } from './subscription-classes.core.ts';
+import { forEachOf, upTo, type Work } from './work.core.ts';
 
 /**
  * KIP-848's assignor `uniform`: as many partitions for each member as can be, whatever topics they are of, and as few as can be go from one member
- * to another. Where all members subscribe to the same topics their numbers of partitions differ by one at most; where they do not, no partition
- * could go to a subscriber that has two fewer than its owner.
+ * to another. What it guarantees:
+ * - Every partition of a topic that somebody subscribes to has one owner, who subscribes to it.
+ * - Members with the same subscription have numbers of partitions that differ by one at most.
+ * - No partition could go to a subscriber that has two fewer than its owner, or than another member with its owner's subscription: no single move
+ *   makes the sum of the squares of all numbers smaller. A chain of moves might. After {@link LEVELLING_STEPS_EACH} steps for each partition and
+ *   subscription it may stop before that; the next assignment goes on from there.
+ * - What is so already stays as it is. Else members keep what they may keep of what they had, the first of it.
+ * - The same input has the same result, and the order in which members are given does not count. Where there is a choice, those with the
+ *   subscription of the first member are first, in the order of {@link inOrder}.
+ *
+ * Steps: members, partitions, and the sum of the lengths of distinct subscriptions, times the logarithm of the number of those.
  */
-export function assignUniform(input: AssignorInput): GroupAssignment {
-  const members = inOrder(input.members);
-  if (members.length === 0) return new Map();
-  const topicIds = [...input.partitionCounts.keys()].sort();
-  const counts = topicIds.map((topicId) => input.partitionCounts.get(topicId)!);
-  const draft = new Draft(members.length, counts);
-  const topicIndexes = new Map(topicIds.map((topicId, index) => [topicId, index]));
-  if (isHomogeneous(members)) {
-    const topics = members[0]!.topics;
-    const quota = new Quota(
-      draft.partitionsOf(topicIds.map((topicId) => topics.has(topicId))),
-      members.length,
-    );
-    members.forEach(({ before, topics: subscribed }, member) => {
-      keep(draft, member, { before, subscribed, topicIndexes }, (count) => quota.keepable(count));
-    });
-    const wanted = topicIds.flatMap((topicId, topic) => (topics.has(topicId) ? [topic] : []));
-    deal(draft, wanted, quota);
-  } else {
-    members.forEach(({ before, topics: subscribed }, member) => {
-      keep(draft, member, { before, subscribed, topicIndexes }, (count) => count);
-    });
-    const subscribers = topicIds.map((topicId) =>
-      members.flatMap(({ topics }, member) => (topics.has(topicId) ? [member] : [])),
-    );
-    balance(draft, subscribers);
-  }
-  return new Map(members.map(({ memberId }, member) => [memberId, draft.assignmentOf(member, topicIds)]));
+export function* assignUniform(input: AssignorInput): Work<GroupAssignment> {
+  const members = yield* inOrder(input.members);
+  const classes = yield* classesOf(input, members);
+  const draft = yield* Draft.of(input.topics);
+  const balance = new Balance(classes);
+  const division = new Division({ classes, members, draft, balance });
+  yield* division.keepAll(input.topics);
+  yield* balance.run();
+  yield* division.carryOut();
+  return yield* draft.assignments(members);
 }
 
 /** How many partitions each member may have, where all may have all: the same number, and some one more. */
@@ -62,50 +61,179 @@ class Quota {
   }
 }
 
-/** A member keeps what it had and may still have, the first ones of it. */
-function keep(
-  draft: Draft,
-  member: number,
-  from: {
-    readonly before: Assignment;
-    readonly subscribed: ReadonlySet<string>;
-    readonly topicIndexes: ReadonlyMap<string, number>;
-  },
-  keepable: (count: number) => number,
-): void {
-  const free: (readonly [topic: number, partition: number])[] = [];
-  for (const [topicId, partitions] of from.before) {
-    const topic = from.topicIndexes.get(topicId);
-    if (topic === undefined || !from.subscribed.has(topicId)) continue;
-    const owners = draft.owners[topic]!;
-    for (const partition of partitions) if (owners[partition] === NOBODY) free.push([topic, partition]);
-  }
-  const count = keepable(free.length);
-  for (let at = 0; at < count; at++) draft.give(member, free[at]![0], free[at]![1]);
+interface DivisionOptions {
+  readonly classes: SubscriptionClasses;
+  /** By rank. */
+  readonly members: readonly MemberToAssign[];
+  readonly draft: Draft;
+  readonly balance: Balance;
 }
 
-/** Deals out what nobody has, one to each member in turn, so that the partitions of a topic come to many members. */
-function deal(draft: Draft, topics: readonly number[], quota: Quota): void {
-  const takers = takersOf(draft.loads, quota);
-  let next = 0;
-  for (const topic of topics) {
-    const owners = draft.owners[topic]!;
-    for (let partition = 0; partition < owners.length; partition++) {
-      if (owners[partition] === NOBODY) draft.give(takers[next++]!, topic, partition);
+/** From what members have to what their classes shall have. */
+class Division {
+  readonly #classes: SubscriptionClasses;
+  readonly #members: readonly MemberToAssign[];
+  readonly #draft: Draft;
+  readonly #balance: Balance;
+  /** By rank: numbers of partitions, in the order in which the member had them. */
+  readonly #kept: number[][];
+  /** By cell: how many partitions the subscriber holds at present. The balance says how many it shall hold. */
+  readonly #holding: Int32Array;
+
+  constructor({ classes, members, draft, balance }: DivisionOptions) {
+    this.#classes = classes;
+    this.#members = members;
+    this.#draft = draft;
+    this.#balance = balance;
+    this.#kept = members.map(() => []);
+    this.#holding = new Int32Array(classes.subscribers.length);
+  }
+
+  /** Everybody keeps what it had, exists, and it subscribes to; what two had the first one keeps. */
+  *keepAll(topics: readonly TopicToAssign[]): Work<void> {
+    const { owners, partitions: count, topicOf } = this.#draft;
+    const indexes = new Map<string, number>();
+    yield* forEachOf(topics.entries(), ([topic, { id }]) => void indexes.set(id, topic));
+    for (const [rank, { before }] of this.#members.entries()) {
+      const own = this.#classes.classOfMember[rank]!;
+      yield* forEachOf(before, ([topicId, partitions]) => {
+        const topic = indexes.get(topicId);
+        const cell = topic === undefined ? undefined : this.#cellOf(topic, own);
+        if (topic === undefined || cell === undefined) return 1;
+        for (const partition of partitions) {
+          const number = this.#draft.numberOf(topic, partition);
+          if (number === undefined || owners[number] !== NOBODY) continue;
+          owners[number] = rank;
+          this.#kept[rank]!.push(number);
+          this.#holding[cell]!++;
+          this.#balance.loads[own]!++;
+        }
+        return 1 + partitions.length;
+      });
+    }
+    this.#balance.held.set(this.#holding);
+    yield* forEachOf(upTo(count), (number) => {
+      const found = this.#classes.classOfTopic[topicOf[number]!]!;
+      if (found !== -1 && owners[number] === NOBODY) this.#balance.free[found]!++;
+    });
+  }
+
+  /** Once the balance is found. */
+  *carryOut(): Work<void> {
+    yield* this.#giveBackExcess();
+    yield* this.#giveUpSurplus();
+    yield* this.#deal();
+  }
+
+  /** Who has more than it may gives that back: first what its class has too much of, then the last of what it had. */
+  *#giveBackExcess(): Work<void> {
+    const { loads } = this.#balance;
+    const quotas = this.#classes.members.map((ranks, members) => new Quota(loads[members]!, ranks.length));
+    for (const [rank, kept] of this.#kept.entries()) {
+      const own = this.#classes.classOfMember[rank]!;
+      let excess = kept.length - quotas[own]!.keepable(kept.length);
+      yield 1;
+      if (excess === 0) continue;
+      for (const takesAny of [false, true]) {
+        yield* forEachOf(upTo(kept.length), (at) => {
+          const number = kept[kept.length - 1 - at]!;
+          if (excess === 0 || this.#draft.owners[number] === NOBODY) return;
+          if (!takesAny && !this.#isSurplus(number, own)) return;
+          this.#release(number, own);
+          excess--;
+        });
+      }
     }
   }
+
+  /** What classes still have too much of, their members give up although they get other partitions for it, the last members first. */
+  *#giveUpSurplus(): Work<void> {
+    for (let rank = this.#members.length - 1; rank >= 0; rank--) {
+      const own = this.#classes.classOfMember[rank]!;
+      yield* forEachOf(this.#kept[rank]!, (number) => {
+        const isOwn = this.#draft.owners[number] === rank;
+        if (isOwn && this.#isSurplus(number, own)) this.#release(number, own);
+      });
+    }
+  }
+
+  /** Deals out what nobody has, to the members of a class in turn, so that the partitions of a topic come to many members. */
+  *#deal(): Work<void> {
+    const { owners, partitions, topicOf } = this.#draft;
+    const { held, loads, free } = this.#balance;
+    const { classOfTopic, firstCells, members, subscribers } = this.#classes;
+    const counts = new Int32Array(this.#members.length);
+    yield* forEachOf(owners, (owner) => {
+      if (owner !== NOBODY) counts[owner]!++;
+    });
+    const takers = members.map((ranks, found) => takersOf(ranks, counts, loads[found]!));
+    yield members.length;
+    /** By class of topics: the first cell that may lack something. */
+    const next = firstCells.slice(0, free.length);
+    yield* forEachOf(upTo(partitions), (number) => {
+      const topics = classOfTopic[topicOf[number]!]!;
+      if (topics === -1 || owners[number] !== NOBODY) return 1;
+      const from = next[topics]!;
+      let cell = from;
+      while (this.#holding[cell]! >= held[cell]!) cell++;
+      next[topics] = cell;
+      const { value: rank } = takers[subscribers[cell]!]!.next();
+      if (rank === undefined) throw new Error('a class of members gets more partitions than it has room for');
+      owners[number] = rank;
+      this.#holding[cell]!++;
+      return 1 + cell - from;
+    });
+  }
+
+  /** Undefined: that class of members does not subscribe to the topic. */
+  #cellOf(topic: number, members: number): number | undefined {
+    const { classOfTopic, firstCells, subscribers } = this.#classes;
+    const topics = classOfTopic[topic]!;
+    if (topics === -1) return undefined;
+    let low = firstCells[topics]!;
+    let high = firstCells[topics + 1]! - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (subscribers[middle]! < members) low = middle + 1;
+      else high = middle;
+    }
+    return subscribers[low] === members ? low : undefined;
+  }
+
+  #isSurplus(number: number, members: number): boolean {
+    const cell = this.#cellOf(this.#draft.topicOf[number]!, members)!;
+    return this.#holding[cell]! > this.#balance.held[cell]!;
+  }
+
+  #release(number: number, members: number): void {
+    this.#holding[this.#cellOf(this.#draft.topicOf[number]!, members)!]!--;
+    this.#draft.owners[number] = NOBODY;
+  }
 }
 
-/** In turn all that have less than the least, until none has; then those that get one more. */
-function takersOf(loads: Int32Array, quota: Quota): number[] {
-  const takers: number[] = [];
-  let below = [...loads.keys()].filter((member) => loads[member]! < quota.least);
+/**
+ * Members of a class as they get what their class lacks: in turn all that have less than the least, until none has; then those that get one more.
+ *
+ * @param counts what members have, by rank
+ */
+function* takersOf(
+  ranks: readonly number[],
+  counts: Int32Array,
+  load: number,
+): Generator<number, undefined, undefined> {
+  const least = Math.floor(load / ranks.length);
+  let larger = load % ranks.length;
+  for (const rank of ranks) if (counts[rank]! > least) larger--;
+  let below = ranks.filter((rank) => counts[rank]! < least);
   for (let round = 1; below.length > 0; round++) {
-    for (const member of below) takers.push(member);
-    below = below.filter((member) => loads[member]! + round < quota.least);
+    for (const rank of below) yield rank;
+    below = below.filter((rank) => counts[rank]! + round < least);
   }
-  for (const [member, load] of loads.entries()) {
-    if (load <= quota.least && quota.takesOneMore()) takers.push(member);
+  for (const rank of ranks) {
+    if (larger > 0 && counts[rank]! <= least) {
+      larger--;
+      yield rank;
+    }
   }
-  return takers;
+  return undefined;
 }

@@ -2,14 +2,22 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { type Assignment, partitionCount } from '../../../src/groups/consumer/assignment.core.ts';
-import type {
-  AssignorInput,
-  GroupAssignment,
-  MemberToAssign,
-} from '../../../src/groups/consumer/assignor.core.ts';
+import type { AssignorInput, GroupAssignment } from '../../../src/groups/consumer/assignor.core.ts';
 import { ASSIGNORS, type AssignorName } from '../../../src/groups/consumer/assignors.core.ts';
+import { Steps } from '../../../src/groups/consumer/work.core.ts';
 
 const TOPICS = ['t0', 't1', 't2', 't3', 't4'];
+
+/** An {@link AssignorInput} by names. */
+interface Named {
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly instanceId: string | null;
+    readonly topics: ReadonlySet<string>;
+    readonly before: Assignment;
+  }[];
+  readonly partitionCounts: ReadonlyMap<string, number>;
+}
 
 interface Fixture {
   readonly members: readonly {
@@ -45,10 +53,10 @@ const different: fc.Arbitrary<Fixture> = fc.record({
   counts,
 });
 
-function inputOf({ members, counts: numbers }: Fixture, before?: GroupAssignment): AssignorInput {
+function inputOf({ members, counts: numbers }: Fixture, before?: GroupAssignment): Named {
   const subscribed = new Set(members.flatMap(({ topics }) => topics));
   return {
-    members: members.map(({ id, isStatic, topics }): MemberToAssign => {
+    members: members.map(({ id, isStatic, topics }) => {
       const memberId = `m${id}`;
       return {
         memberId,
@@ -63,14 +71,34 @@ function inputOf({ members, counts: numbers }: Fixture, before?: GroupAssignment
   };
 }
 
-function assign(name: AssignorName, input: AssignorInput): GroupAssignment {
-  const assignment = ASSIGNORS[name](input);
-  assertComplete(input, assignment);
-  return assignment;
+function assign(name: AssignorName, named: Named): GroupAssignment {
+  const { result } = new Steps(ASSIGNORS[name](byIndexes(named))).run(Infinity)!;
+  assertComplete(named, result);
+  return result;
+}
+
+function byIndexes({ members, partitionCounts }: Named): AssignorInput {
+  const ids = [...partitionCounts.keys()].sort();
+  const texts: string[] = [];
+  const subscriptions: Int32Array[] = [];
+  return {
+    topics: ids.map((id) => ({ id, partitions: partitionCounts.get(id)! })),
+    members: members.map(({ memberId, instanceId, topics, before }) => {
+      const indexes = ids.flatMap((id, index) => (topics.has(id) ? [index] : []));
+      const text = indexes.join();
+      let subscription = texts.indexOf(text);
+      if (subscription === -1) {
+        subscription = texts.push(text) - 1;
+        subscriptions.push(Int32Array.from(indexes));
+      }
+      return { memberId, instanceId, subscription, before };
+    }),
+    subscriptions,
+  };
 }
 
 /** Each partition has one owner, and that one subscribes to it. */
-function assertComplete({ members, partitionCounts }: AssignorInput, assignment: GroupAssignment): void {
+function assertComplete({ members, partitionCounts }: Named, assignment: GroupAssignment): void {
   assert.deepEqual([...assignment.keys()].sort(), members.map(({ memberId }) => memberId).sort());
   const owned: string[] = [];
   for (const { memberId, topics } of members) {
@@ -222,7 +250,7 @@ describe('the assignor uniform', () => {
   });
 });
 
-function assertBalanced({ members, partitionCounts }: AssignorInput, assignment: GroupAssignment): void {
+function assertBalanced({ members, partitionCounts }: Named, assignment: GroupAssignment): void {
   const loads = loadsOf(assignment);
   for (const topicId of partitionCounts.keys()) {
     const subscribers = members.filter(({ topics }) => topics.has(topicId));
@@ -304,7 +332,7 @@ describe('both assignors', () => {
     });
 
     it(`${name}: assign nothing to nobody`, () => {
-      assert.equal(ASSIGNORS[name]({ members: [], partitionCounts: new Map() }).size, 0);
+      assert.equal(assign(name, { members: [], partitionCounts: new Map() }).size, 0);
     });
   }
 });
