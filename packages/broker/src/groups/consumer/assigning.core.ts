@@ -4,8 +4,13 @@ import type { ErrorName } from '../../errors.ts';
 import { type Assignment, isSameAssignment, partitionCount } from './assignment.core.ts';
 import { ASSIGNORS, type AssignorName } from './assignors.core.ts';
 import type { ConsumerGroup, ConsumerMember } from './consumer-group.core.ts';
-import { targetEpochRecord, targetRecord } from './records.core.ts';
-import { assignorInputOf, isSameSubscription, type MemberSnapshot, snapshotOf } from './subscriptions.core.ts';
+import { groupRecord, targetEpochRecord, targetRecord } from './records.core.ts';
+import {
+  assignorInputOf,
+  isSameSubscription,
+  type MemberSnapshot,
+  snapshotOf,
+} from './subscriptions.core.ts';
 import type { ConsumerGroupSettings, TopicView } from './types.ts';
 import { forEachOf, Steps, type Work } from './work.core.ts';
 
@@ -77,6 +82,7 @@ export class Assigning {
       take(group, group.epoch, found.result, records, now);
       return;
     }
+    if (group.targetEpoch === 0) beginWithNothing(group, records);
     group.assigning = { epoch: group.epoch, steps, waiting: [] };
     this.#groups.push(group);
     this.#turn.set(now.monotonicMs + TURN_PAUSE_MS);
@@ -119,6 +125,13 @@ export class Assigning {
   #wait({ assigning }: ConsumerGroup, waiting: Waiting): void {
     assigning!.waiting.push(waiting);
   }
+}
+
+/** Members cannot be told to be in epoch 0, which means that they join: in the first one nobody has anything. */
+function beginWithNothing(group: ConsumerGroup, records: StateRecord[]): void {
+  group.targetEpoch = group.epoch;
+  group.epoch++;
+  records.push(targetEpochRecord(group), groupRecord(group));
 }
 
 function* newTargets(group: ConsumerGroup, assignor: AssignorName, topics: TopicView): Work<NewTargets> {

@@ -105,7 +105,13 @@ export class ClassicMembers {
       else if (group.members.get(id) !== member) respond(joinRefusal('UNKNOWN_MEMBER_ID', id));
       else {
         const last: StateRecord[] = [];
-        const step = { owned, needsAssignment: false, isUrgent: false, saidEpoch: undefined, maySee: undefined };
+        const step = {
+          owned,
+          needsAssignment: false,
+          isUrgent: false,
+          saidEpoch: undefined,
+          maySee: undefined,
+        };
         this.#driver.advance(group, member, step, last, outcome);
         this.#answerJoin(group, member, { records: last, now: outcome, respond });
       }

@@ -34,7 +34,7 @@ export class Draft {
     });
     const draft = new Draft(topics, firsts, count);
     yield* forEachOf(topics.entries(), ([topic, { partitions }]) => {
-      draft.topicOf.fill(topic, firsts[topic]!, firsts[topic]! + partitions);
+      draft.topicOf.fill(topic, firsts[topic], firsts[topic]! + partitions);
     });
     return draft;
   }

@@ -157,7 +157,11 @@ export class ConsumerGroupDriver {
     for (const record of memberTombstones(group, old.memberId)) records.push(record);
     const member = this.addMember(group, { memberId, metadata, current });
     group.setTarget(memberId, target);
-    records.push(memberRecord(group, member), targetRecord(group.groupId, memberId, target), currentRecord(group, member));
+    records.push(
+      memberRecord(group, member),
+      targetRecord(group.groupId, memberId, target),
+      currentRecord(group, member),
+    );
     return member;
   }
 

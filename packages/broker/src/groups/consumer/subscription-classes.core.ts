@@ -1,5 +1,5 @@
 import type { AssignorInput, MemberToAssign } from './assignor.core.ts';
-import { forEachOf, scanned, type Work } from './work.core.ts';
+import { forEachOf, scanned, upTo, type Work } from './work.core.ts';
 
 const NONE = -1;
 
@@ -121,15 +121,13 @@ function* refined(topics: number, lists: readonly Int32Array[]): Work<TopicClass
 function* numbered(classes: Int32Array, isSubscribed: Uint8Array): Work<TopicClasses> {
   const numbers = new Int32Array(classes.length + 1).fill(NONE);
   const firstTopics: number[] = [];
-  for (let topic = 0; topic < classes.length; topic++) {
+  yield* forEachOf(upTo(classes.length), (topic) => {
     const found = classes[topic]!;
-    if (isSubscribed[topic] === 0) {
-      classes[topic] = NONE;
-      continue;
+    if (isSubscribed[topic] === 0) classes[topic] = NONE;
+    else {
+      if (numbers[found] === NONE) numbers[found] = firstTopics.push(topic) - 1;
+      classes[topic] = numbers[found]!;
     }
-    if (numbers[found] === NONE) numbers[found] = firstTopics.push(topic) - 1;
-    classes[topic] = numbers[found]!;
-  }
-  yield scanned(classes.length);
+  });
   return { classOfTopic: classes, firstTopics };
 }

@@ -35,10 +35,7 @@ export function snapshotOf(group: ConsumerGroup): MemberSnapshot[] {
  *
  * Steps: members, topics with their order, names of members, and topics that expressions stand for.
  */
-export function* assignorInputOf(
-  snapshot: readonly MemberSnapshot[],
-  view: TopicView,
-): Work<AssignorInput> {
+export function* assignorInputOf(snapshot: readonly MemberSnapshot[], view: TopicView): Work<AssignorInput> {
   const known = yield* KnownTopics.of(snapshot, view);
   const lists = new Subscriptions();
   const subscriptions = new Subscriptions();
@@ -142,7 +139,9 @@ export function isSameSubscription(left: MemberMetadata, right: MemberMetadata):
 }
 
 export function isSameList(left: readonly string[], right: readonly string[]): boolean {
-  return left === right || (left.length === right.length && left.every((item, index) => item === right[index]));
+  return (
+    left === right || (left.length === right.length && left.every((item, index) => item === right[index]))
+  );
 }
 
 /** In the form of {@link MemberMetadata.topics}. */

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type Assignment, partitionCount } from '../../../src/groups/consumer/assignment.core.ts';
+import { type Assignment, normalized, partitionCount } from '../../../src/groups/consumer/assignment.core.ts';
 import type { AssignorInput, GroupAssignment } from '../../../src/groups/consumer/assignor.core.ts';
 import { ASSIGNORS, type AssignorName } from '../../../src/groups/consumer/assignors.core.ts';
-import { Steps } from '../../../src/groups/consumer/work.core.ts';
+import { sorted as sortedInSteps, Steps } from '../../../src/groups/consumer/work.core.ts';
 
 const TOPICS = ['t0', 't1', 't2', 't3', 't4'];
 
@@ -205,6 +205,75 @@ describe('the assignor uniform', () => {
     );
   });
 
+  it('gives members with the same subscription the same number, or one more', () => {
+    fc.assert(
+      fc.property(different, different, (first, second) => {
+        const input = inputOf(second, assign('uniform', inputOf(first)));
+        const loads = loadsOf(assign('uniform', input));
+        for (const { memberId, topics } of input.members) {
+          for (const other of input.members) {
+            if ([...other.topics].join() !== [...topics].join()) continue;
+            assert.ok(loads.get(memberId)! <= loads.get(other.memberId)! + 1);
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('moves nothing when a member has gone that had nothing', () => {
+    fc.assert(
+      fc.property(different, (fixture) => {
+        const before = assign('uniform', inputOf(fixture));
+        const gone = fixture.members.find(({ id }) => before.get(`m${id}`)!.size === 0);
+        fc.pre(gone !== undefined);
+        const rest = { ...fixture, members: fixture.members.filter((member) => member !== gone) };
+        const after = assign('uniform', inputOf(rest, before));
+        for (const [memberId, assigned] of after) assert.deepEqual(assigned, before.get(memberId));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('is as even and moves as little as single moves from the greatest to the least load do, by and large', () => {
+    let squares = 0;
+    let moves = 0;
+    let squaresOfSimple = 0;
+    let movesOfSimple = 0;
+    for (const [first, second] of fc.sample(fc.tuple(different, different), { numRuns: 400, seed: 7 })) {
+      const before = assign('uniform', inputOf(first));
+      const input = inputOf(second, before);
+      const after = assign('uniform', input);
+      const simple = simplyAssigned(input);
+      assertBalanced(input, simple);
+      squares += sumOfSquares(after);
+      squaresOfSimple += sumOfSquares(simple);
+      moves += movedBetween(before, after).length;
+      movesOfSimple += movedBetween(before, simple).length;
+    }
+    assert.ok(squares <= squaresOfSimple * 1.005, `${squares} of ${squaresOfSimple}`);
+    assert.ok(moves <= movesOfSimple * 1.1, `${moves} of ${movesOfSimple}`);
+  });
+
+  it('gives up no more than a newcomer with another subscription needs', () => {
+    const topics = ['t0', 't1'];
+    const old = ['a', 'b', 'c'].map((memberId) => ({ memberId, instanceId: null, topics: new Set(topics) }));
+    const partitionCounts = new Map(topics.map((topic) => [topic, 6] as const));
+    const nothing: Assignment = new Map();
+    const before = assign('uniform', {
+      members: old.map((member) => ({ ...member, before: nothing })),
+      partitionCounts,
+    });
+    const newcomer = { memberId: 'd', instanceId: null, topics: new Set(['t1']), before: nothing };
+    const members = [...old.map((member) => ({ ...member, before: before.get(member.memberId)! })), newcomer];
+    const after = assign('uniform', { members, partitionCounts });
+    assert.deepEqual([...loadsOf(after).values()], [3, 3, 3, 3]);
+    assert.deepEqual(
+      movedBetween(before, after).map(({ memberId }) => memberId),
+      ['d', 'd', 'd'],
+    );
+  });
+
   it('does not mind what is claimed twice, is gone or was never subscribed to', () => {
     const claimed: Assignment = new Map([
       ['t0', [0, 1, 2, 99]],
@@ -261,6 +330,138 @@ function assertBalanced({ members, partitionCounts }: Named, assignment: GroupAs
     }
   }
 }
+
+/** The same by the simplest means: keep, give what is free to the least load, move from the greatest to the least load while that helps. */
+function simplyAssigned({ members: all, partitionCounts }: Named): GroupAssignment {
+  const members = all.map(({ memberId, topics, before }) => ({
+    memberId,
+    topics,
+    before,
+    has: new Set<string>(),
+  }));
+  const topics = [...partitionCounts.keys()];
+  const kept = new Set<string>();
+  for (const { before, has, topics: subscribed } of members) {
+    for (const name of namesOf(before)) {
+      const [topic, partition] = name.split('-') as [string, string];
+      const exists = Number(partition) < (partitionCounts.get(topic) ?? 0);
+      if (!exists || !subscribed.has(topic) || kept.has(name)) continue;
+      kept.add(name);
+      has.add(name);
+    }
+  }
+  const subscribersOf = (topic: string) =>
+    members
+      .filter((member) => member.topics.has(topic))
+      .sort((left, right) => left.has.size - right.has.size);
+  topics.sort((left, right) => subscribersOf(left).length - subscribersOf(right).length);
+  for (const topic of topics) {
+    for (let partition = 0; partition < partitionCounts.get(topic)!; partition++) {
+      const name = `${topic}-${partition}`;
+      if (!kept.has(name)) subscribersOf(topic)[0]!.has.add(name);
+    }
+  }
+  for (let hasMoved = true; hasMoved;) {
+    hasMoved = false;
+    for (const topic of topics) {
+      const subscribers = subscribersOf(topic);
+      const to = subscribers[0]!;
+      const from = subscribers.findLast(({ has }) => [...has].some((name) => name.startsWith(`${topic}-`)))!;
+      if (from.has.size < to.has.size + 2) continue;
+      const moved = [...from.has].findLast((name) => name.startsWith(`${topic}-`))!;
+      from.has.delete(moved);
+      to.has.add(moved);
+      hasMoved = true;
+    }
+  }
+  return new Map(
+    members.map(({ memberId, has }) => [
+      memberId,
+      normalized([...has].map((name) => [name.split('-')[0]!, [Number(name.split('-')[1])]] as const)),
+    ]),
+  );
+}
+
+function sumOfSquares(assignment: GroupAssignment): number {
+  return [...loadsOf(assignment).values()].reduce((sum, load) => sum + load * load, 0);
+}
+
+describe('the work of an assignor', () => {
+  const MEMBERS = 300;
+  const TOPICS_EACH = 20;
+
+  /** Each member subscribes to more of the topics than the one before it; or to a few of its own and its neighbour. */
+  function large(kind: 'nested' | 'chain', owner?: number): AssignorInput {
+    const topics = Array.from({ length: MEMBERS * TOPICS_EACH }, (_, index) => ({
+      id: `t${String(index).padStart(6, '0')}`,
+      partitions: 5,
+    }));
+    const subscriptions = Array.from({ length: MEMBERS }, (_, index) => {
+      const from = kind === 'nested' ? 0 : index * TOPICS_EACH;
+      const to =
+        kind === 'nested' ? (index + 1) * TOPICS_EACH : Math.min(from + 2 * TOPICS_EACH, topics.length);
+      return Int32Array.from({ length: to - from }, (_topic, at) => from + at);
+    });
+    const everything = new Map(topics.map(({ id }) => [id, [0, 1, 2, 3, 4]] as const));
+    const members = subscriptions.map((_, subscription) => ({
+      memberId: `m${String(subscription).padStart(6, '0')}`,
+      instanceId: null,
+      subscription,
+      before: subscription === owner ? everything : new Map<string, number[]>(),
+    }));
+    return { members, topics, subscriptions };
+  }
+
+  for (const [name, kind, owner] of [
+    ['uniform', 'nested', undefined],
+    ['uniform', 'nested', MEMBERS - 1],
+    ['uniform', 'chain', undefined],
+    ['range', 'nested', undefined],
+  ] as const) {
+    it(`is in proportion to its input: ${name}, ${kind}${owner === undefined ? '' : ', from one that has all'}`, () => {
+      const input = large(kind, owner);
+      const steps = new Steps(ASSIGNORS[name](input));
+      const { result } = steps.run(Infinity)!;
+      const partitions = 5 * input.topics.length;
+      assert.equal(
+        [...loadsOf(result).values()].reduce((sum, load) => sum + load, 0),
+        partitions,
+      );
+      const subscribed = input.subscriptions.reduce((sum, { length }) => sum + length, 0);
+      const size = MEMBERS + partitions + subscribed;
+      assert.ok(steps.taken < 10 * size, `${steps.taken} steps for ${size}`);
+      if (name === 'uniform') assert.ok(steps.taken < 20 * (MEMBERS + partitions) + subscribed);
+    });
+  }
+
+  it('can be stopped after any few steps, and comes to the same', () => {
+    const work = new Steps(ASSIGNORS.uniform(large('nested')));
+    let turns = 0;
+    let found;
+    while (found === undefined) {
+      const before = work.taken;
+      found = work.run(1000);
+      turns++;
+      assert.ok(work.taken - before < 8000, `${work.taken - before} steps in one turn`);
+    }
+    assert.ok(turns > 100);
+    assert.deepEqual(found, new Steps(ASSIGNORS.uniform(large('nested'))).run(Infinity));
+  });
+
+  it('sorts as sorting does, in short steps', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(500), { maxLength: 3000, size: 'max' }), (numbers) => {
+        const items = numbers.map((number, index) => ({ number, index }));
+        const byNumber = (left: { number: number }, right: { number: number }) => left.number - right.number;
+        assert.deepEqual(
+          new Steps(sortedInSteps(items, byNumber)).run(Infinity)!.result,
+          items.toSorted(byNumber),
+        );
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
 
 describe('the assignor range', () => {
   it('cuts each topic into consecutive ranges that differ by one at most', () => {
