@@ -3,6 +3,7 @@ import type { ClusterImage } from '../cluster/image.ts';
 import type { BrokerConfig, BrokerSettings } from '../config/broker-config.ts';
 import { parseGroupConfig } from '../config/group-config.ts';
 import { BrokerError } from '../errors.ts';
+import { ASSIGNMENT_STEPS_PER_TURN_MAX } from './consumer/assigning.core.ts';
 import type { AssignorName } from './consumer/assignors.core.ts';
 import type { GroupTimes } from './consumer/types.ts';
 import type { GroupSettings } from './types.ts';
@@ -26,6 +27,7 @@ export function groupSettingsOf(settings: BrokerSettings): GroupSettings {
       membersMax: settings['group.consumer.max.size'],
       assignors: settings['group.consumer.assignors'] as readonly AssignorName[],
       migrationPolicy: settings['group.consumer.migration.policy'],
+      assignmentStepsPerTurnMax: ASSIGNMENT_STEPS_PER_TURN_MAX,
     },
   };
 }

@@ -43,6 +43,7 @@ export const SETTINGS: GroupSettings = {
     membersMax: 10,
     assignors: ['uniform', 'range'],
     migrationPolicy: 'bidirectional',
+    assignmentStepsPerTurnMax: 50_000,
   },
 };
 export const TIMES = { sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000 };

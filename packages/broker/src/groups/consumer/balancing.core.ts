@@ -1,6 +1,6 @@
 import { NumberHeap } from './number-heap.core.ts';
 import type { SubscriptionClasses } from './subscription-classes.core.ts';
-import { scanned, sorted, upTo, type Work } from './work.core.ts';
+import { scanned, sorted, type Work } from './work.core.ts';
 
 /** Levelling ends after so many steps for each partition and each cell, whether all is level by then or not. */
 export const LEVELLING_STEPS_EACH = 64;
@@ -65,10 +65,7 @@ export class Balance {
       }
       yield scanned(end - firstCells[topics]!);
     }
-    return yield* sorted(
-      upTo(counts.length),
-      (left, right) => counts[left]! - counts[right]! || left - right,
-    );
+    return yield* sorted(counts.keys(), (left, right) => counts[left]! - counts[right]! || left - right);
   }
 
   *#fill(topics: number): Work<void> {

@@ -58,9 +58,9 @@ export class Draft {
         if (known === undefined) assigned[owner]!.set(id, [partition]);
         else known.push(partition);
       }
-      if (number % AT_ONCE === AT_ONCE - 1) yield AT_ONCE;
+      if (number % AT_ONCE === AT_ONCE - 1) yield 2 * AT_ONCE;
     }
-    yield this.partitions % AT_ONCE;
+    yield 2 * (this.partitions % AT_ONCE);
     return new Map(members.map(({ memberId }, rank): [string, Assignment] => [memberId, assigned[rank]!]));
   }
 }

@@ -2,7 +2,7 @@ import type { Assignment } from './assignment.core.ts';
 import { type AssignorInput, type GroupAssignment, inOrder } from './assignor.core.ts';
 import { NumberHeap } from './number-heap.core.ts';
 import { classesOf, type SubscriptionClasses } from './subscription-classes.core.ts';
-import { forEachOf, upTo, type Work } from './work.core.ts';
+import { forEachOf, forEachUpTo, type Work } from './work.core.ts';
 
 /**
  * KIP-848's assignor `range`: each topic is cut into consecutive ranges, one for each of its subscribers in their order, and the first ones get
@@ -34,7 +34,7 @@ export function* assignRange(input: AssignorInput): Work<GroupAssignment> {
     const withOneMore = partitions % count;
     let next = 0;
     // Further subscribers than there are partitions get nothing.
-    yield* forEachOf(upTo(Math.min(partitions, count)), (at) => {
+    yield* forEachUpTo(Math.min(partitions, count), (at) => {
       const first = next;
       const length = share + (at < withOneMore ? 1 : 0);
       next += length;
@@ -42,7 +42,7 @@ export function* assignRange(input: AssignorInput): Work<GroupAssignment> {
         id,
         Array.from({ length }, (_, index) => first + index),
       );
-      return length;
+      return 4 + length;
     });
   }
   return new Map(members.map(({ memberId }, rank): [string, Assignment] => [memberId, assigned[rank]!]));
@@ -74,7 +74,7 @@ function* subscribersOf(
   yield length;
   const heap = new NumberHeap(keys);
   const ranks: number[] = [];
-  yield* forEachOf(upTo(Math.min(wanted, count)), () => {
+  yield* forEachUpTo(Math.min(wanted, count), () => {
     const top = heap.top!;
     const at = top % length;
     ranks.push(Math.floor(top / length));

@@ -1,5 +1,5 @@
 import type { AssignorInput, MemberToAssign } from './assignor.core.ts';
-import { forEachOf, scanned, upTo, type Work } from './work.core.ts';
+import { forEachOf, forEachUpTo, scanned, type Work } from './work.core.ts';
 
 const NONE = -1;
 
@@ -121,7 +121,7 @@ function* refined(topics: number, lists: readonly Int32Array[]): Work<TopicClass
 function* numbered(classes: Int32Array, isSubscribed: Uint8Array): Work<TopicClasses> {
   const numbers = new Int32Array(classes.length + 1).fill(NONE);
   const firstTopics: number[] = [];
-  yield* forEachOf(upTo(classes.length), (topic) => {
+  yield* forEachUpTo(classes.length, (topic) => {
     const found = classes[topic]!;
     if (isSubscribed[topic] === 0) classes[topic] = NONE;
     else {

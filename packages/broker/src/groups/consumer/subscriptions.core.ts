@@ -82,15 +82,19 @@ class KnownTopics {
     const lists = new Set(snapshot.flatMap(({ metadata, resolved }) => [metadata.topics, resolved]));
     for (const names of lists) {
       yield* forEachOf(names, (name) => {
-        if (asked.has(name)) return;
+        if (asked.has(name)) return 3;
         asked.add(name);
         const topic = view.byName(name);
         if (topic !== undefined) found.push(topic);
+        return 10;
       });
     }
     const topics = yield* sorted(found, (left, right) => compare(left.id, right.id));
     const indexes = new Map<string, number>();
-    yield* forEachOf(topics.entries(), ([index, { name }]) => void indexes.set(name, index));
+    yield* forEachOf(topics.entries(), ([index, { name }]) => {
+      indexes.set(name, index);
+      return 3;
+    });
     return new KnownTopics(topics, indexes);
   }
 
@@ -100,6 +104,7 @@ class KnownTopics {
     yield* forEachOf(names, (name) => {
       const index = this.#indexes.get(name);
       if (index !== undefined) indexes.push(index);
+      return 3;
     });
     return distinct(indexes);
   }

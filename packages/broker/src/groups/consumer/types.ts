@@ -116,4 +116,6 @@ export interface ConsumerGroupSettings {
   /** `group.consumer.assignors`: the first is taken where members do not say. */
   readonly assignors: readonly AssignorName[];
   readonly migrationPolicy: MigrationPolicy;
+  /** Steps of an assignment in one turn of the event loop. */
+  readonly assignmentStepsPerTurnMax: number;
 }

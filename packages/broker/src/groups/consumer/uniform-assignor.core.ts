@@ -9,7 +9,7 @@ import {
 import { Balance } from './balancing.core.ts';
 import { Draft } from './draft.core.ts';
 import { classesOf, type SubscriptionClasses } from './subscription-classes.core.ts';
-import { forEachOf, upTo, type Work } from './work.core.ts';
+import { forEachOf, forEachUpTo, type Work } from './work.core.ts';
 
 /**
  * KIP-848's assignor `uniform`: as many partitions for each member as can be, whatever topics they are of, and as few as can be go from one member
@@ -93,13 +93,16 @@ class Division {
   *keepAll(topics: readonly TopicToAssign[]): Work<void> {
     const { owners, partitions: count, topicOf } = this.#draft;
     const indexes = new Map<string, number>();
-    yield* forEachOf(topics.entries(), ([topic, { id }]) => void indexes.set(id, topic));
+    yield* forEachOf(topics.entries(), ([topic, { id }]) => {
+      indexes.set(id, topic);
+      return 3;
+    });
     for (const [rank, { before }] of this.#members.entries()) {
       const own = this.#classes.classOfMember[rank]!;
       yield* forEachOf(before, ([topicId, partitions]) => {
         const topic = indexes.get(topicId);
         const cell = topic === undefined ? undefined : this.#cellOf(topic, own);
-        if (topic === undefined || cell === undefined) return 1;
+        if (topic === undefined || cell === undefined) return 3;
         for (const partition of partitions) {
           const number = this.#draft.numberOf(topic, partition);
           if (number === undefined || owners[number] !== NOBODY) continue;
@@ -108,11 +111,11 @@ class Division {
           this.#holding[cell]!++;
           this.#balance.loads[own]!++;
         }
-        return 1 + partitions.length;
+        return 3 + partitions.length;
       });
     }
     this.#balance.held.set(this.#holding);
-    yield* forEachOf(upTo(count), (number) => {
+    yield* forEachUpTo(count, (number) => {
       const found = this.#classes.classOfTopic[topicOf[number]!]!;
       if (found !== -1 && owners[number] === NOBODY) this.#balance.free[found]!++;
     });
@@ -135,7 +138,7 @@ class Division {
       yield 1;
       if (excess === 0) continue;
       for (const takesAny of [false, true]) {
-        yield* forEachOf(upTo(kept.length), (at) => {
+        yield* forEachUpTo(kept.length, (at) => {
           const number = kept[kept.length - 1 - at]!;
           if (excess === 0 || this.#draft.owners[number] === NOBODY) return;
           if (!takesAny && !this.#isSurplus(number, own)) return;
@@ -163,14 +166,14 @@ class Division {
     const { held, loads, free } = this.#balance;
     const { classOfTopic, firstCells, members, subscribers } = this.#classes;
     const counts = new Int32Array(this.#members.length);
-    yield* forEachOf(owners, (owner) => {
-      if (owner !== NOBODY) counts[owner]!++;
+    yield* forEachUpTo(partitions, (number) => {
+      if (owners[number] !== NOBODY) counts[owners[number]!]!++;
     });
     const takers = members.map((ranks, found) => takersOf(ranks, counts, loads[found]!));
-    yield members.length;
+    yield 10 * members.length;
     /** By class of topics: the first cell that may lack something. */
     const next = firstCells.slice(0, free.length);
-    yield* forEachOf(upTo(partitions), (number) => {
+    yield* forEachUpTo(partitions, (number) => {
       const topics = classOfTopic[topicOf[number]!]!;
       if (topics === -1 || owners[number] !== NOBODY) return 1;
       const from = next[topics]!;
@@ -181,7 +184,7 @@ class Division {
       if (rank === undefined) throw new Error('a class of members gets more partitions than it has room for');
       owners[number] = rank;
       this.#holding[cell]!++;
-      return 1 + cell - from;
+      return 12 + cell - from;
     });
   }
 

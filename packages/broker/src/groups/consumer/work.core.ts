@@ -5,7 +5,7 @@
 export type Work<T> = Generator<number, T, undefined>;
 
 /** Numbers in typed arrays that are looked at in the time of one step. */
-const NUMBERS_PER_STEP = 16;
+const NUMBERS_PER_STEP = 6;
 
 /** For yielding: what so many numbers cost that are only looked at. */
 export function scanned(numbers: number): number {
@@ -29,18 +29,25 @@ export function* forEachOf<T>(items: Iterable<T>, visit: (item: T) => number | u
   yield steps;
 }
 
-/** The numbers from 0 on. */
-export function* upTo(count: number): Generator<number, void, undefined> {
-  for (let at = 0; at < count; at++) yield at;
+/** The same for the numbers from 0 on, where little is done for each: four are a step, or what `visit` returns counts as so many of them. */
+export function* forEachUpTo(count: number, visit: (at: number) => number | undefined | void): Work<void> {
+  let numbers = 0;
+  for (let at = 0; at < count; at++) {
+    numbers += visit(at) ?? 1;
+    if (numbers < STEPS_PER_YIELD) continue;
+    yield Math.ceil(numbers / 4);
+    numbers = 0;
+  }
+  yield Math.ceil(numbers / 4);
 }
 
-/** Sorts a copy: short runs, which are then merged two by two. A step is one item in one round of merging. Stable. */
+/** Sorts a copy: short runs, which are then merged two by two. Stable. Steps: two for each item in each round of merging. */
 export function* sorted<T>(items: Iterable<T>, compare: (left: T, right: T) => number): Work<T[]> {
   let from = [...items];
   for (let start = 0; start < from.length; start += SORTED_AT_ONCE) {
     const run = from.slice(start, start + SORTED_AT_ONCE).sort(compare);
     for (let at = 0; at < run.length; at++) from[start + at] = run[at]!;
-    yield run.length;
+    yield 4 * run.length;
   }
   for (let length = SORTED_AT_ONCE; length < from.length; length *= 2) {
     const to: T[] = [];
@@ -66,7 +73,8 @@ function* merge<T>(
   while (left < leftEnd || right < rightEnd) {
     const isLeft = right === rightEnd || (left < leftEnd && compare(from[left]!, from[right]!) <= 0);
     to.push(isLeft ? from[left++]! : from[right++]!);
-    if (++steps < STEPS_PER_YIELD) continue;
+    steps += 2;
+    if (steps < STEPS_PER_YIELD) continue;
     yield steps;
     steps = 0;
   }
