@@ -1,12 +1,14 @@
 /** What strangers may send to secured listeners, and what they get: a closed connection. Those who know their password go on. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import kafkajs from 'kafkajs';
 import { Broker } from 'polylog';
 import { Certificates } from './clients/certificates.ts';
+import { PolylogCli } from './clients/polylog.ts';
 
 const { Kafka, logLevel } = kafkajs;
 const WAIT_MS = 5000;
@@ -125,4 +127,37 @@ describe('Bad input at secured listeners', () => {
     assert.deepEqual(await admin.listTopics(), []);
     await admin.disconnect();
   });
+});
+
+test('Connections that fail at TLS count for the rate of new ones, and those beyond it cost no handshake', async () => {
+  const made = new Certificates();
+  const authority = made.authority();
+  const broker = await Broker.start({
+    logLevel: 'silent',
+    config: {
+      listeners: 'PLAINTEXT://127.0.0.1:0,SSL://127.0.0.1:0',
+      'ssl.keystore.location': made.signed(authority, '/CN=broker').both,
+    },
+  });
+  try {
+    const cli = new PolylogCli(broker.listenerAddresses.get('PLAINTEXT')!);
+    // Who begins may have ten at once.
+    await cli.ok(['quota', 'set', '--default-ip', 'connection_creation_rate=1']);
+    const port = Number(broker.listenerAddresses.get('SSL')!.split(':').at(-1));
+    const closed = Array.from({ length: 60 }, () => {
+      const socket = connect(port, '127.0.0.1', () => socket.write('no handshake at all'));
+      socket.on('error', () => undefined).resume();
+      return once(socket, 'close');
+    });
+    await Promise.all(closed);
+    const page = await (await fetch(`http://${broker.httpAddress}/metrics`)).text();
+    const count = (pattern: RegExp): number => Number(pattern.exec(page)?.[1]);
+    const throttled = count(/^polylog_quota_throttled_total\{quota="connection"\} (\d+)$/m);
+    const failed = count(/^polylog_tls_handshake_failures_total\{listener="SSL"\} (\d+)$/m);
+    assert.ok(failed > 0 && throttled > 0, `${failed} failed, ${throttled} held`);
+    assert.equal(failed + throttled, 60);
+  } finally {
+    await broker.stop();
+    made.remove();
+  }
 });

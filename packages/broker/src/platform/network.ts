@@ -8,6 +8,14 @@ export interface Network {
   connect(options: { host: string; port: number; timeoutMs: number }): Promise<Connection>;
 }
 
+/** What becomes of a connection that has just come. */
+export type Arrival =
+  | { readonly kind: 'serve' }
+  /** It is served, but later. */
+  | { readonly kind: 'delay'; readonly ms: number }
+  /** It is held for so long, and then closed, so that the peer does not come back at once. */
+  | { readonly kind: 'close'; readonly afterMs: number };
+
 export interface ListenOptions {
   readonly host: string;
   readonly port: number;

@@ -1,3 +1,5 @@
+import type { Arrival } from './network.ts';
+
 /** A PEM text, or the file that holds it, which is read again when it changes. */
 export type PemSource = { readonly file: string } | { readonly text: string };
 
@@ -20,6 +22,8 @@ export interface TlsOptions {
   readonly handshakesMax: number;
   /** How often the files are looked at; 0: never. */
   readonly reloadMs: number;
+  /** Asked as each connection comes for which there is room, before its handshake: that costs more than all else before a login. */
+  readonly onArrival: (remoteAddress: string) => Arrival;
   /** A handshake failed, or took too long. */
   readonly onFailed: (failure: HandshakeFailure) => void;
 }

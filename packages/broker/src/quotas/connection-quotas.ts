@@ -1,5 +1,6 @@
 import type { Section } from '../cluster/sections.ts';
 import type { Clock } from '../platform/clock.ts';
+import type { Arrival } from '../platform/network.ts';
 import type { ClientQuotas } from './client-quotas.ts';
 import { canonicalAddress, entityKey, limitIn } from './entities.ts';
 import { UsageTable } from './quotas.core.ts';
@@ -8,14 +9,7 @@ import { SampledRate, waitMsMaxOf, type QuotaWindow } from './rate.core.ts';
 /** Addresses whose new connections are counted, some 300 bytes each. */
 const ADDRESSES_MAX = 50_000;
 
-export type ConnectionVerdict =
-  | { readonly kind: 'serve' }
-  /** Too many connections come to the broker: this one is served, but later. */
-  | { readonly kind: 'delay'; readonly ms: number }
-  /** Too many come from its address: it is held for so long, and then closed, so that the peer does not come back at once. */
-  | { readonly kind: 'close'; readonly afterMs: number };
-
-const SERVE: ConnectionVerdict = { kind: 'serve' };
+const SERVE: Arrival = { kind: 'serve' };
 
 /** How many connections may come in a second: from one address (`connection_creation_rate`), and all together (KIP-612). */
 export class ConnectionQuotas {
@@ -56,7 +50,7 @@ export class ConnectionQuotas {
   }
 
   /** A connection came. One that is to be closed counts nowhere. */
-  accepted(remoteAddress: string): ConnectionVerdict {
+  accepted(remoteAddress: string): Arrival {
     const nowMs = this.#clock.monotonicMs();
     const closeAfterMs = this.#ofAddress(remoteAddress, nowMs);
     if (closeAfterMs > 0) {

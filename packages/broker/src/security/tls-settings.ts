@@ -7,7 +7,7 @@ import { certificateMapping, type CertificateMapping } from './principal-mapping
 export function tlsOptionsOf({
   security,
   settings,
-}: ListenerConfig): Omit<TlsOptions, 'onFailed'> | undefined {
+}: ListenerConfig): Omit<TlsOptions, 'onFailed' | 'onArrival'> | undefined {
   if (!usesTls(security)) return undefined;
   const source = (
     text: 'ssl.keystore.certificate.chain' | 'ssl.keystore.key' | 'ssl.truststore.certificates',

@@ -9,7 +9,13 @@ import { NodeLogger } from '../../src/platform/node/logger.ts';
 import { NodeLoop } from '../../src/platform/node/loop.ts';
 import { NodeNetwork } from '../../src/platform/node/network.ts';
 import { readPlainly, ReceivePool, Receiver } from '../../src/platform/node/receive-buffer.ts';
-import { NetworkError, type Connection, type Listener, type Network } from '../../src/platform/network.ts';
+import {
+  NetworkError,
+  type Arrival,
+  type Connection,
+  type Listener,
+  type Network,
+} from '../../src/platform/network.ts';
 import type { HandshakeFailure, TlsOptions } from '../../src/platform/tls.ts';
 import { Certificates, type Certificate } from '../../../../test/clients/certificates.ts';
 import { testNetwork } from './network-contract.ts';
@@ -37,6 +43,7 @@ function tlsOptions(changes: Partial<TlsOptions> = {}): TlsOptions {
     handshakeTimeoutMs: 1000,
     handshakesMax: 40,
     reloadMs: 0,
+    onArrival: () => ({ kind: 'serve' }),
     onFailed: () => undefined,
     ...changes,
   };
@@ -241,6 +248,35 @@ describe('TLS at a listener', () => {
     assert.equal(await isTaken(dial()), false);
     await until(() => silent.every(({ destroyed }) => destroyed));
     assert.equal(await isTaken(dial()), true);
+  });
+
+  it('asks what becomes of a connection before its handshake, and holds it as it is told to', async () => {
+    let arrival: Arrival = { kind: 'close', afterMs: 50 };
+    const from: string[] = [];
+    await listen({
+      onArrival: (address) => {
+        from.push(address);
+        return arrival;
+      },
+    });
+    const socket = dial();
+    assert.equal(await isTaken(socket), false);
+    assert.equal(socket.getProtocol(), null, 'there was no handshake');
+    assert.deepEqual([accepted.length, failures.length], [0, 0]);
+    arrival = { kind: 'delay', ms: 50 };
+    // What the client has said meanwhile is not lost.
+    assert.equal(await isTaken(dial()), true);
+    // Of those that were held there is room for two at once with one address.
+    await listener.close();
+    await listen({ handshakesMax: 8, onArrival: () => arrival });
+    const silent = Array.from({ length: 3 }, () => {
+      const plain = connectPlainly(listener.port, '127.0.0.1').on('error', () => undefined);
+      open.push(plain);
+      return plain;
+    });
+    await until(() => silent.filter(({ destroyed }) => destroyed).length === 1);
+    assert.equal(refused, 1);
+    assert.deepEqual(from, ['127.0.0.1', '127.0.0.1']);
   });
 
   it('takes over certificates that have changed, and keeps the ones before when those are no good', async () => {

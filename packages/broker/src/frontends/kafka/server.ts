@@ -3,7 +3,7 @@ import type { Clock, Random, TimerHandle, Timers } from '../../platform/clock.ts
 import type { Compute } from '../../platform/compute.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Loop } from '../../platform/loop.ts';
-import type { Connection, Listener, ListenOptions, Network } from '../../platform/network.ts';
+import type { Arrival, Connection, Listener, ListenOptions, Network } from '../../platform/network.ts';
 import type { HandshakeFailure, TlsOptions } from '../../platform/tls.ts';
 import type { ConnectionQuotas } from '../../quotas/connection-quotas.ts';
 import type { CertificateMapping } from '../../security/principal-mapping.ts';
@@ -28,7 +28,7 @@ export interface KafkaListener {
   /** The bounds are read as each connection comes. */
   readonly connectionsMax: number;
   readonly connectionsPerAddressMax: number;
-  readonly tls?: Omit<TlsOptions, 'onFailed'> | undefined;
+  readonly tls?: Omit<TlsOptions, 'onFailed' | 'onArrival'> | undefined;
   /** Who a client with a certificate is; undefined: that does not matter. */
   readonly principalOf?: CertificateMapping | undefined;
   /** Undefined: it does not ask who comes. */
@@ -129,12 +129,16 @@ class KafkaServer implements KafkaFrontend {
         onRefused: () => void sessions.counters.refused++,
         tls: listener.tls && {
           ...listener.tls,
+          onArrival: (address) => this.#arrival(address),
           onFailed: (failure) => this.#failedHandshake(sessions, failure),
         },
       };
-      const bound = await this.#options.platform.network.listen(options, (connection) =>
-        this.#accept(sessions, connection),
-      );
+      const isJudged = listener.tls !== undefined;
+      const bound = await this.#options.platform.network.listen(options, (connection) => {
+        const session = this.#accept(sessions, connection);
+        if (!isJudged) this.#judge(session, connection);
+        if (this.#closing) session?.close('now');
+      });
       this.#listeners.push({ sessions, bound });
     }
     this.#sweepLater();
@@ -201,7 +205,19 @@ class KafkaServer implements KafkaFrontend {
     this.#pipeline.limitedLog.warn({ listener: name, remoteAddress, reason }, 'a TLS handshake failed');
   }
 
-  #accept(listener: SessionListener, connection: Connection): void {
+  /** Before anybody is served nobody is counted: it waits for the broker already. */
+  #arrival(address: string): Arrival {
+    return this.#connectionQuotas?.accepted(address) ?? { kind: 'serve' };
+  }
+
+  #judge(session: Session | undefined, { remoteAddress }: Connection): void {
+    const arrival = this.#arrival(remoteAddress);
+    if (arrival.kind === 'delay') session?.throttle(arrival.ms);
+    else if (arrival.kind === 'close') session?.closeAfter(arrival.afterMs);
+  }
+
+  /** Undefined for who is nobody. */
+  #accept(listener: SessionListener, connection: Connection): Session | undefined {
     const pipeline = this.#pipeline;
     const { peerCertificate } = connection;
     const principal = listener.principalOf(peerCertificate);
@@ -211,7 +227,7 @@ class KafkaServer implements KafkaFrontend {
       pipeline.limitedLog.warn(fields, 'refused a client: no rule makes a name of its certificate');
       listener.counters.refused++;
       connection.destroy();
-      return;
+      return undefined;
     }
     const facts = new Facts(this.#nextConnectionId++, listener, connection, {
       principal,
@@ -222,10 +238,7 @@ class KafkaServer implements KafkaFrontend {
     listener.counters.open++;
     listener.counters.accepted++;
     session.start(this.#serving);
-    const verdict = this.#connectionQuotas?.accepted(connection.remoteAddress);
-    if (verdict?.kind === 'delay') session.throttle(verdict.ms);
-    else if (verdict?.kind === 'close') session.closeAfter(verdict.afterMs);
-    if (this.#closing) session.close('now');
+    return session;
   }
 
   #sweepLater(): void {

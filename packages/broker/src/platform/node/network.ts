@@ -53,7 +53,12 @@ export class NodeNetwork implements Network {
         return;
       }
       if (door === undefined) accept(this.#connectionOf(accepted, isPooled, () => limits.leave(address)));
-      else this.#acceptTls(door, accepted, accept, () => limits.leave(address));
+      else {
+        this.#acceptTls(door, accepted, accept, {
+          onClosed: () => limits.leave(address),
+          onRefused: options.onRefused,
+        });
+      }
     });
     const { port } = await startListening(server, options).catch((error: unknown) => {
       door?.close();
@@ -97,7 +102,7 @@ export class NodeNetwork implements Network {
     door: TlsDoor,
     accepted: Socket,
     accept: (connection: Connection) => void,
-    onClosed: () => void,
+    { onClosed, onRefused }: { readonly onClosed: () => void; readonly onRefused?: (() => void) | undefined },
   ): void {
     let isOpen = true;
     const leave = (): void => {
@@ -107,9 +112,20 @@ export class NodeNetwork implements Network {
     accepted.once('close', leave);
     // Its errors end the handshake, or the connection, which tell of them.
     accepted.on('error', () => undefined);
-    door.handshake(accepted, (socket) =>
-      accept(this.#connectionOf(socket, false, leave, socket.getPeerX509Certificate()?.raw)),
-    );
+    const shake = (): void =>
+      door.handshake(accepted, (socket) =>
+        accept(this.#connectionOf(socket, false, leave, socket.getPeerX509Certificate()?.raw)),
+      );
+    const arrival = door.arrival(addressOf(accepted));
+    if (arrival.kind === 'serve') shake();
+    else if (arrival.kind === 'close') held(accepted, arrival.afterMs, () => accepted.destroy());
+    else {
+      held(accepted, arrival.ms, () => {
+        if (door.hasRoom(addressOf(accepted))) return shake();
+        accepted.destroy();
+        onRefused?.();
+      });
+    }
   }
 
   connect(options: { host: string; port: number; timeoutMs: number }): Promise<Connection> {
@@ -138,6 +154,13 @@ export class NodeNetwork implements Network {
       });
     });
   }
+}
+
+/** What it sends meanwhile waits, within the bounds of a stream. */
+function held(socket: Socket, ms: number, then: () => void): void {
+  socket.pause();
+  const timer = setTimeout(then, ms).unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /** Brokers without TLS need not load it. */

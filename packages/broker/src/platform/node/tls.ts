@@ -10,7 +10,7 @@ import {
   type TlsOptions as NodeTlsOptions,
 } from 'node:tls';
 import type { Logger } from '../log.ts';
-import { NetworkError } from '../network.ts';
+import { NetworkError, type Arrival } from '../network.ts';
 import type { PemSource, TlsOptions } from '../tls.ts';
 import { addressOf } from './connection.ts';
 
@@ -59,6 +59,11 @@ export class TlsDoor {
     const { handshakesMax } = this.#options;
     const perAddressMax = Math.ceil(handshakesMax / HANDSHAKES_PER_ADDRESS_SHARE);
     return this.#handshakes.size < handshakesMax && (this.#perAddress.get(address) ?? 0) < perAddressMax;
+  }
+
+  /** What becomes of a connection from there that has just come. */
+  arrival(address: string): Arrival {
+    return this.#options.onArrival(address);
   }
 
   /** Hands over the connection when the handshake is complete. One that fails is destroyed, as its 'close' tells. */
