@@ -34,6 +34,8 @@ const DEFAULT_CAPACITY_BYTES = 2 ** 40;
 /** A change of directory entries that is not synced: what it does to the durable ones, and which it touches. */
 interface EntryChange {
   readonly directories: readonly DirectoryNode[];
+  /** The name that is made or goes; of a renaming the later one. */
+  readonly name: string;
   readonly apply: () => void;
 }
 
@@ -48,6 +50,8 @@ export class SimDisk {
     slow: 0,
     writeBack: WRITE_BACK_PROBABILITY,
   };
+  /** The names whose unsynced changes a loss of power takes, while all others arrive. Undefined: chance decides. */
+  losesEntry: ((name: string) => boolean) | undefined;
   readonly random: SimRandom;
   readonly wallMs: () => number;
   readonly #name: string;
@@ -156,7 +160,8 @@ export class SimDisk {
   #loseEntries(): void {
     const prefix = this.random.chance(0.5) ? this.random.between(0, this.#changes.length) : undefined;
     for (const [index, change] of this.#changes.entries()) {
-      const keeps = prefix === undefined ? this.random.chance(0.5) : index < prefix;
+      let keeps = prefix === undefined ? this.random.chance(0.5) : index < prefix;
+      if (this.losesEntry !== undefined) keeps = !this.losesEntry(change.name);
       if (keeps) change.apply();
       this.world.count(keeps ? 'disk.entry-kept' : 'disk.entry-lost');
     }
@@ -280,14 +285,14 @@ export class SimDisk {
   #setEntry(parent: DirectoryNode, name: string, node: Node): void {
     parent.entries.set(name, node);
     parent.modifiedMs = this.wallMs();
-    this.#changes.push({ directories: [parent], apply: () => parent.durableEntries.set(name, node) });
+    this.#changes.push({ directories: [parent], name, apply: () => parent.durableEntries.set(name, node) });
   }
 
   unlink(parent: DirectoryNode, name: string): void {
     this.#unlinkNode(parent.entries.get(name));
     parent.entries.delete(name);
     parent.modifiedMs = this.wallMs();
-    this.#changes.push({ directories: [parent], apply: () => parent.durableEntries.delete(name) });
+    this.#changes.push({ directories: [parent], name, apply: () => parent.durableEntries.delete(name) });
   }
 
   /** A file without a name keeps its space until its last handle closes. */
@@ -315,6 +320,7 @@ export class SimDisk {
     from.modifiedMs = to.modifiedMs = this.wallMs();
     this.#changes.push({
       directories: from === to ? [from] : [from, to],
+      name: toName,
       apply: () => {
         from.durableEntries.delete(fromName);
         to.durableEntries.set(toName, node);

@@ -3,6 +3,7 @@ import { it } from 'node:test';
 import { openLogStore } from '../../packages/broker/src/storage/log-store.ts';
 import type { Log, LogStore } from '../../packages/broker/src/storage/types.ts';
 import { verifyLog } from '../../packages/broker/src/storage/verify.ts';
+import { TransactionWriter } from '../../packages/broker/test/storage/transactions.ts';
 import { buildBatch, decodeBatch, readBatchHeader, sizeInBytes } from '../../packages/record/src/index.ts';
 import type { CrashKind } from '../platform/disk.ts';
 import { SimWorld } from '../platform/world.ts';
@@ -103,5 +104,45 @@ for (const kind of ['process', 'power'] as const satisfies readonly CrashKind[])
       struck > 20 && struck < RUNS_PER_OPERATION[kind] * OPERATIONS_MAX,
       `${struck} operations of a cleaning were struck`,
     );
+  });
+}
+
+for (const [names, losesEntry] of [
+  ['of indexes of aborted transactions', /\.txnindex/],
+  ['of the other indexes', /^\d+\.(?:time)?index$/],
+] as const) {
+  it(`a loss of power that takes names ${names}, within any disk operation of a cleaning, takes no aborted transaction`, async () => {
+    let struck = 0;
+    for (let operation = 1; operation <= 60; operation++) {
+      const world = new SimWorld({ seed: operation });
+      const store = await open(world);
+      const log = store.create({ topic: 'p', topicId: TOPIC_ID, partition: 0 }, config);
+      log.cleaningBound = () => log.durableOffset;
+      const transactions = new TransactionWriter(log);
+      // The header stays, since it is that of the last batch of its producer.
+      transactions.append(7, [{ key: 'aborted', value: 'v' }]);
+      transactions.end(7, 'abort');
+      for (let number = 0; number < RECORDS; number++) {
+        const records = [{ key: Buffer.from(`k${number % KEYS}`), value: new Uint8Array(200), timestamp: 1 }];
+        log.append([buildBatch({ baseOffset: log.endOffset, leaderEpoch: 0, records })], 1);
+      }
+      const { endOffset } = log;
+      const before = log.abortedTransactions(0, endOffset);
+      assert.equal(before.length, 1);
+      store.flushTurn();
+      await world.settle(store.checkpoint());
+      const node = world.node('n');
+      node.disk.losesEntry = (name) => losesEntry.test(name);
+      node.disk.killAtOperation(operation, 'power');
+      store.cleaningPass().catch(() => undefined);
+      await world.advance(1000);
+      if (!node.isUp) struck++;
+      node.disk.disarmKill();
+      if (node.isUp) node.crash({ kind: 'power' });
+      const recovered = (await open(world)).get('p', 0)!;
+      assert.deepEqual(recovered.abortedTransactions(0, endOffset), before, `operation ${operation}`);
+      node.crash({ kind: 'process' });
+    }
+    assert.ok(struck > 20, `${struck} operations of a cleaning were struck`);
   });
 }

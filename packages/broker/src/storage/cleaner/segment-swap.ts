@@ -23,7 +23,8 @@ import {
  * 3. `….swap` gets its final name.
  *
  * After a crash a `….log.swap` is a swap that has to be done: what begins within its offsets is removed, and it takes its name. An index without it
- * is an orphan; an index that is missing is made again from the log. All of it is synchronous: no append, cut or read comes in between.
+ * is an orphan; an index that is missing is made again from the log. But that of aborted transactions is missing where there are none, too: so its
+ * new name is durable before the log gets its own. All of it is synchronous: no append, cut or read comes in between.
  */
 
 /** The log last: its name decides. */
@@ -45,7 +46,10 @@ export function swapIn(
     (suffix) => suffix !== ABORTED_INDEX_SUFFIX || summary.abortedEntries > 0,
   );
   const renameAll = (from: string, to: string): void => {
-    for (const suffix of suffixes) disk.rename(base + suffix + from, base + suffix + to);
+    for (const suffix of suffixes) {
+      if (suffix === LOG_SUFFIX && summary.abortedEntries > 0) disk.syncDirectory(log.folder);
+      disk.rename(base + suffix + from, base + suffix + to);
+    }
   };
   try {
     renameAll(CLEANED_SUFFIX, SWAP_SUFFIX);
@@ -109,15 +113,22 @@ function finishSwap(context: StoreContext, folder: string, baseOffset: number): 
     return;
   }
   logger.warn({ folder, baseOffset, endOffset }, 'A cleaned segment takes its place, as it was about to');
+  const isThere = (suffix: string): boolean => disk.stat(base + suffix) !== undefined;
+  if (isThere(ABORTED_INDEX_SUFFIX) && !isThere(ABORTED_INDEX_SUFFIX + SWAP_SUFFIX)) {
+    // It may be the new one, and goes with the old: without the offset index the log is scanned, and that is made again.
+    disk.remove(base + INDEX_SUFFIX + SWAP_SUFFIX);
+    disk.syncDirectory(folder);
+  }
   for (const name of disk.list(folder)) {
     const match = /^(\d{20})(?:\.log|\.index|\.timeindex|\.txnindex)$/.exec(name);
     const offset = match === null ? -1 : Number(match[1]);
     if (offset >= baseOffset && offset < (endOffset ?? baseOffset + 1)) disk.remove(`${folder}/${name}`);
   }
   disk.syncDirectory(folder);
-  for (const suffix of FILE_SUFFIXES) {
-    if (disk.stat(base + suffix + SWAP_SUFFIX) !== undefined)
-      disk.rename(base + suffix + SWAP_SUFFIX, base + suffix);
+  const present = FILE_SUFFIXES.filter((suffix) => isThere(suffix + SWAP_SUFFIX));
+  for (const suffix of present) {
+    if (suffix === LOG_SUFFIX && present.includes(ABORTED_INDEX_SUFFIX)) disk.syncDirectory(folder);
+    disk.rename(base + suffix + SWAP_SUFFIX, base + suffix);
   }
 }
 
