@@ -25,7 +25,6 @@ describe('transactions under kill -9 (the long run is npm run chaos:transactions
         pauseMsMax: 1_000,
         librdkafkaProducers: 3,
         javaProducers: 0,
-        folder: data,
         timeouts: false,
       });
     } finally {

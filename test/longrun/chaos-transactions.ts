@@ -55,8 +55,6 @@ export interface ChaosOptions {
   readonly librdkafkaProducers: number;
   /** They share one process. */
   readonly javaProducers: number;
-  /** For the compiled Java program. */
-  readonly folder: string;
   /** Whether some producers are left dead until their transactions have timed out: it takes half a minute each time. */
   readonly timeouts: boolean;
   readonly report?: (line: string) => void;
@@ -114,7 +112,7 @@ export async function runTransactionChaos(options: ChaosOptions): Promise<ChaosR
 }
 
 async function slotsOf(options: ChaosOptions): Promise<Slot[]> {
-  const { librdkafkaProducers, javaProducers, folder } = options;
+  const { librdkafkaProducers, javaProducers } = options;
   const slots: Slot[] = Array.from({ length: librdkafkaProducers }, (_, index) => ({
     kind: LIBRDKAFKA,
     producers: [`rd${index}`],
@@ -123,7 +121,7 @@ async function slotsOf(options: ChaosOptions): Promise<Slot[]> {
   }));
   if (javaProducers > 0) {
     const producers = Array.from({ length: javaProducers }, (_, index) => `java${index}`);
-    const kind = await javaClient(path.join(folder, 'classes'));
+    const kind = await javaClient();
     slots.push({ kind, producers, instances: 0, process: undefined });
   }
   return slots;
@@ -314,7 +312,6 @@ async function main(): Promise<void> {
     pauseMsMax: values.pause,
     librdkafkaProducers: values.librdkafka,
     javaProducers: values.java,
-    folder,
     timeouts: true,
     report: (line) => console.log(line),
   });

@@ -1,11 +1,11 @@
 /** Stock clients as processes of their own, which can be killed at any moment: producers of transactions, and a reader. */
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileJava } from '../../clients/java-program.ts';
 import { KAFKA_LIBS } from '../../peers/kafka-jars.ts';
 import { DEBIAN_PYTHON } from '../../peers/peers.ts';
-import { runOk, start } from '../../peers/process.ts';
+import { start } from '../../peers/process.ts';
 import type { SeenRecord, TransactionLedger } from './ledger.ts';
 
 const FOLDER = path.dirname(fileURLToPath(import.meta.url));
@@ -41,14 +41,9 @@ export const LIBRDKAFKA: ClientKind = {
   ],
 };
 
-/**
- * Kafka's own client: transactions v2, where the broker lets it.
- * @param classes a folder for the compiled program
- */
-export async function javaClient(classes: string): Promise<ClientKind> {
-  mkdirSync(classes, { recursive: true });
-  const classPath = `${path.join(KAFKA_LIBS, '*')}:${classes}`;
-  await runOk('javac', ['-cp', classPath, '-d', classes, path.join(FOLDER, 'TransactionLoad.java')]);
+/** Kafka's own client: transactions v2, where the broker lets it. Needs the jdk and Kafka's jars. */
+export async function javaClient(): Promise<ClientKind> {
+  const classPath = `${path.join(KAFKA_LIBS, '*')}:${await compileJava('TransactionLoad')}`;
   // Its log would go to standard output, which is for what became of the transactions; the exceptions say what matters.
   const jvm = [
     '-Dorg.apache.logging.log4j.level=OFF',

@@ -19,7 +19,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
  * Runs numbered transactions until its standard input closes, several producers side by side, and says what became of each transaction, in the
- * lines of librdkafka_transactions.py.
+ * lines of test/longrun/transactions/librdkafka_transactions.py.
  *
  * Arguments: ADDRESS PRODUCER,PRODUCER... FIRST_NUMBER SEED PARTITIONS GROUP_TOPIC TOPIC...
  */
