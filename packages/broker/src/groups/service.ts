@@ -22,27 +22,27 @@ import type {
 } from './consumer/types.ts';
 import { compileRegex } from './regular-expressions.ts';
 import { topicViewOf } from './topic-view.ts';
-import type {
-  CommitRequest,
-  DeleteOffsetsResponse,
-  DescribedGroup,
-  FetchOffsetsRequest,
-  FetchOffsetsResponse,
-  GroupCoordinator,
-  GroupCounters,
-  GroupSettings,
-  GroupSummary,
-  HeartbeatRequest,
-  JoinRequest,
-  JoinResponse,
-  LeaveResponse,
-  ListedGroup,
-  ListResponse,
-  MemberIdentity,
-  Refused,
-  SyncRequest,
-  SyncResponse,
-  TransactionalCommitRequest,
+import {
+  noGroups,
+  type CommitRequest,
+  type DeleteOffsetsResponse,
+  type DescribedGroup,
+  type FetchOffsetsRequest,
+  type FetchOffsetsResponse,
+  type GroupCoordinator,
+  type GroupSettings,
+  type GroupSummary,
+  type HeartbeatRequest,
+  type JoinRequest,
+  type JoinResponse,
+  type LeaveResponse,
+  type ListedGroup,
+  type ListResponse,
+  type MemberIdentity,
+  type Refused,
+  type SyncRequest,
+  type SyncResponse,
+  type TransactionalCommitRequest,
 } from './types.ts';
 
 /** Kafka's default of `offsets.commit.timeout.ms`: how long the coordinator of a transaction may take to agree. */
@@ -72,16 +72,7 @@ type Shard = CoordinatorShard<GroupsCore>;
 
 /** Leads each request to the partition of `__consumer_offsets` that has its group, and to the core that runs over it. */
 export class GroupService implements GroupCoordinator, MarkerAppender {
-  readonly counters: GroupCounters = {
-    rebalances: 0,
-    membersExpired: 0,
-    offsetsCommitted: 0,
-    offsetsExpired: 0,
-    groupsDeleted: 0,
-    upgrades: 0,
-    downgrades: 0,
-    metadataBytes: 0,
-  };
+  readonly counters = noGroups();
   readonly #settings: GroupSettings;
   readonly #topic: StateTopic<GroupsCore>;
   readonly #writes: TransactionalWrites;

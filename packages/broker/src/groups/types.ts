@@ -209,6 +209,19 @@ export interface GroupCounters {
   metadataBytes: number;
 }
 
+export function noGroups(): GroupCounters {
+  return {
+    rebalances: 0,
+    membersExpired: 0,
+    offsetsCommitted: 0,
+    offsetsExpired: 0,
+    groupsDeleted: 0,
+    upgrades: 0,
+    downgrades: 0,
+    metadataBytes: 0,
+  };
+}
+
 /** Limits and times of groups; the names are those of the settings. */
 export interface GroupSettings {
   /** `group.min.session.timeout.ms`, `group.max.session.timeout.ms`. */

@@ -15,6 +15,7 @@ import { NEEDS_PRODUCER_ID, type Transaction } from './transaction.core.ts';
 import { refusalOfAll, TransactionsCore } from './transactions.core.ts';
 import {
   EPOCH_PER_TRANSACTION_SINCE,
+  noTransactions,
   type AddToTransactionRequest,
   type DescribedTransaction,
   type EndTransactionRequest,
@@ -25,7 +26,6 @@ import {
   type ListTransactionsResponse,
   type Refused,
   type TransactionCoordinator,
-  type TransactionCounters,
   type TransactionFilter,
   type TransactionRequest,
   type TransactionSettings,
@@ -58,17 +58,7 @@ const COMPLETION_WAIT_MS = 100;
 
 /** Leads each request to the partition of `__transaction_state` that has its transactional id, and to the core that runs over it. */
 export class TransactionService implements TransactionCoordinator {
-  readonly counters: TransactionCounters = {
-    initialised: 0,
-    committed: 0,
-    aborted: 0,
-    timedOut: 0,
-    fenced: 0,
-    idsExpired: 0,
-    markersWritten: 0,
-    markerRetries: 0,
-    stateBytes: 0,
-  };
+  readonly counters = noTransactions();
   readonly #options: TransactionServiceOptions;
   readonly #markers: MarkerSender;
   readonly #topic: StateTopic<TransactionsCore>;

@@ -116,6 +116,20 @@ export interface TransactionCounters {
   stateBytes: number;
 }
 
+export function noTransactions(): TransactionCounters {
+  return {
+    initialised: 0,
+    committed: 0,
+    aborted: 0,
+    timedOut: 0,
+    fenced: 0,
+    idsExpired: 0,
+    markersWritten: 0,
+    markerRetries: 0,
+    stateBytes: 0,
+  };
+}
+
 /** Limits and times of transactions; the names are those of the settings. */
 export interface TransactionSettings {
   /** `transaction.max.timeout.ms`. */

@@ -1,11 +1,5 @@
 import { NO_PRODUCER_ID } from '@polylog/record';
-import type {
-  CoordinatorSink,
-  Durability,
-  Instant,
-  StateRecord,
-  TransactionProducer,
-} from '../../src/coordinator/types.ts';
+import type { Durability, StateRecord, TransactionProducer } from '../../src/coordinator/types.ts';
 import type { ErrorName } from '../../src/errors.ts';
 import type { Assignment } from '../../src/groups/consumer/assignment.core.ts';
 import type {
@@ -17,15 +11,17 @@ import type {
 } from '../../src/groups/consumer/types.ts';
 import { GroupsCore } from '../../src/groups/groups.core.ts';
 import { compileRegex } from '../../src/groups/regular-expressions.ts';
-import type {
-  FetchOffsetsResponse,
-  GroupSettings,
-  JoinRequest,
-  JoinResponse,
-  Refused,
-  SyncResponse,
-  VerifiedCommit,
+import {
+  noGroups,
+  type FetchOffsetsResponse,
+  type GroupSettings,
+  type JoinRequest,
+  type JoinResponse,
+  type Refused,
+  type SyncResponse,
+  type VerifiedCommit,
 } from '../../src/groups/types.ts';
+import { CoreBench, FakeLog } from '../coordinator/core-bench.ts';
 
 export const SETTINGS: GroupSettings = {
   sessionTimeoutMinMs: 1000,
@@ -47,36 +43,17 @@ export const SETTINGS: GroupSettings = {
   },
 };
 export const TIMES = { sessionTimeoutMs: 45_000, heartbeatIntervalMs: 5000 };
-/** Wall clock at monotonic 0. */
-export const EPOCH_MS = 1_700_000_000_000;
 
 /** What the log holds: records, those of transactions with their producer's id, and the markers that end those. */
 type Entry =
   | { readonly kind: 'record'; readonly record: StateRecord; readonly producerId: number }
   | { readonly kind: 'marker'; readonly result: 'commit' | 'abort'; readonly producerId: number };
 
-/** A log in memory: what was appended, and who waits for it. */
-class FakeLog implements CoordinatorSink {
+/** What was appended, in transactions too. */
+class GroupLog extends FakeLog {
   readonly entries: Entry[] = [];
   /** Why it refuses transactions. */
   refusal: ErrorName | undefined;
-  readonly #now: () => Instant;
-  #waiting: ((failure: Durability, now: Instant) => void)[] = [];
-  writable = true;
-  /** Changes wait for {@link settle}. */
-  held = false;
-
-  constructor(now: () => Instant) {
-    this.#now = now;
-  }
-
-  isWritable(): boolean {
-    return this.writable;
-  }
-
-  transactionRefusal(): ErrorName | undefined {
-    return this.refusal;
-  }
 
   /** Without those of transactions. */
   get records(): StateRecord[] {
@@ -85,27 +62,13 @@ class FakeLog implements CoordinatorSink {
     );
   }
 
-  append(
-    records: readonly StateRecord[],
-    done: (failure: Durability, now: Instant) => void,
-    producer?: TransactionProducer,
-  ): void {
-    if (records.length === 0) throw new Error('a change without records');
+  protected override remember(records: readonly StateRecord[], producer?: TransactionProducer): void {
     const producerId = producer?.producerId ?? NO_PRODUCER_ID;
     for (const record of records) this.entries.push({ kind: 'record', record, producerId });
-    this.#waiting.push(done);
-    if (!this.held) this.settle();
   }
 
-  whenCommitted(done: (failure: Durability) => void): void {
-    if (this.#waiting.length === 0) done(undefined);
-    else this.#waiting.push(done);
-  }
-
-  settle(failure?: Durability): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const done of waiting) done(failure, this.#now());
+  override transactionRefusal(): ErrorName | undefined {
+    return this.refusal;
   }
 }
 
@@ -161,33 +124,20 @@ interface Heartbeat {
 }
 
 /** Groups over a log in memory, with a clock that is moved by hand. */
-export class Groups {
-  readonly log = new FakeLog(() => this.now);
-  readonly counters = {
-    rebalances: 0,
-    membersExpired: 0,
-    offsetsCommitted: 0,
-    offsetsExpired: 0,
-    groupsDeleted: 0,
-    upgrades: 0,
-    downgrades: 0,
-    metadataBytes: 0,
-  };
+export class Groups extends CoreBench {
+  readonly log = new GroupLog(() => this.now);
+  readonly counters = noGroups();
   readonly settings: GroupSettings;
   core: GroupsCore;
-  nowMs = 0;
   readonly topics = new FakeTopics();
   readonly times = { ...TIMES };
   #ids = 0;
 
   constructor(settings: Partial<GroupSettings> = {}) {
+    super();
     this.settings = { ...SETTINGS, ...settings };
     this.core = this.#makeCore();
     this.core.loaded(this.now);
-  }
-
-  get now() {
-    return { monotonicMs: this.nowMs, wallMs: EPOCH_MS + this.nowMs };
   }
 
   #makeCore(): GroupsCore {
@@ -212,16 +162,6 @@ export class Groups {
       else this.core.endTransaction(entry.producerId, entry.result);
     }
     this.core.loaded(this.now);
-  }
-
-  /** Lets time pass, deadline by deadline. */
-  advance(ms: number): void {
-    const until = this.nowMs + ms;
-    while (this.core.nextDeadlineMs <= until) {
-      this.nowMs = Math.max(this.nowMs, this.core.nextDeadlineMs);
-      this.core.tick(this.now);
-    }
-    this.nowMs = until;
   }
 
   /** The answers that have come so far; one that waits has none. */

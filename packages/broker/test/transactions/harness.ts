@@ -1,18 +1,19 @@
 import { topicPartitionKey, type TopicPartition } from '../../src/cluster/topic-partition.core.ts';
-import type { CoordinatorSink, Durability, Instant, StateRecord } from '../../src/coordinator/types.ts';
+import type { StateRecord } from '../../src/coordinator/types.ts';
 import type { ErrorName } from '../../src/errors.ts';
 import { TransactionsCore } from '../../src/transactions/transactions.core.ts';
-import type {
-  DescribedTransaction,
-  EndTransactionRequest,
-  InitProducerRequest,
-  MarkerTask,
-  ProducerIdentity,
-  Refused,
-  TransactionCounters,
-  TransactionFilter,
-  TransactionSettings,
+import {
+  noTransactions,
+  type DescribedTransaction,
+  type EndTransactionRequest,
+  type InitProducerRequest,
+  type MarkerTask,
+  type ProducerIdentity,
+  type Refused,
+  type TransactionFilter,
+  type TransactionSettings,
 } from '../../src/transactions/types.ts';
+import { CoreBench, FakeLog } from '../coordinator/core-bench.ts';
 
 export const SETTINGS: TransactionSettings = {
   timeoutMaxMs: 60_000,
@@ -23,8 +24,6 @@ export const SETTINGS: TransactionSettings = {
   partitionsMax: 20,
   stateBytesMax: 1024 * 1024,
 };
-/** Wall clock at monotonic 0. */
-const EPOCH_MS = 1_700_000_000_000;
 export const ALL: TransactionFilter = {
   states: new Set(),
   producerIds: new Set(),
@@ -37,44 +36,17 @@ export function partition(name: string): TopicPartition {
   return { topic: name.slice(0, at), partition: Number(name.slice(at + 1)) };
 }
 
-/** A log in memory: what was appended, and who waits for it. */
-class FakeLog implements CoordinatorSink {
+/** What was appended. */
+class StateLog extends FakeLog {
   readonly records: StateRecord[] = [];
-  readonly #now: () => Instant;
-  #waiting: ((failure: Durability, now: Instant) => void)[] = [];
-  writable = true;
-  /** Changes wait for {@link settle}. */
-  held = false;
 
-  constructor(now: () => Instant) {
-    this.#now = now;
-  }
-
-  isWritable(): boolean {
-    return this.writable;
+  protected override remember(records: readonly StateRecord[]): void {
+    this.records.push(...records);
   }
 
   /** Nobody writes here in a transaction. */
-  transactionRefusal(): ErrorName {
+  override transactionRefusal(): ErrorName {
     return 'INVALID_TXN_STATE';
-  }
-
-  append(records: readonly StateRecord[], done: (failure: Durability, now: Instant) => void): void {
-    if (records.length === 0) throw new Error('a change without records');
-    this.records.push(...records);
-    this.#waiting.push(done);
-    if (!this.held) this.settle();
-  }
-
-  whenCommitted(done: (failure: Durability) => void): void {
-    if (this.#waiting.length === 0) done(undefined);
-    else this.#waiting.push(done);
-  }
-
-  settle(failure?: Durability): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const done of waiting) done(failure, this.#now());
   }
 }
 
@@ -88,19 +60,9 @@ function identityOf(response: Refused | ({ readonly error: undefined } & Produce
 }
 
 /** Transactions over a log in memory, with a clock that is moved by hand, and markers that are written when a test says so. */
-export class Transactions {
-  readonly log = new FakeLog(() => this.now);
-  readonly counters: TransactionCounters = {
-    initialised: 0,
-    committed: 0,
-    aborted: 0,
-    timedOut: 0,
-    fenced: 0,
-    idsExpired: 0,
-    markersWritten: 0,
-    markerRetries: 0,
-    stateBytes: 0,
-  };
+export class Transactions extends CoreBench {
+  readonly log = new StateLog(() => this.now);
+  readonly counters = noTransactions();
   readonly settings: TransactionSettings;
   /** Those that are not written yet, oldest first. */
   tasks: MarkerTask[] = [];
@@ -108,18 +70,14 @@ export class Transactions {
   prompt = true;
   level = 2;
   coordinatorEpoch = 1;
-  nowMs = 0;
   core: TransactionsCore;
   #nextProducerId = 1000;
 
   constructor(settings: Partial<TransactionSettings> = {}) {
+    super();
     this.settings = { ...SETTINGS, ...settings };
     this.core = this.#makeCore();
     this.core.loaded(this.now);
-  }
-
-  get now() {
-    return { monotonicMs: this.nowMs, wallMs: EPOCH_MS + this.nowMs };
   }
 
   #makeCore(): TransactionsCore {
@@ -146,16 +104,6 @@ export class Transactions {
     this.core = this.#makeCore();
     for (const record of this.log.records) this.core.replay(record);
     this.core.loaded(this.now);
-  }
-
-  /** Lets time pass, deadline by deadline. */
-  advance(ms: number): void {
-    const until = this.nowMs + ms;
-    while (this.core.nextDeadlineMs <= until) {
-      this.nowMs = Math.max(this.nowMs, this.core.nextDeadlineMs);
-      this.core.tick(this.now);
-    }
-    this.nowMs = until;
   }
 
   writeMarkers(): void {
