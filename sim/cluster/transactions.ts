@@ -1,6 +1,7 @@
 import type { AppendResult } from '../../packages/broker/src/replication/types.ts';
 import { readBatchHeader, sizeInBytes } from '../../packages/record/src/index.ts';
 import { type PartitionHistory, Violation } from '../invariants/history.ts';
+import { takeBytes } from '../storage/slices.ts';
 import type { SimRandom } from '../platform/random.ts';
 import { lastStableOffsetOf, transactionsOf } from '../storage/model-transactions.ts';
 import { batchOf } from '../workload/values.ts';
@@ -149,12 +150,7 @@ function batchesOf({ partition }: ClusterBroker): {
       atLeastOneBatch: true,
     });
     if (outcome.kind !== 'records') throw new Violation('unreadable', `${outcome.kind} at ${offset}`);
-    const bytes = new Uint8Array(outcome.slice.bytes);
-    try {
-      outcome.slice.readInto(bytes, 0);
-    } finally {
-      outcome.slice.release();
-    }
+    const bytes = takeBytes(outcome.slice);
     for (let at = 0; at < bytes.length;) {
       const header = readBatchHeader(bytes, at);
       offset = header.baseOffset + header.lastOffsetDelta + 1;

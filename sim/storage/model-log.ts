@@ -1,6 +1,7 @@
 import { readBatchHeader } from '../../packages/record/src/index.ts';
 import type { Log, LogConfig } from '../../packages/broker/src/storage/types.ts';
 import { Violation } from '../invariants/history.ts';
+import { takeBytes } from './slices.ts';
 
 export interface ModelBatch {
   readonly baseOffset: number;
@@ -145,11 +146,5 @@ export class ModelLog {
 export function readOne(log: Log, offset: number, endOffset: number): Uint8Array | undefined {
   const outcome = log.read({ offset, endOffset, bytesMax: 1, atLeastOneBatch: true });
   if (outcome.kind !== 'records') return undefined;
-  const bytes = new Uint8Array(outcome.slice.bytes);
-  try {
-    outcome.slice.readInto(bytes, 0);
-  } finally {
-    outcome.slice.release();
-  }
-  return bytes;
+  return takeBytes(outcome.slice);
 }

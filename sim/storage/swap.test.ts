@@ -7,6 +7,7 @@ import { TransactionWriter } from '../../packages/broker/test/storage/transactio
 import { buildBatch, decodeBatch, readBatchHeader, sizeInBytes } from '../../packages/record/src/index.ts';
 import type { CrashKind } from '../platform/disk.ts';
 import { SimWorld } from '../platform/world.ts';
+import { takeBytes } from './slices.ts';
 import { COMPACTED_CONFIG } from '../workload/compacted-log.ts';
 
 const TOPIC_ID = 'c3RvcmFnZS10b3BpYy1pZA';
@@ -39,9 +40,7 @@ function recordsOf(log: Log): Map<number, string> {
   for (let offset = 0; offset < log.endOffset;) {
     const outcome = log.read({ offset, endOffset: log.endOffset, bytesMax: 1, atLeastOneBatch: true });
     if (outcome.kind !== 'records') throw new Error(`${outcome.kind} at ${offset}`);
-    const bytes = new Uint8Array(outcome.slice.bytes);
-    outcome.slice.readInto(bytes, 0);
-    outcome.slice.release();
+    const bytes = takeBytes(outcome.slice);
     const header = readBatchHeader(bytes);
     assert.equal(sizeInBytes(header), bytes.length);
     assert.equal(header.baseOffset, offset, 'a hole');

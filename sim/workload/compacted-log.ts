@@ -14,6 +14,7 @@ import {
   verifyCrc,
 } from '../../packages/record/src/index.ts';
 import { Violation } from '../invariants/history.ts';
+import { takeBytes } from '../storage/slices.ts';
 import type { SimRandom } from '../platform/random.ts';
 import { isProcessDead } from '../platform/world.ts';
 
@@ -403,12 +404,7 @@ function readBatches(log: Log): FoundBatch[] {
   for (let offset = log.startOffset; offset < log.endOffset;) {
     const outcome = log.read({ offset, endOffset: log.endOffset, bytesMax: 4000, atLeastOneBatch: true });
     if (outcome.kind !== 'records') throw new Violation('compaction', `${outcome.kind} at ${offset}`);
-    const bytes = new Uint8Array(outcome.slice.bytes);
-    try {
-      outcome.slice.readInto(bytes, 0);
-    } finally {
-      outcome.slice.release();
-    }
+    const bytes = takeBytes(outcome.slice);
     for (let at = 0; at < bytes.length;) {
       expect(verifyCrc(bytes, at), `serves a bad CRC at ${offset}`);
       const header = readBatchHeader(bytes, at);

@@ -1,4 +1,5 @@
 import type { LocalPartition } from '../../packages/broker/src/replication/index.ts';
+import { takeBytes } from '../storage/slices.ts';
 import { decodeBatches, type DecodedBatch } from './values.ts';
 
 export type ReadResult =
@@ -23,11 +24,5 @@ export function readFrom(
     if (outcome.kind !== 'records') return { error: outcome.kind, logStartOffset: partition.logStartOffset };
     slice = outcome.slice;
   }
-  const bytes = new Uint8Array(slice.bytes);
-  try {
-    slice.readInto(bytes, 0);
-  } finally {
-    slice.release();
-  }
-  return { batches: decodeBatches(bytes), error: undefined };
+  return { batches: decodeBatches(takeBytes(slice)), error: undefined };
 }
