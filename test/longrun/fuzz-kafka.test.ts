@@ -3,14 +3,23 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { test } from 'node:test';
 
-import { apis, type Api } from '@polylog/kafka-protocol';
+import {
+  apis,
+  type Api,
+  type ConsumerGroupHeartbeatRequest,
+  type FetchRequest,
+  type JoinGroupRequest,
+} from '@polylog/kafka-protocol';
 
 import { attack, noCounts } from './fuzz/attacker.ts';
 import { bombs } from './fuzz/bombs.ts';
-import type { Served } from './fuzz/expectation.ts';
+import type { Memory } from './fuzz/broker-process.ts';
+import { predict, type Served } from './fuzz/expectation.ts';
 import { Findings } from './fuzz/findings.ts';
 import { FrameSource, type Frame } from './fuzz/frames.ts';
+import { growthsOf, type Footprint } from './fuzz/growth.ts';
 import { fuzz } from './fuzz/run.ts';
+import { ANSWER_MS_MAX } from './fuzz/waits.ts';
 import { newWorld } from './fuzz/world.ts';
 
 const FRAMES = 20_000;
@@ -42,6 +51,61 @@ test('every API and version comes, and each kind of outcome', () => {
   }
   const kinds = new Set(frames.map(({ expectation }) => expectation.kind));
   assert.deepEqual([...kinds].sort(), ['answer', 'close', 'silence', 'wait']);
+});
+
+test('no frame asks the broker for more patience than the fuzzer has', () => {
+  const waits = { Fetch: 0, JoinGroup: 0, ConsumerGroupHeartbeat: 0 };
+  const refused: number[] = [];
+  for (const { bytes, expectation } of framesOf(5, 40_000)) {
+    if (expectation.kind !== 'answer') continue;
+    const { api, body } = predict(bytes, everyVersion);
+    if (api?.key === apis.fetch.key) {
+      waits.Fetch = Math.max(waits.Fetch, (body as FetchRequest).maxWaitMs);
+    } else if (api?.key === apis.joinGroup.key) {
+      const { sessionTimeoutMs, rebalanceTimeoutMs } = body as JoinGroupRequest;
+      const patience = rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs;
+      // As the broker's defaults have it.
+      if (sessionTimeoutMs > 1_800_000) refused.push(patience);
+      else waits.JoinGroup = Math.max(waits.JoinGroup, patience);
+    } else if (api?.key === apis.consumerGroupHeartbeat.key) {
+      const { rebalanceTimeoutMs } = body as ConsumerGroupHeartbeatRequest;
+      waits.ConsumerGroupHeartbeat = Math.max(waits.ConsumerGroupHeartbeat, rebalanceTimeoutMs);
+    }
+  }
+  assert.deepEqual(waits, { Fetch: 5, JoinGroup: 6000, ConsumerGroupHeartbeat: 6000 });
+  assert.ok(waits.JoinGroup * 2 < ANSWER_MS_MAX);
+  assert.ok(refused.length > 0);
+});
+
+test('memory for what the broker says that it keeps is no leak, and more of it for each frame is', () => {
+  const before: Footprint = {
+    frames: 15_000,
+    memory: { rssMib: 125, privateMib: 65, heapUsedMib: 27, externalMib: 75 },
+    kept: {
+      'partition(s)': 50,
+      'segment(s)': 60,
+      'group(s)': 4,
+      'transactional id(s)': 4,
+      'producer(s)': 10,
+      'quota(s)': 0,
+      'byte(s) of free buffers': 4096,
+    },
+  };
+  const excessAfter = (moreMib: Partial<Memory>, kept: Partial<Footprint['kept']> = {}): string[] => {
+    const memory = { ...before.memory };
+    memory.heapUsedMib += moreMib.heapUsedMib ?? 0;
+    memory.externalMib += moreMib.externalMib ?? 0;
+    memory.privateMib += moreMib.privateMib ?? 0;
+    const after = { frames: 60_000, memory, kept: { ...before.kept, ...kept } };
+    return growthsOf(before, after).flatMap(({ what, bytes, bytesMax }) => (bytes > bytesMax ? [what] : []));
+  };
+  assert.deepEqual(excessAfter({ heapUsedMib: 4, externalMib: 2, privateMib: 15 }), []);
+  // 250 bytes for each frame.
+  assert.deepEqual(excessAfter({ heapUsedMib: 10.8, privateMib: 10.8 }), ['what JavaScript holds']);
+  assert.deepEqual(excessAfter({ externalMib: 10.8, privateMib: 10.8 }), ['what JavaScript holds']);
+  assert.deepEqual(excessAfter({ heapUsedMib: 10.8, privateMib: 10.8 }, { 'partition(s)': 350 }), []);
+  assert.deepEqual(excessAfter({ externalMib: 30, privateMib: 30 }, { 'byte(s) of free buffers': 32e6 }), []);
+  assert.deepEqual(excessAfter({ privateMib: 70 }), ['other memory of the process']);
 });
 
 test('a server that answers wrongly is found out', async () => {

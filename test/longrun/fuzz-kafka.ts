@@ -6,6 +6,7 @@ import process from 'node:process';
 
 import { commandOptions, integer } from '../../scripts/options.ts';
 import { bombs } from './fuzz/bombs.ts';
+import { growthsOf } from './fuzz/growth.ts';
 import { CONNECTIONS_PER_ADDRESS_MAX, fuzz } from './fuzz/run.ts';
 import { slowSenders } from './fuzz/slow-senders.ts';
 
@@ -15,7 +16,6 @@ const IDLE_MS = 6000;
 const BOMB_CLIENTS = 8;
 const BOMB_ROUNDS = 2;
 const HOLD_MS = 15_000;
-const RSS_GROWTH_MAX = 0.05;
 const REACHED_BODY_MIN = 0.5;
 /** A bound for machines with other work, far above what is measured; the figures are printed. */
 const ACK_P99_MS_MAX = 1000;
@@ -50,11 +50,11 @@ const { findings, counts, warm, end, during } = await fuzz({
     });
   },
 });
-const growth = end.rssMib / warm.rssMib - 1;
-console.log(`resident memory: ${(growth * 100).toFixed(1)} % from the warm-up to the end of the frames`);
+const growths = growthsOf(warm, end);
+for (const { description } of growths) console.log(description);
 const failures = [
   ...(findings.list.length > 0 ? [`${findings.list.length} findings, see above`] : []),
-  ...(growth > RSS_GROWTH_MAX ? [`memory grew by more than ${RSS_GROWTH_MAX * 100} %`] : []),
+  ...growths.flatMap(({ what, bytes, bytesMax }) => (bytes > bytesMax ? [`${what} grew by too much`] : [])),
   ...(counts.reachedBody < counts.frames * REACHED_BODY_MIN ? ['too few frames reached a body decoder'] : []),
   ...(during.ack.p99 > ACK_P99_MS_MAX
     ? [`p99 of a healthy client beside the frames: ${during.ack.p99} ms`]

@@ -7,9 +7,8 @@ import { FrameReader, openSocket } from './client.ts';
 import type { Expectation } from './expectation.ts';
 import type { Findings } from './findings.ts';
 import type { Frame, FrameSource } from './frames.ts';
+import { ANSWER_MS_MAX } from './waits.ts';
 
-/** A burst that is neither answered nor ended by then is a hang. */
-export const ANSWER_MS_MAX = 30_000;
 const BURST_FRAMES_MAX = 16;
 
 export interface AttackCounts {

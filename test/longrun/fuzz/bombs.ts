@@ -11,11 +11,11 @@ import {
   writeBatchHeader,
 } from '@polylog/record';
 
-import { ANSWER_MS_MAX } from './attacker.ts';
 import { KafkaClient } from './client.ts';
 import { describeHealth } from './healthy.ts';
 import type { FuzzSession } from './run.ts';
 import { createTopics } from './setup.ts';
+import { ANSWER_MS_MAX } from './waits.ts';
 
 const MIB = 1024 * 1024;
 /** Below the default of max.message.bytes. */

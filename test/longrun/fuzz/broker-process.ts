@@ -14,11 +14,14 @@ const MIB = 1024 * 1024;
 const LOG_LINES_MAX = 1000;
 /** pino's number for `error`. */
 const ERROR_LEVEL = 50;
+const METRIC = /^polylog_(\w+)(?:\{.*\})? (\S+)$/gm;
 const GC_HOOK = new URL('./gc-hook.ts', import.meta.url).href;
 const MAIN = 'packages/broker/src/main.ts';
 
 export interface Memory {
   readonly rssMib: number;
+  /** What of it is the process's own, without pages of files, which come and go with the machine's memory. */
+  readonly privateMib: number;
   readonly heapUsedMib: number;
   readonly externalMib: number;
 }
@@ -107,26 +110,36 @@ export class BrokerProcess {
     const reply = Promise.withResolvers<NodeJS.MemoryUsage>();
     this.child.once('message', (usage) => reply.resolve(usage as NodeJS.MemoryUsage));
     this.child.send('collect');
-    const { rss, heapUsed, external } = await reply.promise;
-    return { rssMib: rss / MIB, heapUsedMib: heapUsed / MIB, externalMib: external / MIB };
+    const { heapUsed, external } = await reply.promise;
+    const { rssMib, privateMib } = await this.resident();
+    return { rssMib, privateMib, heapUsedMib: heapUsed / MIB, externalMib: external / MIB };
   }
 
-  /** Resident memory as the kernel counts it, and its highest value so far. */
-  async resident(): Promise<{ rssMib: number; peakMib: number }> {
+  /** Resident memory as the kernel counts it, what of it is the process's own, and its highest value so far. */
+  async resident(): Promise<{ rssMib: number; privateMib: number; peakMib: number }> {
     const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8');
-    const kib = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? NaN);
-    return { rssMib: kib('VmRSS') / 1024, peakMib: kib('VmHWM') / 1024 };
+    const mib = (name: string): number =>
+      Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? NaN) / 1024;
+    return { rssMib: mib('VmRSS'), privateMib: mib('RssAnon'), peakMib: mib('VmHWM') };
+  }
+
+  /** What the broker says of itself at this moment, without the prefix `polylog_`: the sum over a metric's labels. */
+  async metrics(): Promise<(name: string) => number> {
+    const response = await fetch(`http://127.0.0.1:${this.httpPort}/metrics`);
+    const sums = new Map<string, number>();
+    for (const [, name = '', value] of (await response.text()).matchAll(METRIC)) {
+      sums.set(name, (sums.get(name) ?? 0) + Number(value));
+    }
+    return (name) => {
+      const sum = sums.get(name);
+      if (sum === undefined) throw new Error(`the broker has no metric ${name}`);
+      return sum;
+    };
   }
 
   /** Requests that were answered, all APIs together, by the broker's own count. */
   async answeredRequests(): Promise<number> {
-    const response = await fetch(`http://127.0.0.1:${this.httpPort}/metrics`);
-    const text = await response.text();
-    let sum = 0;
-    for (const match of text.matchAll(/^polylog_request_duration_seconds_count\{[^}]*\} (\S+)$/gm)) {
-      sum += Number(match[1]);
-    }
-    return sum;
+    return (await this.metrics())('request_duration_seconds_count');
   }
 
   /** Stops it; rejects with an Error if it does not end in time or not with code 0. */

@@ -7,7 +7,6 @@ import {
   type Api,
   type CreatePartitionsRequest,
   type CreateTopicsRequest,
-  type FetchRequest,
   type MetadataRequest,
   type ProduceRequest,
 } from '@polylog/kafka-protocol';
@@ -144,22 +143,6 @@ const TOPIC_PARTITIONS_MAX = 10_000;
 
 function isMany(partitions: number): boolean {
   return partitions > PARTITIONS_MAX && partitions <= TOPIC_PARTITIONS_MAX;
-}
-
-const WAIT_MS_MAX = 5;
-const FETCH_BYTES_MAX = 65_536;
-
-/**
- * Fetch may rightly wait for weeks and answer with all there is: cuts that down in the encoded body, where replicaId (until v14),
- * maxWaitMs, minBytes and maxBytes have fixed places.
- */
-export function tameFetch(frame: Uint8Array, prediction: Prediction): void {
-  const { api, version, body, bodyAt } = prediction;
-  if (body === undefined || api?.key !== apis.fetch.key) return;
-  const { maxWaitMs, maxBytes } = body as FetchRequest;
-  const view = new DataView(frame.buffer, frame.byteOffset + bodyAt + (version < 15 ? 4 : 0));
-  if (maxWaitMs > WAIT_MS_MAX) view.setInt32(0, WAIT_MS_MAX);
-  if (maxBytes > FETCH_BYTES_MAX) view.setInt32(8, FETCH_BYTES_MAX);
 }
 
 export function headerBytesOf(api: Api, version: number, correlationId: number, clientId: string): Buffer {

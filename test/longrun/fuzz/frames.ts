@@ -1,17 +1,11 @@
 import { encodeWithSpans, FRAME_LENGTH_BYTES, type Api } from '@polylog/kafka-protocol';
 
 import { boundary, flipBits, splice, varint } from './bytes.ts';
-import {
-  Allowances,
-  headerBytesOf,
-  predict,
-  tameFetch,
-  type Expectation,
-  type Served,
-} from './expectation.ts';
+import { Allowances, headerBytesOf, predict, type Expectation, type Served } from './expectation.ts';
 import { mutateOnce, withMutatedBatches, type Spanned } from './mutate.ts';
 import { SeededRandom } from './random.ts';
 import { makeBody } from './values.ts';
+import { withoutLongWaits } from './waits.ts';
 import type { World } from './world.ts';
 
 /** One request as it goes over the wire. */
@@ -98,7 +92,7 @@ export class FrameSource {
     // What follows a prefix that is too small would be taken for the next frame.
     if (kind >= 96 && expectation.kind !== 'close' && expectation.kind !== 'wait') return undefined;
     if (!this.#allowances.permits(prediction)) return undefined;
-    tameFetch(bytes, prediction);
+    bytes = withoutLongWaits(bytes, prediction);
     const title = prediction.api === undefined ? '' : `${prediction.api.name} v${prediction.version}`;
     this.counts.set(title, (this.counts.get(title) ?? 0) + 1);
     return { bytes, expectation, reachesBody, title };

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { attack, noCounts, type AttackCounts } from './attacker.ts';
-import { BrokerProcess, type Memory } from './broker-process.ts';
+import { BrokerProcess } from './broker-process.ts';
 import { KafkaClient } from './client.ts';
 import { Findings } from './findings.ts';
 import { FrameSource } from './frames.ts';
+import { footprintOf, type Footprint } from './growth.ts';
 import { describeHealth, HealthyClient, type HealthyReport } from './healthy.ts';
 import { createTopics, refreshWorld, schemasOf, servedVersions } from './setup.ts';
 import { newWorld, type World } from './world.ts';
@@ -21,8 +22,8 @@ export interface FuzzResult {
   readonly counts: AttackCounts;
   readonly findings: Findings;
   readonly errorLines: readonly string[];
-  readonly warm: Memory;
-  readonly end: Memory;
+  readonly warm: Footprint;
+  readonly end: Footprint;
   readonly before: HealthyReport;
   readonly during: HealthyReport;
   readonly exit: string | undefined;
@@ -75,13 +76,13 @@ export async function fuzz(options: FuzzRunOptions): Promise<FuzzResult> {
     const counts = noCounts();
     const shared = { broker, client, source, findings, counts, world, print };
     await sendFrames({ ...shared, frames: options.warmUpFrames });
-    const warm = await idleMemory(broker, options.idleMs);
+    const warm = await idleFootprint(broker, counts.frames, options.idleMs);
     print(`after ${counts.frames} frames of warm-up: ${describeMemory(warm)}`);
     await healthy.report();
     await sendFrames({ ...shared, frames: options.frames - options.warmUpFrames });
     const during = await healthy.report();
     print(describeHealth('beside the frames', during));
-    const end = await idleMemory(broker, options.idleMs);
+    const end = await idleFootprint(broker, counts.frames, options.idleMs);
     print(`after ${counts.frames} frames: ${describeMemory(end)}`);
     await crossCheck(broker, counts, findings, print);
     printCounts(source, counts, print);
@@ -140,15 +141,19 @@ async function sendFrames(options: {
   }
 }
 
-async function idleMemory(broker: BrokerProcess, idleMs: number): Promise<Memory> {
+async function idleFootprint(broker: BrokerProcess, frames: number, idleMs: number): Promise<Footprint> {
   await sleep(idleMs);
   await broker.memory();
   await sleep(idleMs / 4);
-  return broker.memory();
+  return footprintOf(broker, frames);
 }
 
-function describeMemory({ rssMib, heapUsedMib, externalMib }: Memory): string {
-  return `${rssMib.toFixed(1)} MiB resident, ${heapUsedMib.toFixed(1)} heap, ${externalMib.toFixed(1)} external`;
+function describeMemory({ memory }: Footprint): string {
+  const { rssMib, privateMib, heapUsedMib, externalMib } = memory;
+  return (
+    `${rssMib.toFixed(1)} MiB resident, ${privateMib.toFixed(1)} of its own, ${heapUsedMib.toFixed(1)} heap, ` +
+    `${externalMib.toFixed(1)} external`
+  );
 }
 
 /** The broker counts the requests that it answered, so those that decoded: it must not have seen fewer than came back. */

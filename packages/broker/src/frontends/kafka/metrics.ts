@@ -4,7 +4,7 @@ import type { Pipeline } from './pipeline.ts';
 /** Registers what the connections of all listeners hold at the moment; all of it is read at scrapes. */
 export function describePipeline(metrics: Metrics, pipeline: Pipeline): void {
   const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
-  const { frames, responseBudget, limits } = pipeline;
+  const { frames, responseBudget, limits, pool } = pipeline;
   gauge('requests_in_flight', 'Requests without a response yet, long polls included', () => {
     let requests = 0;
     for (const { pendingCount } of pipeline.sessions) requests += pendingCount;
@@ -35,5 +35,10 @@ export function describePipeline(metrics: Metrics, pipeline: Pipeline): void {
     'response_buffer_bytes_max',
     'Bound of records in memory, and again of encoded responses (queued.max.response.bytes)',
     () => limits.responseBytesInFlightMax,
+  );
+  gauge(
+    'free_buffer_bytes',
+    'Memory without use that is kept for the next large requests and responses',
+    () => pool.retainedBytes,
   );
 }
