@@ -4,6 +4,7 @@ import { CONSUMER_PROTOCOL_TYPE, topicsOfSubscription } from './subscription.cor
 import type { ClassicGroupState, JoinProtocol, JoinResponse, SyncResponse } from './types.ts';
 
 const PROTOCOL_BYTES = 64;
+const STRING_BYTES = 32;
 export const NO_ASSIGNMENT: Uint8Array = new Uint8Array(0);
 
 /** From each state, those that may follow it. */
@@ -147,7 +148,7 @@ export class ClassicGroup {
     this.leader ??= member.memberId;
     this.members.set(member.memberId, member);
     if (member.groupInstanceId !== null) this.instances.set(member.groupInstanceId, member.memberId);
-    this.#count(member.protocols, 1);
+    this.#count(member, 1);
     if (member.awaitingJoin !== undefined) this.#awaitingJoins++;
   }
 
@@ -155,7 +156,7 @@ export class ClassicGroup {
     if (!this.members.delete(member.memberId)) return;
     this.pendingSyncs.delete(member.memberId);
     member.session.clear();
-    this.#count(member.protocols, -1);
+    this.#count(member, -1);
     if (member.awaitingJoin !== undefined) this.#awaitingJoins--;
     const { groupInstanceId } = member;
     if (groupInstanceId !== null && this.instances.get(groupInstanceId) === member.memberId) {
@@ -174,10 +175,13 @@ export class ClassicGroup {
     if (wasLeader) this.leader = successor.memberId;
   }
 
-  setProtocols(member: Member, protocols: readonly JoinProtocol[]): void {
-    this.#count(member.protocols, -1);
-    member.protocols = protocols;
-    this.#count(protocols, 1);
+  /** What it tells with a request to join. */
+  setTold(member: Member, told: Pick<Member, 'protocols' | 'clientId' | 'clientHost'>): void {
+    this.#count(member, -1);
+    member.protocols = told.protocols;
+    member.clientId = told.clientId;
+    member.clientHost = told.clientHost;
+    this.#count(member, 1);
   }
 
   setAwaitingJoin(member: Member, respond: Member['awaitingJoin']): void {
@@ -250,18 +254,37 @@ export class ClassicGroup {
     return all;
   }
 
-  #count(protocols: readonly JoinProtocol[], change: 1 | -1): void {
+  #count(member: Member, change: 1 | -1): void {
+    const { protocols } = member;
     // A name that comes twice in one member's list counts once.
     for (const name of new Set(protocols.map((protocol) => protocol.name))) {
       const count = (this.#protocolCounts.get(name) ?? 0) + change;
       if (count === 0) this.#protocolCounts.delete(name);
       else this.#protocolCounts.set(name, count);
     }
-    const bytes = change * metadataBytesOf(protocols);
+    const bytes = change * toldBytesOf(member);
     this.metadataBytes += bytes;
     this.#memory.metadataBytes += bytes;
     this.#subscribed = undefined;
   }
+}
+
+/** What a member's word takes in memory: its names too, each of which may be as long as a string of the protocol. */
+export function toldBytesOf(
+  told: Pick<Member, 'protocols' | 'clientId' | 'clientHost' | 'groupInstanceId'>,
+): number {
+  const { protocols, clientId, clientHost, groupInstanceId } = told;
+  return (
+    metadataBytesOf(protocols) +
+    textBytesOf(clientId) +
+    textBytesOf(clientHost) +
+    textBytesOf(groupInstanceId)
+  );
+}
+
+/** Two bytes a character, and the object. */
+export function textBytesOf(text: string | null): number {
+  return text === null ? 0 : STRING_BYTES + 2 * text.length;
 }
 
 /** What the protocols of a member take in memory. */

@@ -3,7 +3,7 @@ import type { DeadlineQueue } from '../coordinator/deadlines.core.ts';
 import type { CoordinatorSink, Durability, Instant, StateRecord } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
 import { joinRefusal, syncRefusal } from './answers.core.ts';
-import { type ClassicGroup, metadataBytesOf } from './classic-group.core.ts';
+import { type ClassicGroup, toldBytesOf } from './classic-group.core.ts';
 import { ClassicMembers, classicMetadataOf, subscriptionOf } from './consumer/classic-members.core.ts';
 import { type ConsumerGroup, memberBytesOf } from './consumer/consumer-group.core.ts';
 import { ConsumerGroupDriver } from './consumer/driver.core.ts';
@@ -197,7 +197,7 @@ export class Membership {
       return 'INVALID_SESSION_TIMEOUT';
     }
     if (request.protocols.length > PROTOCOLS_MAX) return 'INVALID_REQUEST';
-    const bytes = metadataBytesOf(request.protocols);
+    const bytes = toldBytesOf(request);
     if (bytes > MEMBER_METADATA_BYTES_MAX) return 'INVALID_REQUEST';
     const group = this.table.get(groupId);
     if (group === undefined && memberId !== '') return 'UNKNOWN_MEMBER_ID';
@@ -321,11 +321,11 @@ export class Membership {
     const refusal = this.#heartbeats.refusalOf(group, request);
     if (refusal !== undefined) return refusal;
     const before = group.members.get(request.memberId)?.metadata;
-    const bytes = memberBytesOf(metadataOf(request, before));
+    const bytes = memberBytesOf(request.memberId, metadataOf(request, before));
     if (bytes > MEMBER_METADATA_BYTES_MAX) {
       return refused('INVALID_REQUEST', `A member may tell ${MEMBER_METADATA_BYTES_MAX} bytes.`);
     }
-    const added = bytes - (before === undefined ? 0 : memberBytesOf(before));
+    const added = bytes - (before === undefined ? 0 : memberBytesOf(request.memberId, before));
     const message = 'The members of the group, or of all groups, have told as much as they may.';
     return this.#isTooMuch(group, added) ? refused('GROUP_MAX_SIZE_REACHED', message) : undefined;
   }
@@ -425,11 +425,11 @@ function classicBytesOf(group: Group, { memberId, groupInstanceId }: MemberIdent
   if (group.kind === 'consumer') {
     const found =
       groupInstanceId === null ? group.members.get(memberId) : group.staticMember(groupInstanceId);
-    return found?.metadata.classic === undefined ? 0 : metadataBytesOf(found.metadata.classic.protocols);
+    return found === undefined ? 0 : memberBytesOf(found.memberId, found.metadata);
   }
   const isNamed = memberId !== '' || groupInstanceId === null;
   const found = isNamed ? group.members.get(memberId) : group.staticMember(groupInstanceId);
-  return found === undefined ? 0 : metadataBytesOf(found.protocols);
+  return found === undefined ? 0 : toldBytesOf(found);
 }
 
 function classicRecord(

@@ -179,9 +179,7 @@ export class Rebalancer {
     request: JoinRequest,
     respond: ((response: JoinResponse) => void) | undefined,
   ): void {
-    group.setProtocols(member, request.protocols);
-    member.clientId = request.clientId;
-    member.clientHost = request.clientHost;
+    group.setTold(member, request);
     member.sessionTimeoutMs = request.sessionTimeoutMs;
     member.rebalanceTimeoutMs = request.rebalanceTimeoutMs;
     // The client has sent the request anew: of two, the later one is answered.

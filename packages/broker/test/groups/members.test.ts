@@ -274,6 +274,22 @@ describe('a classic group', () => {
     assert.equal(groups.counters.metadataBytes, 0);
   });
 
+  it('counts the names of clients and instances, which are kept as well', () => {
+    const groups = new Groups({ metadataBytesMax: 200_000 });
+    const [clientId, groupInstanceId] = ['c'.repeat(32_000), 'i'.repeat(32_000)];
+    const first = groups.single({ clientId });
+    const named = groups.single({ groupId: 'h', groupInstanceId });
+    assert.equal(named.error, undefined);
+    groups.join({ groupId: 'i', clientId });
+    assert.equal(groups.join({ groupId: 'i', clientId })[0]?.error, 'GROUP_MAX_SIZE_REACHED');
+    // It comes again under a shorter name.
+    groups.join({ memberId: first.memberId });
+    assert.equal(groups.join({ groupId: 'i', clientId }).length, 0, 'it waits for the other one');
+    groups.reload();
+    for (let at = 0; at < 10; at++) groups.advance(60_000);
+    assert.equal(groups.counters.metadataBytes, 0);
+  });
+
   it('gives out ids that come back as they were, whatever the client is called', () => {
     const groups = new Groups();
     const clientId = `${'a'.repeat(254)}\u{1F600}`;

@@ -1,6 +1,6 @@
 import type { Deadline } from '../../coordinator/deadlines.core.ts';
 import type { ErrorName } from '../../errors.ts';
-import { type GroupMemory, metadataBytesOf } from '../classic-group.core.ts';
+import { type GroupMemory, metadataBytesOf, textBytesOf } from '../classic-group.core.ts';
 import { GroupOffsets } from '../group-offsets.core.ts';
 import { CONSUMER_PROTOCOL_TYPE } from '../subscription.core.ts';
 import type { JoinProtocol } from '../types.ts';
@@ -12,7 +12,6 @@ import type { ClassicMetadata, ConsumerGroupState, TopicMatcher } from './types.
 
 /** What the objects around a member's strings take, roughly. */
 const MEMBER_BYTES = 512;
-const STRING_BYTES = 32;
 
 /** What a member has told. A change makes a new one. */
 export interface MemberMetadata {
@@ -136,7 +135,7 @@ export class ConsumerGroup {
     this.members.set(member.memberId, member);
     const { instanceId } = member.metadata;
     if (instanceId !== null) this.instances.set(instanceId, member.memberId);
-    this.#count(member.metadata, 1);
+    this.#count(member, 1);
     this.#own(member.memberId, member.current);
   }
 
@@ -147,7 +146,7 @@ export class ConsumerGroup {
     patience.clear();
     const { instanceId } = metadata;
     if (instanceId !== null && this.instances.get(instanceId) === memberId) this.instances.delete(instanceId);
-    this.#count(metadata, -1);
+    this.#count(member, -1);
     this.#disown(memberId, member.current);
     this.#targets.delete(memberId);
   }
@@ -162,8 +161,8 @@ export class ConsumerGroup {
     if (before !== null && before !== metadata.instanceId) this.instances.delete(before);
     if (metadata.instanceId !== null) this.instances.set(metadata.instanceId, member.memberId);
     // In this order: what is in both is subscribed to all the time.
-    this.#count(metadata, 1);
-    this.#count(member.metadata, -1);
+    this.#count({ memberId: member.memberId, metadata }, 1);
+    this.#count(member, -1);
     member.metadata = metadata;
   }
 
@@ -241,9 +240,9 @@ export class ConsumerGroup {
     for (const { metadata } of this.members.values()) yield metadata;
   }
 
-  #count(metadata: MemberMetadata, change: 1 | -1): void {
+  #count({ memberId, metadata }: Pick<ConsumerMember, 'memberId' | 'metadata'>, change: 1 | -1): void {
     if (metadata.classic !== undefined) this.#classicMembers += change;
-    const bytes = change * memberBytesOf(metadata);
+    const bytes = change * memberBytesOf(memberId, metadata);
     this.metadataBytes += bytes;
     this.#memory.metadataBytes += bytes;
     if (change === 1) this.subscribed.add(metadata.topics);
@@ -274,9 +273,11 @@ export class ConsumerGroup {
   }
 }
 
-/** What a member's word takes in memory. */
-export function memberBytesOf({ topics, regex, classic }: MemberMetadata): number {
-  let bytes = MEMBER_BYTES + 2 * regex.length;
-  for (const topic of topics) bytes += STRING_BYTES + 2 * topic.length;
+/** What a member's word takes in memory: its names too, each of which may be as long as a string of the protocol. */
+export function memberBytesOf(memberId: string, metadata: MemberMetadata): number {
+  const { topics, regex, classic, instanceId, rackId, clientId, clientHost } = metadata;
+  let bytes = MEMBER_BYTES;
+  for (const text of [memberId, instanceId, rackId, clientId, clientHost, regex]) bytes += textBytesOf(text);
+  for (const topic of topics) bytes += textBytesOf(topic);
   return bytes + (classic === undefined ? 0 : metadataBytesOf(classic.protocols));
 }

@@ -289,6 +289,11 @@ describe('a request', () => {
       member(small, 'b', { subscribedTopics: ['x'.repeat(1000)] }).error,
       'GROUP_MAX_SIZE_REACHED',
     );
+    for (const name of ['clientId', 'rackId', 'instanceId']) {
+      const told = { [name]: 'n'.repeat(1000) };
+      assert.equal(member(small, 'b', told).error, 'GROUP_MAX_SIZE_REACHED', name);
+    }
+    assert.equal(member(small, 'b'.repeat(1000)).error, 'GROUP_MAX_SIZE_REACHED');
     small.core.close('NOT_COORDINATOR');
     assert.equal(small.counters.metadataBytes, 0);
   });
