@@ -12,10 +12,11 @@ const RETRY_MS_MAX = 1000;
 /** Failures of a task after which the log says so; and again after so many more. */
 const FAILURES_PER_WARNING = 50;
 /**
- * Markers of one turn, each of which is an append to a partition: what is beyond them waits for the next turn, or the end of a transaction with
- * thousands of partitions would hold the loop for seconds.
+ * What one turn has room for: the rest waits for the next, or the end of a transaction with thousands of partitions would hold the loop for seconds.
+ * Each partition is written once per turn, which costs much more than a marker.
  */
-const MARKERS_PER_TURN_MAX = 200;
+const PARTITIONS_PER_TURN_MAX = 200;
+const MARKERS_PER_TURN_MAX = 1000;
 
 export interface MarkerSenderOptions {
   readonly peer: PeerPort;
@@ -43,6 +44,8 @@ interface Delivery {
 export class MarkerSender {
   readonly #options: MarkerSenderOptions;
   #pending: Delivery[] = [];
+  /** Those of the pending before it have been taken. */
+  #first = 0;
   /** {@link #flush} will be called. */
   #scheduled = false;
   #closed = false;
@@ -58,6 +61,7 @@ export class MarkerSender {
   close(): void {
     this.#closed = true;
     this.#pending = [];
+    this.#first = 0;
   }
 
   #enqueue(delivery: Delivery): void {
@@ -80,7 +84,7 @@ export class MarkerSender {
       }
     }
     for (const [broker, deliveries] of byBroker) void this.#deliver(broker, deliveries);
-    if (this.#pending.length === 0) return;
+    if (this.#first === this.#pending.length) return;
     this.#scheduled = true;
     this.#options.timers.after(0, () => this.#flush());
   }
@@ -89,18 +93,19 @@ export class MarkerSender {
   #take(): Delivery[] {
     const pending = this.#pending;
     const taken: Delivery[] = [];
-    const rest: Delivery[] = [];
-    let room = MARKERS_PER_TURN_MAX;
-    let at = 0;
-    for (; at < pending.length && room > 0; at++) {
-      const delivery = pending[at]!;
+    const room = new TurnRoom();
+    while (this.#first < pending.length && !room.isFull) {
+      const delivery = pending[this.#first++]!;
       if (delivery.task.isCancelled()) continue;
       const { partitions } = delivery;
-      taken.push({ ...delivery, partitions: partitions.slice(0, room) });
-      if (partitions.length > room) rest.push({ ...delivery, partitions: partitions.slice(room) });
-      room -= Math.min(room, partitions.length);
+      const count = room.take(partitions);
+      taken.push({ ...delivery, partitions: partitions.slice(0, count) });
+      if (count < partitions.length) pending.push({ ...delivery, partitions: partitions.slice(count) });
     }
-    this.#pending = [...pending.slice(at), ...rest];
+    if (this.#first * 2 >= pending.length) {
+      pending.splice(0, this.#first);
+      this.#first = 0;
+    }
     return taken;
   }
 
@@ -198,6 +203,25 @@ export class MarkerSender {
     }
     const pauseMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** (failures - 1));
     timers.after(pauseMs, () => this.#enqueue({ ...delivery, partitions, failures }));
+  }
+}
+
+class TurnRoom {
+  readonly #partitions = new Set<string>();
+  #markers = 0;
+
+  get isFull(): boolean {
+    return this.#partitions.size >= PARTITIONS_PER_TURN_MAX || this.#markers >= MARKERS_PER_TURN_MAX;
+  }
+
+  /** How many of them there is room for, from the first on. */
+  take(partitions: readonly TopicPartition[]): number {
+    let count = 0;
+    while (count < partitions.length && !this.isFull) {
+      this.#partitions.add(topicPartitionKey(partitions[count++]!));
+      this.#markers++;
+    }
+    return count;
   }
 }
 

@@ -57,9 +57,12 @@ import {
 
 /** As a key of version 0 holds it: the length is an int16. */
 const TRANSACTIONAL_ID_BYTES_MAX = 32_767;
-/** Ids that are looked at for their expiry, or time-outs that are acted on, at a time, and the pause until the next ones. */
-const EXPIRY_IDS_PER_STEP = 2000;
-const TIMEOUTS_PER_STEP = 500;
+/**
+ * Ids that are looked at for their expiry, and transactions with their partitions whose time-outs are acted on, at a time, and the pause until the next ones.
+ * The other partitions of the topic, fifty as a rule, take their steps in the same turns.
+ */
+const EXPIRY_IDS_PER_STEP = 500;
+const TIMEOUT_WORK_PER_STEP = 100;
 const STEP_PAUSE_MS = 10;
 /** When a transaction whose markers are all written cannot be completed, as on a full disk, it is tried again after so long. */
 const COMPLETION_RETRY_MS = 1000;
@@ -405,15 +408,20 @@ export class TransactionsCore implements CoordinatorCore {
   // Time
 
   #abortTimedOut(now: Instant): void {
-    let left = TIMEOUTS_PER_STEP;
+    let left = TIMEOUT_WORK_PER_STEP;
+    let isAll = true;
     for (const entry of this.#open) {
       const { startMs, timeoutMs } = entry.transaction;
       if (startMs + timeoutMs > now.wallMs) continue;
-      if (left-- === 0) break;
+      if (left <= 0) {
+        isAll = false;
+        break;
+      }
+      left -= 1 + partitionCountOf(entry.transaction);
       this.#counters.timedOut++;
       this.#fence(entry, now, ignore);
     }
-    this.#timeouts.set(now.monotonicMs + (left < 0 ? STEP_PAUSE_MS : this.#settings.timeoutCheckMs));
+    this.#timeouts.set(now.monotonicMs + (isAll ? this.#settings.timeoutCheckMs : STEP_PAUSE_MS));
   }
 
   /** A step at a time, so that many ids do not hold the loop. */

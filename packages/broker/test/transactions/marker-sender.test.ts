@@ -213,6 +213,20 @@ test('a transaction of many partitions is ended over many turns, of which each h
   assert.deepEqual([late.done.length, small.done], [300, ['b-0']]);
 });
 
+test('many transactions of few partitions are ended together, so many in a turn', async () => {
+  const bench = new Bench();
+  bench.leaders.set('a', [1, 1]);
+  const sent = Array.from({ length: 1200 }, () => bench.send(['a-0', 'a-1']));
+  await Promise.resolve();
+  assert.deepEqual(
+    bench.requests.map(([, markers]) => markers.flat().length),
+    [1000],
+  );
+  await bench.advance(100);
+  assert.ok(bench.requests.every(([, markers]) => markers.flat().length <= 1000));
+  assert.ok(sent.every(({ done }) => done.length === 2));
+});
+
 test('what waits for its turn is not sent once nobody waits for it any more', async () => {
   const bench = new Bench();
   bench.leaders.set(

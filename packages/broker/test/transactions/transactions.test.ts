@@ -560,6 +560,40 @@ describe('transactional ids', () => {
   });
 });
 
+describe('many transactions whose time is up at once', () => {
+  it('are aborted a few at a time, fewer where they have many partitions, and all of them in the end', () => {
+    for (const [partitions, most] of [
+      [1, 50],
+      [9, 10],
+      [500, 1],
+    ] as const) {
+      const transactions = new Transactions({ idsMax: 200, partitionsMax: 500, stateBytesMax: 2 ** 30 });
+      const names = Array.from({ length: partitions }, (_, index) => `a-${index}`);
+      for (let number = 0; number < 120; number++) {
+        const transactionalId = `t${number}`;
+        const producer = transactions.producer({ transactionalId, timeoutMs: 5000 });
+        transactions.core.addPartitions(
+          { transactionalId, ...producer, partitions: names.map(partition), transactionVersion: 2 },
+          transactions.now,
+          () => undefined,
+        );
+      }
+      transactions.prompt = false;
+      transactions.nowMs = transactions.core.nextDeadlineMs + 10_000;
+      let before = 0;
+      for (let step = 0; transactions.tasks.length < 120; step++) {
+        assert.ok(step < 120, `${partitions} partitions`);
+        transactions.core.tick(transactions.now);
+        const aborted = transactions.tasks.length - before;
+        assert.ok(aborted >= 1 && aborted <= most, `${aborted} in a step`);
+        before = transactions.tasks.length;
+        transactions.nowMs = transactions.core.nextDeadlineMs;
+      }
+      assert.equal(transactions.counters.timedOut, 120);
+    }
+  });
+});
+
 describe('who waits for the markers of the last transaction', () => {
   it('is told once when it is complete, at once if none is being completed, and when the state is given up', () => {
     const transactions = new Transactions();
