@@ -207,7 +207,7 @@ describe('Configs', () => {
     assert.equal(await alter('root', 'DEBUG'), 0);
     assert.deepEqual(await levels(), ['root=DEBUG 6']);
     assert.equal(await alter('kafka.server', 'DEBUG'), 40);
-    assert.equal(await alter('root', 'LOUD'), 40);
+    for (const level of ['LOUD', 'constructor']) assert.equal(await alter('root', level), 40);
     assert.equal(await alter('root', null, 1), 42);
     const { responses } = await client.call(alterConfigs, 2, {
       resources: [{ resourceType: 8, resourceName: '1', configs: [] }],

@@ -14,14 +14,14 @@ const SOURCE_LOGGER = 6;
 const TYPE_STRING = 2;
 
 /** Kafka's names; TRACE is more than there is, and FATAL would only be what ends the broker. */
-const LEVELS: Readonly<Record<string, string>> = {
-  TRACE: 'debug',
-  DEBUG: 'debug',
-  INFO: 'info',
-  WARN: 'warn',
-  ERROR: 'error',
-  FATAL: 'silent',
-};
+const LEVELS: ReadonlyMap<string, string> = new Map([
+  ['TRACE', 'debug'],
+  ['DEBUG', 'debug'],
+  ['INFO', 'info'],
+  ['WARN', 'warn'],
+  ['ERROR', 'error'],
+  ['FATAL', 'silent'],
+]);
 
 export function brokerLoggerEntries({ settings }: LiveConfig): ShownConfig[] {
   const level = settings[SETTING];
@@ -46,9 +46,9 @@ export function settingOfLogger({ name, operation, value }: ConfigOperation): Co
   if (operation !== 'set' || value === undefined) {
     throw new ItemRefusal('INVALID_REQUEST', `The level of the logger ${ROOT} can be set, and nothing else`);
   }
-  const level = LEVELS[value];
+  const level = LEVELS.get(value);
   if (level === undefined) {
-    const known = Object.keys(LEVELS).join(', ');
+    const known = [...LEVELS.keys()].join(', ');
     throw new ItemRefusal('INVALID_CONFIG', `${value} is no level: there are ${known}`);
   }
   return { name: SETTING, operation, value: level };
