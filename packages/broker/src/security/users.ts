@@ -222,11 +222,16 @@ interface Form {
   readonly saltBytes: number;
 }
 
+/** Users by whose credentials it is known what most look like: it is found out with the first login after each change of one. */
+const FORMS_USERS_MAX = 1000;
+
 /** The commonest form of the credentials of each mechanism. */
 function commonForms(section: Section): Map<ScramMechanism, Form> {
   const counts = new Map<ScramMechanism, Map<string, number>>();
+  let usersLeft = FORMS_USERS_MAX;
   for (const [key, record] of section.entries()) {
     if (key === STAND_INS_KEY) continue;
+    if (usersLeft-- === 0) break;
     for (const [mechanism, { iterations, salt }] of Object.entries((record as StoredUser).scram)) {
       const forms = counts.get(mechanism as ScramMechanism) ?? new Map<string, number>();
       counts.set(mechanism as ScramMechanism, forms);

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { pbkdf2Sync } from 'node:crypto';
 import { describe, it } from 'node:test';
+import type { ClusterImage } from '../../src/cluster/image.ts';
 import { SectionWriter } from '../../src/cluster/section-writer.ts';
+import type { Section } from '../../src/cluster/sections.ts';
+import { SortedMap } from '../../src/cluster/sorted-map.ts';
 import { checkPassword, UserStore, type CredentialChange } from '../../src/security/users.ts';
 import { openCluster } from '../support/cluster-bench.ts';
 import { crypto } from './credentials.ts';
@@ -116,6 +119,30 @@ describe('Users', () => {
       [...users.users()].map(({ name }) => name),
       ['alice'],
     );
+  });
+
+  it('are not all looked at to make up those that there are not, with each change', () => {
+    const credential = { iterations: 5000, salt: 'c2FsdA==', storedKey: '', serverKey: '' };
+    const users = Array.from({ length: 5000 }, (_, index): [string, unknown] => [
+      `u${String(index).padStart(4, '0')}`,
+      { scram: { 'SCRAM-SHA-256': credential } },
+    ]);
+    const all = SortedMap.from<unknown>([['@stand-ins', { secret: 'c2VjcmV0' }], ...users]);
+    let looks = 0;
+    const section: Section = {
+      size: all.size,
+      get: (key) => all.get(key),
+      *entries() {
+        for (const entry of all.entries()) {
+          looks++;
+          yield entry;
+        }
+      },
+    };
+    const image = () => ({ section: () => section }) as unknown as ClusterImage;
+    const store = new UserStore({ image, writer: undefined as unknown as SectionWriter, crypto });
+    assert.equal(store.lookUp('nobody', 'SCRAM-SHA-256').credential.iterations, 5000);
+    assert.ok(looks < 1100, `${looks} looks`);
   });
 
   it('that there are not look like those that there are, each time the same', async () => {
