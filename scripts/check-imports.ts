@@ -14,7 +14,7 @@ interface Layer {
   readonly packages?: readonly string[];
 }
 
-const GROUND = ['errors', 'bag', 'expression-size', 'patterns', 'platform', 'metrics'];
+const GROUND = ['errors', 'bag', 'expressions', 'platform', 'metrics'];
 const CLUSTER = [...GROUND, 'config', 'storage', 'metadata', 'cluster', 'peer'];
 const DOMAIN = ['topics', 'groups', 'queues', 'transactions', 'security', 'quotas'];
 const FRONTENDS = ['kafka', 'amqp', 'rocketmq', 'stomp', 'mqtt', 'amqp10'].map((name) => `frontends/${name}`);
@@ -28,9 +28,8 @@ const EDGE = [...GROUND, 'config', 'cluster', 'peer', ...DOMAIN];
 export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   errors: { layers: [] },
   bag: { layers: [] },
-  'expression-size': { layers: [] },
-  patterns: { layers: ['errors', 'expression-size'], packages: ['re2js'] },
   platform: { layers: ['errors'] },
+  expressions: { layers: ['errors', 'platform'], packages: ['re2js'] },
   'platform/node': { layers: ['errors', 'platform'], packages: ['pino'] },
   metrics: { layers: ['errors', 'platform'], packages: ['@prometheus-io/client'] },
   storage: { layers: GROUND },
@@ -46,7 +45,7 @@ export const BROKER_LAYERS: Readonly<Record<string, Layer>> = {
   topics: { layers: [...CLUSTER, 'replication'] },
   /** What runs a deterministic state machine over a partition of an internal topic: the ground of groups, queues and transactions. */
   coordinator: { layers: [...CLUSTER, 'replication', 'topics'] },
-  groups: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'], packages: ['re2js'] },
+  groups: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'] },
   queues: { layers: [...CLUSTER, 'replication', 'topics'] },
   transactions: { layers: [...CLUSTER, 'replication', 'topics', 'coordinator'] },
   'frontends/kafka': { layers: EDGE, packages: ['@polylog/kafka-protocol'] },

@@ -2,6 +2,7 @@ import type { ProducerIdBlocks } from './cluster/producer-id-blocks.ts';
 import { OFFSETS_TOPIC } from './cluster/topic-names.ts';
 import type { ImageTracker } from './cluster/tracker.ts';
 import type { BrokerConfig } from './config/broker-config.ts';
+import type { Slices } from './expressions/slices.ts';
 import { describeGroups } from './groups/metrics.ts';
 import { GroupService } from './groups/service.ts';
 import { groupSettingsOf, groupTimesOf } from './groups/settings.ts';
@@ -25,12 +26,13 @@ export function coordinateGroups(
     readonly admin: BrokerTopicAdmin;
     readonly tracker: ImageTracker;
     readonly metrics: BrokerMetrics;
+    readonly slices: Slices;
     readonly markers: TransactionMarkers;
     readonly verifier: TransactionVerifier;
   },
 ): GroupService {
   const { settings } = config;
-  const { partitions, admin, tracker, metrics, markers, verifier } = parts;
+  const { partitions, admin, tracker, metrics, slices, markers, verifier } = parts;
   const groups = new GroupService({
     partitions,
     admin,
@@ -40,6 +42,7 @@ export function coordinateGroups(
     logger,
     settings: groupSettingsOf(settings),
     timesOf: groupTimesOf(partitions, config),
+    slices,
     verifier,
     topic: {
       partitions: settings['offsets.topic.num.partitions'],
@@ -67,11 +70,12 @@ export function coordinateTransactions(
     readonly admin: BrokerTopicAdmin;
     readonly tracker: ImageTracker;
     readonly metrics: BrokerMetrics;
+    readonly slices: Slices;
     readonly peers: PeerPort;
     readonly producerIds: ProducerIdBlocks;
   },
 ): TransactionService {
-  const { partitions, admin, tracker, metrics, peers, producerIds } = parts;
+  const { partitions, admin, tracker, metrics, slices, peers, producerIds } = parts;
   const transactions = new TransactionService({
     partitions,
     admin,
@@ -81,6 +85,7 @@ export function coordinateTransactions(
     timers,
     logger,
     settings: transactionSettingsOf(settings),
+    slices,
     topic: {
       partitions: settings['transaction.state.log.num.partitions'],
       replicationFactor: settings['transaction.state.log.replication.factor'],

@@ -12,6 +12,7 @@ import { claimDataFolder } from './config/meta-properties.ts';
 import { cleanerLimitsOf, storageConfigOf } from './config/storage-config.ts';
 import { parseTopicSettings, settingsInForce } from './config/topic-config.ts';
 import { coordinateGroups, coordinateTransactions } from './coordinators.ts';
+import { Slices } from './expressions/slices.ts';
 import { kafkaLimitsOf } from './frontends/kafka/limits.ts';
 import { startKafkaFrontend, type KafkaFrontend } from './frontends/kafka/server.ts';
 import type { GroupService } from './groups/service.ts';
@@ -254,7 +255,7 @@ async function assemble(
     config,
     deletionAllowed: settings['delete.topic.enable'],
   });
-  const parts = { partitions, admin, tracker, metrics };
+  const parts = { partitions, admin, tracker, metrics, slices: new Slices(platform) };
   const producerIds = new ProducerIdBlocks(metadata);
   const transactions = coordinateTransactions(platform, config, { ...parts, peers, producerIds });
   const groups = coordinateGroups(platform, config, { ...parts, markers, verifier: transactions });

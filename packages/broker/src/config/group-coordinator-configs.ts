@@ -90,7 +90,7 @@ export const GROUP_COORDINATOR_CONFIGS = {
     default: String(512 * MIB),
     min: MIB,
     documentation:
-      'What the members of all groups together may tell: their names, subscriptions and racks are kept in memory. Above it nobody can join.',
+      'What the members of all groups together may tell, names, subscriptions and racks, and the topics that their regular expressions stand for: it is kept in memory. Above it nobody can join.',
   }),
   'offset.metadata.max.bytes': integer('offset.metadata.max.bytes', {
     type: 'int',

@@ -16,12 +16,13 @@ import type {
   StateRecord,
 } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
+import type { StepBudget } from '../expressions/step-budget.core.ts';
+import type { ExpressionCompiler } from '../expressions/types.ts';
 import type {
   ConsumerHeartbeatRequest,
   ConsumerHeartbeatResponse,
   DescribedConsumerGroup,
   GroupTimes,
-  RegexCompiler,
   TopicView,
 } from './consumer/types.ts';
 import { describeClassic, describeConsumer } from './describe.core.ts';
@@ -70,7 +71,9 @@ export interface GroupsCoreOptions {
   /** What was committed for topics that do not exist is forgotten after a load. */
   readonly topics: TopicView;
   readonly timesOf: (groupId: string) => GroupTimes;
-  readonly compileRegex: RegexCompiler;
+  readonly compileRegex: ExpressionCompiler;
+  /** How much time the regular expressions of all groups may have. */
+  readonly budget: StepBudget;
 }
 
 /**

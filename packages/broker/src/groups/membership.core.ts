@@ -2,6 +2,8 @@ import { type ConsumerGroupKey, decodeGroupValue, encodeGroupKey, encodeGroupVal
 import type { DeadlineQueue } from '../coordinator/deadlines.core.ts';
 import type { CoordinatorSink, Durability, Instant, StateRecord } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
+import type { StepBudget } from '../expressions/step-budget.core.ts';
+import type { ExpressionCompiler } from '../expressions/types.ts';
 import { joinRefusal, syncRefusal } from './answers.core.ts';
 import { type ClassicGroup, toldBytesOf } from './classic-group.core.ts';
 import { ClassicMembers, classicMetadataOf, subscriptionOf } from './consumer/classic-members.core.ts';
@@ -10,6 +12,7 @@ import { ConsumerGroupDriver } from './consumer/driver.core.ts';
 import { ConsumerHeartbeats, heartbeatFault, metadataOf, refused } from './consumer/heartbeats.core.ts';
 import { canDowngrade, classicMembersOf, takeMembers, upgradeRefusal } from './consumer/migration.core.ts';
 import { allRecords, groupTombstones } from './consumer/records.core.ts';
+import { regexesOf } from './consumer/subscriptions.core.ts';
 import { dropIncomplete, replayTombstone, replayValue } from './consumer/replay.core.ts';
 import {
   type ConsumerHeartbeatRequest,
@@ -17,7 +20,6 @@ import {
   JOIN_EPOCH,
   type RefusedHeartbeat,
   type GroupTimes,
-  type RegexCompiler,
   type TopicView,
 } from './consumer/types.ts';
 import type { Group } from './group.core.ts';
@@ -41,6 +43,8 @@ import type {
 export const MEMBER_METADATA_BYTES_MAX = 1024 * 1024;
 /** The same of all members of a group: its record has to fit into a segment, beside the assignments. */
 export const GROUP_METADATA_BYTES_MAX = 32 * 1024 * 1024;
+/** Different ones of one group: topics are looked at for each of them. */
+export const REGEXES_PER_GROUP_MAX = 100;
 /** Kafka's consumers know a handful. */
 export const PROTOCOLS_MAX = 100;
 
@@ -53,7 +57,9 @@ export interface MembershipOptions {
   readonly uuid: () => string;
   readonly topics: TopicView;
   readonly timesOf: (groupId: string) => GroupTimes;
-  readonly compileRegex: RegexCompiler;
+  readonly compileRegex: ExpressionCompiler;
+  /** How much time the regular expressions of all groups may have. */
+  readonly budget: StepBudget;
   readonly hasPending: (groupId: string) => boolean;
 }
 
@@ -325,6 +331,10 @@ export class Membership {
     if (bytes > MEMBER_METADATA_BYTES_MAX) {
       return refused('INVALID_REQUEST', `A member may tell ${MEMBER_METADATA_BYTES_MAX} bytes.`);
     }
+    if (addsTooManyRegexes(group, request)) {
+      const message = `The members of the group have ${REGEXES_PER_GROUP_MAX} different regular expressions already.`;
+      return refused('GROUP_MAX_SIZE_REACHED', message);
+    }
     const added = bytes - (before === undefined ? 0 : memberBytesOf(request.memberId, before));
     const message = 'The members of the group, or of all groups, have told as much as they may.';
     return this.#isTooMuch(group, added) ? refused('GROUP_MAX_SIZE_REACHED', message) : undefined;
@@ -418,6 +428,12 @@ export class Membership {
     group.release();
     this.table.put(this.table.makeClassic(group.groupId, group.offsets));
   }
+}
+
+function addsTooManyRegexes(group: ConsumerGroup, { subscribedRegex }: ConsumerHeartbeatRequest): boolean {
+  if (subscribedRegex === null || subscribedRegex === '') return false;
+  const used = regexesOf(group);
+  return used.size >= REGEXES_PER_GROUP_MAX && !used.has(subscribedRegex);
 }
 
 /** What the member whose place a request to join would take has told. */

@@ -6,6 +6,7 @@ import type { CoordinatorShard, ShardCounters } from '../coordinator/shard.ts';
 import { StateTopic } from '../coordinator/state-topic.ts';
 import type { CoordinatorFound } from '../coordinator/types.ts';
 import type { ErrorName } from '../errors.ts';
+import type { Slices } from '../expressions/slices.ts';
 import type { Clock, Logger, Random, Timers } from '../platform/index.ts';
 import type { TransactionEnd } from '../replication/types.ts';
 import type { MarkerAppender } from '../topics/transaction-markers.ts';
@@ -20,7 +21,6 @@ import type {
   DescribedConsumerGroup,
   GroupTimes,
 } from './consumer/types.ts';
-import { compileRegex } from './regular-expressions.ts';
 import { topicViewOf } from './topic-view.ts';
 import {
   noGroups,
@@ -57,6 +57,8 @@ export interface GroupServiceOptions {
   readonly logger: Logger;
   readonly settings: GroupSettings;
   readonly timesOf: (groupId: string) => GroupTimes;
+  /** Shared with all else that looks at regular expressions of clients. */
+  readonly slices: Slices;
   /** The coordinator of transactions. */
   readonly verifier: TransactionVerifier;
   /** `offsets.topic.*`. */
@@ -74,12 +76,14 @@ type Shard = CoordinatorShard<GroupsCore>;
 export class GroupService implements GroupCoordinator, MarkerAppender {
   readonly counters = noGroups();
   readonly #settings: GroupSettings;
+  readonly #slices: Slices;
   readonly #topic: StateTopic<GroupsCore>;
   readonly #writes: TransactionalWrites;
 
   constructor(options: GroupServiceOptions) {
     const { partitions, random, settings, topic } = options;
     this.#settings = settings;
+    this.#slices = options.slices;
     this.#writes = new TransactionalWrites({ ...options, toldOf: toldToCommitters });
     this.#topic = new StateTopic({
       ...options,
@@ -101,7 +105,8 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
           counters: this.counters,
           uuid: () => random.uuid(),
           topics: topicViewOf(partitions),
-          compileRegex,
+          compileRegex: options.slices.compileNow,
+          budget: options.slices.budget,
           timesOf: options.timesOf,
         }),
     });
@@ -194,10 +199,14 @@ export class GroupService implements GroupCoordinator, MarkerAppender {
     return refusal;
   }
 
-  consumerHeartbeat(request: ConsumerHeartbeatRequest): Promise<ConsumerHeartbeatResponse> {
+  async consumerHeartbeat(request: ConsumerHeartbeatRequest): Promise<ConsumerHeartbeatResponse> {
     if (!this.#settings.consumer.enabled) {
       const message = 'group.coordinator.rebalance.protocols does not name the protocol "consumer".';
-      return Promise.resolve({ error: 'UNSUPPORTED_VERSION', message });
+      return { error: 'UNSUPPORTED_VERSION', message };
+    }
+    const { subscribedRegex } = request;
+    if (subscribedRegex !== null && subscribedRegex !== '' && !this.#slices.mayCompile(subscribedRegex)) {
+      await this.#slices.toCompile(subscribedRegex);
     }
     return this.#change(
       request.groupId,

@@ -6,6 +6,7 @@ import { StateTopic } from '../coordinator/state-topic.ts';
 import type { CoordinatorFound } from '../coordinator/types.ts';
 import type { ProducerIds } from '../cluster/producer-ids.ts';
 import { BrokerError, type ErrorName } from '../errors.ts';
+import { invalidExpression, type Slices } from '../expressions/slices.ts';
 import type { PeerPort } from '../peer/types.ts';
 import type { Clock, Logger, Timers } from '../platform/index.ts';
 import type { AddPartitionsRequest } from '../topics/transaction-verifier.ts';
@@ -23,6 +24,7 @@ import {
   type InitProducerRequest,
   type InitProducerResponse,
   type ListedTransaction,
+  type ListTransactionsRequest,
   type ListTransactionsResponse,
   type Refused,
   type TransactionCoordinator,
@@ -40,6 +42,8 @@ export interface TransactionServiceOptions {
   readonly timers: Timers;
   readonly logger: Logger;
   readonly settings: TransactionSettings;
+  /** Shared with all else that looks at regular expressions of clients. */
+  readonly slices: Slices;
   /** `transaction.state.log.*`. */
   readonly topic: {
     readonly partitions: number;
@@ -60,12 +64,14 @@ const COMPLETION_WAIT_MS = 100;
 export class TransactionService implements TransactionCoordinator {
   readonly counters = noTransactions();
   readonly #options: TransactionServiceOptions;
+  readonly #slices: Slices;
   readonly #markers: MarkerSender;
   readonly #topic: StateTopic<TransactionsCore>;
 
   constructor(options: TransactionServiceOptions) {
     const { partitions, settings, topic } = options;
     this.#options = options;
+    this.#slices = options.slices;
     this.#markers = new MarkerSender({ ...options, counters: this.counters });
     this.#topic = new StateTopic({
       ...options,
@@ -238,7 +244,21 @@ export class TransactionService implements TransactionCoordinator {
     );
   }
 
-  async list(filter: TransactionFilter): Promise<ListTransactionsResponse> {
+  /** Rejects with BrokerError INVALID_REGULAR_EXPRESSION. */
+  async list({ idPattern, ...filter }: ListTransactionsRequest): Promise<ListTransactionsResponse> {
+    const pattern = idPattern === undefined ? undefined : await this.#slices.toCompile(idPattern);
+    if (pattern?.fault !== undefined) throw invalidExpression(pattern.fault);
+    const listed = await this.#list(filter);
+    if (listed.error !== undefined || pattern === undefined) return listed;
+    const transactions = await this.#slices.matching(
+      listed.transactions,
+      ({ transactionalId }) => transactionalId,
+      pattern,
+    );
+    return { error: undefined, transactions };
+  }
+
+  async #list(filter: TransactionFilter): Promise<ListTransactionsResponse> {
     const all: ListedTransaction[] = [];
     for (const shard of this.#topic.shards()) {
       const { core, error } = shard.use();

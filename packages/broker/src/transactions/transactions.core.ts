@@ -471,14 +471,13 @@ export class TransactionsCore implements CoordinatorCore {
   }
 
   list(filter: TransactionFilter, now: Instant, done: (response: ListTransactionsResponse) => void): void {
-    const { states, producerIds, durationMs, matchesId } = filter;
+    const { states, producerIds, durationMs } = filter;
     const transactions: ListedTransaction[] = [];
     for (const { id, transaction } of this.#entries.values()) {
       const { producerId, state, startMs } = transaction;
       if (states.size > 0 && !states.has(state)) continue;
       if (producerIds.size > 0 && !producerIds.has(producerId)) continue;
       if (durationMs !== undefined && now.wallMs - startMs <= durationMs) continue;
-      if (matchesId?.(id) === false) continue;
       transactions.push({ transactionalId: id, producerId, state });
     }
     this.#sink.whenCommitted((error) => done(error === undefined ? { error, transactions } : { error }));

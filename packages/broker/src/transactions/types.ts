@@ -70,7 +70,11 @@ export interface TransactionFilter {
   readonly producerIds: ReadonlySet<number>;
   /** Only those that have been running for longer. */
   readonly durationMs: number | undefined;
-  readonly matchesId: ((transactionalId: string) => boolean) | undefined;
+}
+
+export interface ListTransactionsRequest extends TransactionFilter {
+  /** A regular expression, in RE2's syntax, for the whole of the transactional id; undefined: any. */
+  readonly idPattern: string | undefined;
 }
 
 export type ListTransactionsResponse =
@@ -163,5 +167,5 @@ export interface TransactionCoordinator extends TransactionVerifier {
   end(request: EndTransactionRequest): Promise<EndTransactionResponse>;
   describe(transactionalId: string): Promise<Refused | DescribedTransaction>;
   /** The transactional ids of this broker; refused while some are still being loaded. */
-  list(filter: TransactionFilter): Promise<ListTransactionsResponse>;
+  list(request: ListTransactionsRequest): Promise<ListTransactionsResponse>;
 }

@@ -10,7 +10,8 @@ import type {
   TopicView,
 } from '../../src/groups/consumer/types.ts';
 import { GroupsCore } from '../../src/groups/groups.core.ts';
-import { compileRegex } from '../../src/groups/regular-expressions.ts';
+import { ExpressionCache } from '../../src/expressions/cache.ts';
+import { StepBudget } from '../../src/expressions/step-budget.core.ts';
 import {
   noGroups,
   type FetchOffsetsResponse,
@@ -129,6 +130,8 @@ export class Groups extends CoreBench {
   readonly counters = noGroups();
   readonly settings: GroupSettings;
   core: GroupsCore;
+  readonly expressions = new ExpressionCache();
+  readonly budget = new StepBudget();
   readonly topics = new FakeTopics();
   readonly times = { ...TIMES };
   #ids = 0;
@@ -148,7 +151,8 @@ export class Groups extends CoreBench {
       counters: this.counters,
       uuid,
       topics: this.topics,
-      compileRegex,
+      compileRegex: this.expressions.compile,
+      budget: this.budget,
       timesOf: () => this.times,
     });
   }

@@ -28,7 +28,6 @@ export const ALL: TransactionFilter = {
   states: new Set(),
   producerIds: new Set(),
   durationMs: undefined,
-  matchesId: undefined,
 };
 
 export function partition(name: string): TopicPartition {

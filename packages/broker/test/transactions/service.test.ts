@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Slices } from '../../src/expressions/slices.ts';
 import { TRANSACTIONS_TOPIC } from '../../src/cluster/topic-names.ts';
 import { BrokerError, type ErrorName } from '../../src/errors.ts';
 import type { PeerPort, WriteTxnMarkersResponse } from '../../src/peer/types.ts';
@@ -45,6 +46,7 @@ class Bench {
             ? Promise.resolve(this.#nextProducerId++)
             : Promise.reject(this.producerIdError),
       },
+      slices: new Slices(platform),
       settings: SETTINGS,
       topic: {
         partitions: 2,
@@ -186,7 +188,7 @@ describe('the service of transactions', () => {
       error: undefined,
       brokerId: 8,
     });
-    assert.deepEqual(await bench.sim.settle(bench.service.list(ALL)), { error: undefined, transactions: [] });
+    assert.deepEqual(await bench.sim.settle(bench.service.list({ ...ALL, idPattern: undefined })), { error: undefined, transactions: [] });
   });
 
   it('lists nothing while some ids are still being loaded', async () => {
@@ -195,13 +197,13 @@ describe('the service of transactions', () => {
     const topic = bench.broker.topics.get(TRANSACTIONS_TOPIC)!;
     for (const log of topic.logs) log.failNext = 'cut';
     await bench.sim.settle(bench.add({ producerId: 1000, producerEpoch: 0 }));
-    assert.deepEqual(await bench.sim.settle(bench.service.list(ALL)), {
+    assert.deepEqual(await bench.sim.settle(bench.service.list({ ...ALL, idPattern: undefined })), {
       error: 'COORDINATOR_LOAD_IN_PROGRESS',
     });
     assert.equal(bench.service.loadingCount, 1);
     for (const log of topic.logs) log.failNext = 'no';
     await bench.sim.settle(bench.service.loaded(2000));
-    const listed = await bench.sim.settle(bench.service.list(ALL));
+    const listed = await bench.sim.settle(bench.service.list({ ...ALL, idPattern: undefined }));
     assert.deepEqual(listed, {
       error: undefined,
       transactions: [{ transactionalId: 't', producerId: 1000, state: 'Empty' }],

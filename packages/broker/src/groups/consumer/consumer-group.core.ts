@@ -8,10 +8,12 @@ import { type Assignment, NOTHING_ASSIGNED } from './assignment.core.ts';
 import type { AssignmentUnderWay } from './assigning.core.ts';
 import type { CurrentAssignment } from './reconcile.core.ts';
 import { SubscribedTopics } from './subscribed-topics.core.ts';
-import type { ClassicMetadata, ConsumerGroupState, TopicMatcher } from './types.ts';
+import type { ClassicMetadata, ConsumerGroupState } from './types.ts';
 
 /** What the objects around a member's strings take, roughly. */
 const MEMBER_BYTES = 512;
+/** A topic that an expression stands for: in its list, and among all that the group subscribes to. The name itself is that of the topic. */
+const FOUND_TOPIC_BYTES = 48;
 
 /** What a member has told. A change makes a new one. */
 export interface MemberMetadata {
@@ -59,8 +61,6 @@ export interface ResolvedRegex {
   readonly version: number;
   /** ms since the epoch. */
   readonly timestampMs: number;
-  /** Undefined: not compiled yet since it was loaded. */
-  matcher: TopicMatcher | undefined;
 }
 
 /**
@@ -95,8 +95,10 @@ export class ConsumerGroup {
   hasRecord = false;
   /** ms since the epoch of the moment that the last member went, -1: unknown. */
   emptySinceMs = -1;
-  /** What the members have told, in bytes. */
+  /** What the members have told, and what their expressions stand for, in bytes. */
   metadataBytes = 0;
+  /** Another group, or none, has taken its place. */
+  isReleased = false;
   readonly #memory: GroupMemory;
   readonly #targets = new Map<string, Assignment>();
   /** Member ids, by topic id and partition: who has it, or has to give it up. */
@@ -194,6 +196,7 @@ export class ConsumerGroup {
       this.subscribed.add(resolved.topics);
     }
     if (before !== undefined) this.subscribed.remove(before.topics);
+    this.#countBytes(regexBytesOf(expression, resolved) - regexBytesOf(expression, before));
   }
 
   /** The assignor that most members ask for, among those that there are. */
@@ -230,6 +233,7 @@ export class ConsumerGroup {
     this.abandonAssignment('REBALANCE_IN_PROGRESS');
     this.#memory.metadataBytes -= this.metadataBytes;
     this.metadataBytes = 0;
+    this.isReleased = true;
     for (const { session, patience } of this.members.values()) {
       session.clear();
       patience.clear();
@@ -242,11 +246,15 @@ export class ConsumerGroup {
 
   #count({ memberId, metadata }: Pick<ConsumerMember, 'memberId' | 'metadata'>, change: 1 | -1): void {
     if (metadata.classic !== undefined) this.#classicMembers += change;
-    const bytes = change * memberBytesOf(memberId, metadata);
-    this.metadataBytes += bytes;
-    this.#memory.metadataBytes += bytes;
+    this.#countBytes(change * memberBytesOf(memberId, metadata));
     if (change === 1) this.subscribed.add(metadata.topics);
     else this.subscribed.remove(metadata.topics);
+  }
+
+  #countBytes(change: number): void {
+    if (this.isReleased) return;
+    this.metadataBytes += change;
+    this.#memory.metadataBytes += change;
   }
 
   #own(memberId: string, { assigned, revoking }: CurrentAssignment): void {
@@ -271,6 +279,11 @@ export class ConsumerGroup {
       }
     }
   }
+}
+
+function regexBytesOf(expression: string, resolved: ResolvedRegex | undefined): number {
+  if (resolved === undefined) return 0;
+  return textBytesOf(expression) + FOUND_TOPIC_BYTES * resolved.topics.length;
 }
 
 /** What a member's word takes in memory: its names too, each of which may be as long as a string of the protocol. */

@@ -1,4 +1,6 @@
 import { Deadline, type DeadlineQueue } from '../../coordinator/deadlines.core.ts';
+import type { StepBudget } from '../../expressions/step-budget.core.ts';
+import type { ExpressionCompiler } from '../../expressions/types.ts';
 import type { CoordinatorSink, Durability, Instant, StateRecord } from '../../coordinator/types.ts';
 import { sameProtocols } from '../classic-group.core.ts';
 import type { GroupCounters } from '../types.ts';
@@ -14,11 +16,15 @@ import {
   regexRecord,
   targetRecord,
 } from './records.core.ts';
-import { isSameList, isSameSubscription } from './subscriptions.core.ts';
-import type { ConsumerGroupSettings, GroupTimes, RegexCompiler, TopicMatcher, TopicView } from './types.ts';
+import { RegexSearches } from './regex-search.core.ts';
+import { isSameSubscription, regexesOf } from './subscriptions.core.ts';
+import type { ConsumerGroupSettings, GroupTimes, TopicMatcher, TopicView } from './types.ts';
 
 /** Topics that came or went since a group's expressions were last asked: beyond that many they are asked about all topics. */
 const CHANGED_TOPICS_MAX = 10_000;
+
+/** While topics are looked at for an expression, a member asks so often what became of it. */
+const SEARCH_HEARTBEAT_MS = 500;
 
 /** What a request of a member brings with it. */
 export interface Step {
@@ -41,7 +47,9 @@ export interface DriverOptions {
   readonly counters: GroupCounters;
   readonly topics: TopicView;
   readonly timesOf: (groupId: string) => GroupTimes;
-  readonly compileRegex: RegexCompiler;
+  readonly compileRegex: ExpressionCompiler;
+  /** How much time the regular expressions of all groups may have. */
+  readonly budget: StepBudget;
   /** Members of the group are gone: it may have to become a classic one, or to go. Adds the records of that, and returns whether it did. */
   readonly membersGone: (group: ConsumerGroup, records: StateRecord[], now: Instant) => boolean;
 }
@@ -53,10 +61,16 @@ export interface DriverOptions {
 export class ConsumerGroupDriver {
   readonly assigning: Assigning;
   readonly #options: DriverOptions;
+  readonly #searches: RegexSearches;
 
   constructor(options: DriverOptions) {
     this.#options = options;
     this.assigning = new Assigning(options);
+    this.#searches = new RegexSearches({
+      ...options,
+      searched: (group, records) => this.#followTopics(group, records),
+      append: (records) => options.sink.append(records, () => undefined),
+    });
   }
 
   get settings(): ConsumerGroupSettings {
@@ -103,6 +117,7 @@ export class ConsumerGroupDriver {
   /** When a member shall be heard next: soon, where an assignment is about to be made. */
   heartbeatIntervalMs(group: ConsumerGroup, now: Instant): number {
     const { heartbeatIntervalMs } = this.timesOf(group.groupId);
+    if (this.#searches.isRunning(group)) return Math.min(heartbeatIntervalMs, SEARCH_HEARTBEAT_MS);
     if (group.epoch === group.targetEpoch) return heartbeatIntervalMs;
     const pauseMs = Math.ceil(group.assignsNotBeforeMs - now.monotonicMs);
     return Math.min(heartbeatIntervalMs, Math.max(ASSIGNMENT_PAUSE_MS_MIN, pauseMs));
@@ -234,15 +249,27 @@ export class ConsumerGroupDriver {
     records: StateRecord[],
     now: Instant,
   ): void {
-    if (!hasChanged && !group.isStale) return;
+    // When a search has ended, what has changed meanwhile is looked at.
+    if (!hasChanged && (!group.isStale || this.#searches.isRunning(group))) return;
     this.#dropUnusedRegexes(group, records);
-    if (maySee !== undefined) this.#refreshRegexes(group, maySee, records, now);
+    if (maySee !== undefined) this.#searches.begin(group, maySee, records, now);
+    const isSearching = this.#searches.isRunning(group);
     // Without a member that asks nobody says whose eyes expressions see with: they wait for one.
-    group.isStale = maySee === undefined && group.changedTopics?.size !== 0 && regexesOf(group).size > 0;
+    const isWaiting = maySee === undefined || isSearching;
+    group.isStale = isWaiting && group.changedTopics?.size !== 0 && regexesOf(group).size > 0;
+    if (hasChanged) this.#beginEpoch(group, group.subscribed.hash(this.topics), records);
+    else if (!isSearching) this.#followTopics(group, records);
+  }
+
+  /** Begins a new epoch where subscribed topics are others, or have changed. */
+  #followTopics(group: ConsumerGroup, records: StateRecord[]): void {
     const hash = group.subscribed.hash(this.topics);
-    if (!hasChanged && hash === group.metadataHash) return;
+    if (hash !== group.metadataHash) this.#beginEpoch(group, hash, records);
+  }
+
+  #beginEpoch(group: ConsumerGroup, metadataHash: bigint, records: StateRecord[]): void {
     group.epoch++;
-    group.metadataHash = hash;
+    group.metadataHash = metadataHash;
     group.hasRecord = true;
     records.push(groupRecord(group));
     this.#options.counters.rebalances++;
@@ -261,7 +288,7 @@ export class ConsumerGroupDriver {
 
   /** Topics came, changed or went. */
   topicsChanged(group: ConsumerGroup, names: readonly string[]): void {
-    const hasRegexes = group.regexes.size > 0;
+    const hasRegexes = this.#hasRegexes(group);
     if (hasRegexes || names.some((name) => group.subscribed.has(name))) group.isStale = true;
     group.subscribed.changed(names);
     if (!hasRegexes || group.changedTopics === undefined) return;
@@ -271,9 +298,14 @@ export class ConsumerGroupDriver {
 
   /** Members may see other topics now: expressions have to be asked about all of them. */
   accessChanged(group: ConsumerGroup): void {
-    if (group.regexes.size === 0) return;
+    if (!this.#hasRegexes(group)) return;
     group.changedTopics = undefined;
     group.isStale = true;
+  }
+
+  /** Some that topics have been looked at for, or are now. */
+  #hasRegexes(group: ConsumerGroup): boolean {
+    return group.regexes.size > 0 || this.#searches.isRunning(group);
   }
 
   #dropUnusedRegexes(group: ConsumerGroup, records: StateRecord[]): void {
@@ -285,53 +317,6 @@ export class ConsumerGroupDriver {
       records.push(regexRecord(group, expression));
     }
   }
-
-  #refreshRegexes(group: ConsumerGroup, maySee: TopicMatcher, records: StateRecord[], now: Instant): void {
-    const { changedTopics } = group;
-    group.changedTopics = new Set();
-    for (const expression of regexesOf(group)) {
-      const known = group.regexes.get(expression);
-      if (known !== undefined && changedTopics?.size === 0) continue;
-      const matcher = known?.matcher ?? this.#matcherOf(expression);
-      // With very many topics a new one must not cost as much as all of them.
-      const changed = known === undefined || changedTopics === undefined ? undefined : changedTopics;
-      const names = new Set(changed === undefined ? [] : known?.topics);
-      for (const name of changed ?? this.topics.names()) {
-        if (matcher(name) && maySee(name) && this.topics.byName(name) !== undefined) names.add(name);
-        else names.delete(name);
-      }
-      this.#setTopics(group, expression, { topics: [...names].sort(), matcher }, records, now);
-    }
-  }
-
-  #setTopics(
-    group: ConsumerGroup,
-    expression: string,
-    resolved: { readonly topics: readonly string[]; readonly matcher: TopicMatcher },
-    records: StateRecord[],
-    now: Instant,
-  ): void {
-    const { topics, matcher } = resolved;
-    const known = group.regexes.get(expression);
-    if (known !== undefined && isSameList(known.topics, topics)) {
-      known.matcher = matcher;
-      return;
-    }
-    const { version } = this.topics;
-    group.setRegex(expression, { topics, matcher, version, timestampMs: now.wallMs });
-    records.push(regexRecord(group, expression));
-  }
-
-  /** One that is in the log and that nobody understands any more describes nothing. */
-  #matcherOf(expression: string): TopicMatcher {
-    return this.#options.compileRegex(expression) ?? (() => false);
-  }
-}
-
-function regexesOf({ members }: ConsumerGroup): Set<string> {
-  const used = new Set([...members.values()].map(({ metadata }) => metadata.regex));
-  used.delete('');
-  return used;
 }
 
 function isSameMetadata(left: MemberMetadata, right: MemberMetadata): boolean {

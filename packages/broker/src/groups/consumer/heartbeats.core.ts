@@ -1,5 +1,6 @@
 import type { Instant, StateRecord } from '../../coordinator/types.ts';
 import type { ErrorName } from '../../errors.ts';
+import type { ExpressionCompiler } from '../../expressions/types.ts';
 import { isSameAssignment, isSubset, NOTHING_ASSIGNED } from './assignment.core.ts';
 import {
   type ConsumerGroup,
@@ -17,18 +18,14 @@ import {
   JOIN_EPOCH,
   LEAVE_EPOCH,
   type RefusedHeartbeat,
-  type RegexCompiler,
   STATIC_LEAVE_EPOCH,
 } from './types.ts';
-
-/** Characters of a regular expression. */
-const REGEX_CHARS_MAX = 16 * 1024;
 
 /** What is wrong with a request whatever the group is; undefined: nothing. */
 export function heartbeatFault(
   request: ConsumerHeartbeatRequest,
   settings: ConsumerGroupSettings,
-  compileRegex: RegexCompiler,
+  compileRegex: ExpressionCompiler,
 ): RefusedHeartbeat | undefined {
   const invalid = formFault(request);
   if (invalid !== undefined) return { error: 'INVALID_REQUEST', message: invalid };
@@ -39,10 +36,12 @@ export function heartbeatFault(
     return { error: 'UNSUPPORTED_ASSIGNOR', message };
   }
   if (subscribedRegex === null || subscribedRegex === '') return undefined;
-  const isRegex = subscribedRegex.length <= REGEX_CHARS_MAX && compileRegex(subscribedRegex) !== undefined;
-  if (isRegex) return undefined;
-  const message = `SubscribedTopicRegex is not a regular expression of RE2, or longer than ${REGEX_CHARS_MAX} characters, its repetitions written out.`;
-  return { error: 'INVALID_REGULAR_EXPRESSION', message };
+  const { fault } = compileRegex(subscribedRegex);
+  if (fault === undefined) return undefined;
+  return {
+    error: 'INVALID_REGULAR_EXPRESSION',
+    message: `SubscribedTopicRegex is not a regular expression of RE2 that is taken: ${fault}`,
+  };
 }
 
 function formFault(request: ConsumerHeartbeatRequest): string | undefined {

@@ -50,7 +50,7 @@ export function replayValue(
       return;
     case 'regular-expression': {
       const { topics, version, timestamp } = decodeRegularExpression(value);
-      group.setRegex(key.expression, { topics, version, timestampMs: timestamp, matcher: undefined });
+      group.setRegex(key.expression, { topics, version, timestampMs: timestamp });
       return;
     }
     // Kafka before 4.1 kept the partitions of the topics there; what they are is known without it.

@@ -153,3 +153,10 @@ export function isSameList(left: readonly string[], right: readonly string[]): b
 export function distinctNames(names: readonly string[]): string[] {
   return [...new Set(names)].sort();
 }
+
+/** The regular expressions that members subscribe by. */
+export function regexesOf({ members }: ConsumerGroup): Set<string> {
+  const used = new Set<string>();
+  for (const { metadata } of members.values()) if (metadata.regex !== '') used.add(metadata.regex);
+  return used;
+}

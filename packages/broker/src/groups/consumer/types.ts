@@ -90,14 +90,12 @@ export interface TopicView {
   readonly version: number;
   byName(name: string): KnownTopic | undefined;
   byId(topicId: string): KnownTopic | undefined;
+  /** Those of one state of the cluster, or some that came later too: it may be read in several turns. */
   names(): Iterable<string>;
 }
 
-/** Whether the whole of a name is what an expression describes. */
+/** Whether a topic is one of those that are meant. */
 export type TopicMatcher = (topic: string) => boolean;
-
-/** Understands regular expressions of RE2; undefined for what is none. Its matchers take time in proportion to the name. */
-export type RegexCompiler = (expression: string) => TopicMatcher | undefined;
 
 /** `group.consumer.migration.policy`. */
 export type MigrationPolicy = 'bidirectional' | 'upgrade' | 'downgrade' | 'disabled';

@@ -1,3 +1,4 @@
+import { Slices } from '../../../src/expressions/slices.ts';
 import { OFFSETS_TOPIC } from '../../../src/cluster/topic-names.ts';
 import type { KafkaServices } from '../../../src/frontends/kafka/handler.ts';
 import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
@@ -30,6 +31,7 @@ export async function groupWorld(
     partitions: broker,
     admin: broker,
     timesOf: () => TIMES,
+    slices: new Slices(platform),
     verifier: transactions,
     settings: { ...SETTINGS, consumer: { ...SETTINGS.consumer, ...settings.consumer } },
     topic: { partitions: 3, replicationFactor: 1, segmentBytes: 1 << 20, flush: 'fsync' },

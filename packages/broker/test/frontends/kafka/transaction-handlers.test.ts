@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { apis, kafkaErrorName, kafkaErrors, type InitOf } from '@polylog/kafka-protocol';
 import { batchBody, decodeRecords, isControl, readControlRecord } from '@polylog/record';
+import { Slices } from '../../../src/expressions/slices.ts';
 import { OFFSETS_TOPIC, TRANSACTIONS_TOPIC } from '../../../src/cluster/topic-names.ts';
 import { kafkaHandlers } from '../../../src/frontends/kafka/handlers.ts';
 import type { KafkaServices } from '../../../src/frontends/kafka/handler.ts';
@@ -38,7 +39,7 @@ async function transactionWorld(): Promise<Made> {
   const compacted = { 'cleanup.policy': 'compact' };
   broker.add(OFFSETS_TOPIC, { partitions: 3, kind: 'internal', configs: compacted });
   broker.add(TRANSACTIONS_TOPIC, { partitions: 3, kind: 'internal', configs: compacted });
-  const parts = { ...platform, partitions: broker, admin: broker };
+  const parts = { ...platform, partitions: broker, admin: broker, slices: new Slices(platform) };
   const topic = {
     partitions: 3,
     replicationFactor: 1,
