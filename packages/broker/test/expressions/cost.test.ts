@@ -97,7 +97,9 @@ describe('The cost of an expression', () => {
       '[a-zA-Z0-9._-]+',
       TEAMS.join('|'),
       `^(${TEAMS.join('|')})$`,
-      `.*-(${TEAMS.slice(0, 40).join('|').replaceAll('.', String.raw`\.`)})`,
+      `.*-(${TEAMS.slice(0, 40)
+        .join('|')
+        .replaceAll('.', String.raw`\.`)})`,
       String.raw`^(prod|stage)\.[a-z]+\..*$`,
       String.raw`team-[a-z]+-(events|commands|facts)\.v[0-9]+`,
       String.raw`[a-z0-9-]+(\.[a-z0-9-]+)*`,

@@ -188,7 +188,10 @@ describe('the service of transactions', () => {
       error: undefined,
       brokerId: 8,
     });
-    assert.deepEqual(await bench.sim.settle(bench.service.list({ ...ALL, idPattern: undefined })), { error: undefined, transactions: [] });
+    assert.deepEqual(await bench.sim.settle(bench.service.list({ ...ALL, idPattern: undefined })), {
+      error: undefined,
+      transactions: [],
+    });
   });
 
   it('lists nothing while some ids are still being loaded', async () => {
