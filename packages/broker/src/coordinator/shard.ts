@@ -31,7 +31,7 @@ import type {
 const BATCH_BYTES_MAX = 1024 * 1024;
 /** Read at a time while loading, and so about what a load holds in memory; a larger batch is read nevertheless. */
 const LOAD_BYTES_MAX = 256 * 1024;
-/** After so long a load lets others have the event loop. */
+/** After so long a load lets others have the event loop: all loads of one kind together, since many are in the same turn after a start. */
 const LOAD_TURN_MS_MAX = 10;
 /** A batch of the topic may decompress to this: clients do not write here, but a copied folder may hold anything. */
 const DECOMPRESSED_BYTES_MAX = 128 * 1024 * 1024;
@@ -60,6 +60,8 @@ export interface ShardOptions<C extends CoordinatorCore> {
 
 /** Shared by all shards of one kind. Add to the fields. */
 export interface ShardCounters {
+  /** Not a count: shards whose logs are being read at present. */
+  reading: number;
   /** Loads that were complete. */
   loads: number;
   /** Loads that failed, and will be tried again. */
@@ -244,11 +246,16 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     let offset = this.partition.logStartOffset;
     // What a leader has in its log will be committed, or its epoch ends: what lies above the HW counts too. Nothing is added meanwhile: all
     // that is written here, markers included, passes by the core.
-    while (offset < this.partition.logEndOffset) {
-      const next = await this.#loadFrom(core, offset);
-      if (!isStill()) return this.#loadAnew();
-      if (next <= offset) throw new Error(`the log of the state ends at ${offset}`);
-      offset = next;
+    this.#counters.reading++;
+    try {
+      while (offset < this.partition.logEndOffset) {
+        const next = await this.#loadFrom(core, offset);
+        if (!isStill()) return this.#loadAnew();
+        if (next <= offset) throw new Error(`the log of the state ends at ${offset}`);
+        offset = next;
+      }
+    } finally {
+      this.#counters.reading--;
     }
     // But nobody is told of it before.
     while (this.partition.highWatermark < offset) {
@@ -296,11 +303,12 @@ export class CoordinatorShard<C extends CoordinatorCore> {
 
   #replayBatches(core: C, bytes: Uint8Array, from: number): number {
     const now = this.now();
+    const turnMsMax = LOAD_TURN_MS_MAX / this.#counters.reading;
     const header = emptyBatchHeader();
     let offset = from;
     for (let at = 0; at < bytes.length; at += sizeInBytes(header)) {
       // The rest is read again, once others have had their turn.
-      if (offset > from && this.#clock.monotonicMs() - now.monotonicMs > LOAD_TURN_MS_MAX) break;
+      if (offset > from && this.#clock.monotonicMs() - now.monotonicMs > turnMsMax) break;
       readBatchHeaderInto(header, bytes, at);
       offset = header.baseOffset + header.lastOffsetDelta + 1;
       const body = batchBody(bytes.subarray(at), header, { maxBytes: DECOMPRESSED_BYTES_MAX });

@@ -43,6 +43,7 @@ const LOAD_POLL_MS = 5;
 /** An internal topic over which coordinators run: leads each key to the partition that has it, and to the core that runs over that. */
 export class StateTopic<C extends CoordinatorCore> {
   readonly counters: ShardCounters = {
+    reading: 0,
     loads: 0,
     loadFailures: 0,
     lastLoadMs: 0,

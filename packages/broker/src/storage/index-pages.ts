@@ -1,6 +1,6 @@
-/** Entries per page: 4 KiB of an offset index, 6 KiB of a time index. */
+/** Entries per page: 4 KiB of an offset index, 6 KiB of a time index, 17 KiB of one of aborted transactions. */
 const PAGE_ENTRIES = 512;
-/** Pages kept broker-wide: at most 1.5 MiB. */
+/** Pages kept broker-wide: at most 4.25 MiB. */
 const PAGES_MAX = 256;
 
 /** Reads entries from `firstEntry` on into the target; returns how many came. Throws DiskError. */

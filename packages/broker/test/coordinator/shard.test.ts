@@ -79,6 +79,7 @@ function setUp() {
   const broker = new TestBroker(platform);
   const topic = broker.add(OFFSETS_TOPIC, { kind: 'internal' });
   const counters: ShardCounters = {
+    reading: 0,
     loads: 0,
     loadFailures: 0,
     lastLoadMs: 0,
@@ -123,6 +124,37 @@ describe('a coordinator over a partition', () => {
     await sim.advance(500);
     assert.notEqual(core(), before);
     assert.equal(core().values.get('k'), 'v');
+  });
+
+  it('reads its log in turns, shorter ones while other shards of its kind do the same', async () => {
+    const { sim, platform, shard, core, counters } = setUp();
+    await sim.advance(10);
+    for (let number = 0; number < 60; number++) await sim.settle(core().set(`k${number}`, 'v'));
+    shard.close();
+    let nowMs = 0;
+    // Each look at the clock, one a record, takes a millisecond.
+    const clock = { ...platform.clock, monotonicMs: () => nowMs++, nowMs: () => platform.clock.nowMs() };
+    for (const side of [1, 5]) {
+      counters.reading = side - 1;
+      const turns: number[] = [];
+      const { partition } = shard;
+      const read = partition.read.bind(partition);
+      partition.read = (options) => {
+        turns.push(options.offset);
+        return read(options);
+      };
+      const again = new CoordinatorShard({ ...platform, clock, partition, counters, makeCore });
+      await sim.advance(10);
+      assert.equal(again.use().core?.values.size, 60);
+      const lengths = turns.slice(1).map((offset, index) => offset - turns[index]!);
+      assert.ok(
+        lengths.length > 3 && Math.max(...lengths) <= 10 / side + 2,
+        `${lengths.join(' ')} records in a turn`,
+      );
+      assert.equal(counters.reading, side - 1);
+      again.close();
+      partition.read = read;
+    }
   });
 
   it('says beforehand that nothing can be written, and lets what is due wait', async () => {
