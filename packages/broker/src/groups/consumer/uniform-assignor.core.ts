@@ -225,18 +225,12 @@ function* takersOf(
   load: number,
 ): Generator<number, undefined, undefined> {
   const least = Math.floor(load / ranks.length);
-  let larger = load % ranks.length;
-  for (const rank of ranks) if (counts[rank]! > least) larger--;
   let below = ranks.filter((rank) => counts[rank]! < least);
   for (let round = 1; below.length > 0; round++) {
     for (const rank of below) yield rank;
     below = below.filter((rank) => counts[rank]! + round < least);
   }
-  for (const rank of ranks) {
-    if (larger > 0 && counts[rank]! <= least) {
-      larger--;
-      yield rank;
-    }
-  }
+  // As many of them as the class has partitions left.
+  for (const rank of ranks) if (counts[rank]! <= least) yield rank;
   return undefined;
 }
