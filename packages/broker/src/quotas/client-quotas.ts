@@ -1,10 +1,10 @@
 import type { Section } from '../cluster/sections.ts';
 import { BrokerError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
-import { entityKey, isAddressKey, limitIn } from './entities.ts';
-import { resolveLimit, UsageTable, type Client, type ResolvedLimit, type Usage } from './quotas.core.ts';
+import { entityKey, isAddressKey } from './entities.ts';
+import { candidatesOf, UsageTable, type Client, type ResolvedLimit, type Usage } from './quotas.core.ts';
 import { waitMsMaxOf, type QuotaWindow } from './rate.core.ts';
-import type { EntityType, QuotaKey, ThrottleKind } from './types.ts';
+import type { EntityType, QuotaKey, QuotaValues, ThrottleKind } from './types.ts';
 
 /** Scopes whose usage is remembered, some 300 bytes each. */
 const USAGES_MAX = 50_000;
@@ -55,8 +55,17 @@ export class ClientQuotas {
     return new ClientAllowance(this, { user, clientId }, this.#generation);
   }
 
-  resolve(key: QuotaKey, client: Client): ResolvedLimit | undefined {
-    return resolveLimit((entity) => limitIn(this.#section, entity, key), client, keyOf);
+  /** The limit of each kind that counts for the client. Clients may change their ids with each request: no entity is looked up twice. */
+  resolve(client: Client): ReadonlyMap<QuotaKey, ResolvedLimit> {
+    const found = new Map<QuotaKey, ResolvedLimit>();
+    for (const { key, scope } of candidatesOf(client, keyOf)) {
+      const values = this.#section.get(key) as QuotaValues | undefined;
+      if (values === undefined) continue;
+      for (const [quota, limit] of Object.entries(values) as [QuotaKey, number][]) {
+        if (!found.has(quota)) found.set(quota, { limit, scope });
+      }
+    }
+    return found;
   }
 
   usageOf(key: string): Usage {
@@ -133,15 +142,15 @@ export class ClientAllowance {
     this.#client = client;
     this.#generation = generation;
     this.#waitMsMax = waitMsMaxOf(quotas.window);
-    this.#produce = this.#limited('producer_byte_rate');
-    this.#fetch = this.#limited('consumer_byte_rate');
-    this.#request = this.#limited('request_percentage');
-    this.#mutation = this.#limited('controller_mutation_rate');
-  }
-
-  #limited(key: QuotaKey): Limited | undefined {
-    const resolved = this.#quotas.resolve(key, this.#client);
-    return resolved === undefined ? undefined : new Limited(this.#quotas, key, resolved);
+    const limits = quotas.resolve(client);
+    const limited = (key: QuotaKey): Limited | undefined => {
+      const limit = limits.get(key);
+      return limit === undefined ? undefined : new Limited(quotas, key, limit);
+    };
+    this.#produce = limited('producer_byte_rate');
+    this.#fetch = limited('consumer_byte_rate');
+    this.#request = limited('request_percentage');
+    this.#mutation = limited('controller_mutation_rate');
   }
 
   isFor(user: string, clientId: string, generation: number): boolean {

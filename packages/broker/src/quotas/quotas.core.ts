@@ -7,6 +7,12 @@ export interface Client {
   readonly clientId: string;
 }
 
+/** An entity whose limit may count for a client, by its key, and who shares that limit then. */
+export interface Candidate {
+  readonly key: string;
+  readonly scope: string;
+}
+
 /** A limit, and who shares it. */
 export interface ResolvedLimit {
   readonly limit: number;
@@ -15,34 +21,27 @@ export interface ResolvedLimit {
 }
 
 /**
- * The limit that counts for a client, by Kafka's order: its user and client id together, each of them or both by default, before the user
+ * Whose limits may count for a client; the first that has one does, by Kafka's order: its user and client id together, each of them or both by default, before the user
  * alone, before the default user in the same order, before the client id alone, before the default of client ids. A limit for a user is
  * shared by all its clients; one with a client id by those who use that id, also where the entity is a default.
  */
-export function resolveLimit(
-  /** Of the entity that has this key. */
-  limitOf: (key: string) => number | undefined,
+export function candidatesOf(
   { user, clientId }: Client,
   keyOf: (part: { readonly user?: string | null; readonly clientId?: string | null }) => string,
-): ResolvedLimit | undefined {
+): readonly Candidate[] {
   const both = keyOf({ user, clientId });
   const ofUser = keyOf({ user });
   const ofClientId = keyOf({ clientId });
-  const candidates: readonly (readonly [key: string, scope: string])[] = [
-    [both, both],
-    [keyOf({ user, clientId: null }), both],
-    [ofUser, ofUser],
-    [keyOf({ user: null, clientId }), both],
-    [keyOf({ user: null, clientId: null }), both],
-    [keyOf({ user: null }), ofUser],
-    [ofClientId, ofClientId],
-    [keyOf({ clientId: null }), ofClientId],
+  return [
+    { key: both, scope: both },
+    { key: keyOf({ user, clientId: null }), scope: both },
+    { key: ofUser, scope: ofUser },
+    { key: keyOf({ user: null, clientId }), scope: both },
+    { key: keyOf({ user: null, clientId: null }), scope: both },
+    { key: keyOf({ user: null }), scope: ofUser },
+    { key: ofClientId, scope: ofClientId },
+    { key: keyOf({ clientId: null }), scope: ofClientId },
   ];
-  for (const [key, scope] of candidates) {
-    const limit = limitOf(key);
-    if (limit !== undefined) return { limit, scope };
-  }
-  return undefined;
 }
 
 /** What one scope has used of one quota. */

@@ -51,6 +51,22 @@ describe('The quota that counts', () => {
     assert.ok(allowance.produced(1000) > 0);
   });
 
+  it('is found with one look at each entity, for all kinds together', () => {
+    const { clients } = quotas({});
+    const section = quotaSection({ 'client-id:': { request_percentage: 1 } });
+    let looks = 0;
+    clients.load({
+      size: section.size,
+      entries: () => section.entries(),
+      get: (key) => {
+        looks++;
+        return section.get(key);
+      },
+    });
+    clients.of(undefined, 'u', 'c');
+    assert.equal(looks, order.length);
+  });
+
   it('is none for others', () => {
     const { clients } = quotas({ 'user:u': rate(1), 'client-id:c': rate(1) });
     assert.equal(clients.of(undefined, 'v', 'd').produced(1e9), 0);
