@@ -41,6 +41,14 @@ import type { DataFolder } from './topics/types.ts';
 import { TransactionMarkers } from './topics/transaction-markers.ts';
 import type { TransactionService } from './transactions/service.ts';
 
+/** As Kafka has it: what is open for so long beyond the longest time-out is not about to be ended. */
+const TRANSACTION_LATENESS_MS = 5 * 60_000;
+
+/** Whoever has an open transaction, and has written nothing since then, will not end it. */
+function lateSince(clock: Platform['clock'], config: BrokerConfig): () => number {
+  return () => clock.nowMs() - config.settings['transaction.max.timeout.ms'] - TRANSACTION_LATENESS_MS;
+}
+
 const WILDCARDS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 /** How long a start waits for groups and transactions: with very many of them clients are served before all are known. */
 const COORDINATORS_LOAD_WAIT_MS_MAX = 1000;
@@ -246,7 +254,7 @@ async function assemble(
   const orphans = tracker.orphans();
   if (orphans.length > 0) await controller.removePartitionKeys(orphans);
   describeLogs(metrics, logs);
-  describePartitions(metrics, partitions, brokerId);
+  describePartitions(metrics, partitions, { brokerId, lateSinceMs: lateSince(clock, config) });
   const markers = new TransactionMarkers({ partitions, clock });
   const peers = new OwnBrokerPort({ brokerId, markers });
   const admin = new BrokerTopicAdmin({

@@ -17,6 +17,7 @@ import { PartitionCore, type PartitionSink } from './partition.core.ts';
 import type { IsrProposal, PartitionRecord } from './partition-record.core.ts';
 import { PartitionReads } from './partition-reads.ts';
 import { applyToSnapshot, PRODUCER_ID_EXPIRATION_MS_DEFAULT } from './producer-state.core.ts';
+import { recoverProducers } from './producer-recovery.ts';
 import { brokerError, refusalOf } from './refusals.ts';
 import { Subscribers } from './subscribers.ts';
 import type { IsrStore, ReplicaFetchRequest, ReplicaFetchResponse } from './transport.ts';
@@ -190,6 +191,9 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
   }
   get producerCount(): number {
     return this.#core.producers.size;
+  }
+  hasTransactionIdleSince(sinceMs: number): boolean {
+    return this.#core.producers.hasTransactionIdleSince(sinceMs);
   }
   /** Appends that were written and wait for durability or the HW. */
   get waitingAppends(): number {
@@ -498,14 +502,8 @@ export class LocalPartition implements Partition, TurnParticipant, PartitionSink
 
   /** Offsets and producer state from the log. */
   #reload(): void {
-    const log = this.#log;
-    const { entries, replayFrom } = log.loadProducerSnapshot();
-    const producers = this.#core.producers;
-    producers.restore(entries);
-    const nowMs = this.#clock.nowMs();
-    // When a batch was appended is not in its header: taking the present keeps its producer a little longer than needed.
-    log.scanHeaders(replayFrom, (header, marker) => producers.replay(header, marker, nowMs));
-    this.#core.load(log, replayFrom);
+    const outside = { clock: this.#clock, logger: this.#logger };
+    this.#core.load(this.#log, recoverProducers(this.#log, this.#core.producers, outside));
   }
 
   /** A roll may fall between two batches of a turn, or of what a follower fetched: then the state before the turn, and the batches up to the roll, make the snapshot. */

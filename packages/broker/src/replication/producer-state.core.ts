@@ -320,6 +320,16 @@ export class ProducerStates {
     return expired;
   }
 
+  /** Whether a producer with an open transaction has written nothing since then, the wall-clock time of `nowMs` elsewhere. */
+  hasTransactionIdleSince(sinceMs: number): boolean {
+    if (this.#transactions.size === 0) return false;
+    let entry = this.#oldest;
+    while (entry !== undefined && entry.lastUsedMs <= sinceMs && entry.transaction === undefined) {
+      entry = entry.newer;
+    }
+    return entry !== undefined && entry.lastUsedMs <= sinceMs;
+  }
+
   /** What DescribeProducers tells of each. */
   describe(): ProducerDescription[] {
     return Array.from(this.#entries.values(), (entry) => ({

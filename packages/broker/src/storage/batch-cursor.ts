@@ -12,6 +12,7 @@ import {
   MAGIC_V2,
   readBatchHeaderInto,
   sizeInBytes,
+  verifyCrc,
 } from '@polylog/record';
 import type { FileHandle } from './descriptor-cache.ts';
 
@@ -91,14 +92,15 @@ export class BatchCursor {
     return this.#nextPosition;
   }
 
-  /** What the present batch says if it ends a transaction. Throws DiskError. */
+  /** What the present batch says if it ends a transaction; undefined also where it is damaged: a flipped bit could abort what was committed. Throws DiskError. */
   marker(): EndTransactionMarker | undefined {
     const { header, position } = this;
     const bytes = this.#nextPosition - position;
     if (!isControl(header.attributes) || bytes > Math.min(CONTROL_BATCH_BYTES_MAX, this.#buffer.length))
       return undefined;
     if (!this.#fill(position, bytes)) return undefined;
-    return endTransactionOf(this.#buffer.subarray(position - this.#bufferStart), header);
+    const batch = this.#buffer.subarray(position - this.#bufferStart, position - this.#bufferStart + bytes);
+    return verifyCrc(batch) ? endTransactionOf(batch, header) : undefined;
   }
 
   /** Reads the present batch and compares its CRC. Throws DiskError. */

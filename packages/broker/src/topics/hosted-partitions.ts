@@ -15,6 +15,8 @@ export interface ManagedPartition extends Partition {
   readonly waitingAppends: number;
   /** Idempotent producers that it remembers. */
   readonly producerCount: number;
+  /** Whether a transaction is open whose producer has written nothing to it since then. */
+  hasTransactionIdleSince(sinceMs: number): boolean;
   /** Takes the partition's record: leadership, ISR, epochs. Older records than the present one change nothing. */
   applyRecord(record: PartitionRecord): void;
   setMinInsyncReplicas(value: number): void;

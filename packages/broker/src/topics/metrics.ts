@@ -2,7 +2,11 @@ import type { AddSeries, Metrics } from '../metrics/types.ts';
 import type { ManagedPartition, PartitionRegistry } from './hosted-partitions.ts';
 
 /** Registers the state of topics and of this broker's partitions; all of it is read at scrapes. */
-export function describePartitions(metrics: Metrics, partitions: PartitionRegistry, brokerId: number): void {
+export function describePartitions(
+  metrics: Metrics,
+  partitions: PartitionRegistry,
+  { brokerId, lateSinceMs }: { readonly brokerId: number; readonly lateSinceMs: () => number },
+): void {
   const gauge = (name: string, help: string, read: () => number): void => metrics.gauge({ name, help, read });
   gauge('topics', 'Topics of the cluster', () => partitions.image.topicCount);
   gauge('partitions', 'Partitions that this broker holds', () => partitions.hostedCount);
@@ -53,6 +57,17 @@ export function describePartitions(metrics: Metrics, partitions: PartitionRegist
     for (const { producerCount } of partitions.hosted()) producers += producerCount;
     return producers;
   });
+  gauge(
+    'partitions_with_late_transactions',
+    'Partitions led here with a transaction that is open though no transaction may last so long: it hangs, and consumers that read committed records wait behind it',
+    () => {
+      const sinceMs = lateSinceMs();
+      return count(
+        partitions.hosted(),
+        (partition) => partition.role === 'leader' && partition.hasTransactionIdleSince(sinceMs),
+      );
+    },
+  );
   describeOffsets(metrics, partitions);
 }
 

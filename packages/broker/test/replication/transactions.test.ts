@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import type { AppendResult, TransactionEnd } from '../../src/replication/types.ts';
 import { FakeLog } from './fake-log.ts';
 import { batch, bench, type Bench } from './helpers.ts';
+import { ProducerStates } from '../../src/replication/producer-state.core.ts';
 import { VERIFICATION_MS_MAX, Verifications } from '../../src/replication/verifications.core.ts';
 
 const TRANSACTIONAL = batchAttributes({
@@ -418,5 +419,26 @@ describe('a verification', () => {
     assert.equal(verifications.isOutOfOrder(7, 4, false), true);
     verifications.expire(1000 + VERIFICATION_MS_MAX);
     assert.equal(verifications.size, 0);
+  });
+});
+
+describe('the producers of a partition', () => {
+  it('have a late transaction where one is open and its producer has written nothing for long', () => {
+    const producers = new ProducerStates({ expirationMs: 1e9 });
+    const snapshot = (producerId: number, timestamp: number, currentTxnFirstOffset: number) => ({
+      producerId,
+      producerEpoch: 0,
+      lastSequence: 0,
+      lastOffset: 5,
+      offsetDelta: 0,
+      timestamp,
+      coordinatorEpoch: 0,
+      currentTxnFirstOffset,
+    });
+    producers.restore([snapshot(1, 100, -1), snapshot(2, 200, 3), snapshot(3, 300, -1)]);
+    assert.equal(producers.hasTransactionIdleSince(199), false);
+    assert.equal(producers.hasTransactionIdleSince(200), true);
+    producers.restore([snapshot(1, 100, -1)]);
+    assert.equal(producers.hasTransactionIdleSince(1000), false);
   });
 });
