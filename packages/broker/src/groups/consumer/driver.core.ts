@@ -5,7 +5,7 @@ import type { CoordinatorSink, Durability, Instant, StateRecord } from '../../co
 import { sameProtocols } from '../classic-group.core.ts';
 import type { GroupCounters } from '../types.ts';
 import { Assigning, ASSIGNMENT_PAUSE_MS_MIN } from './assigning.core.ts';
-import type { Assignment } from './assignment.core.ts';
+import { type Assignment, partitionCount } from './assignment.core.ts';
 import type { ConsumerGroup, ConsumerMember, MemberMetadata } from './consumer-group.core.ts';
 import { type CurrentAssignment, reconcile } from './reconcile.core.ts';
 import {
@@ -131,10 +131,21 @@ export class ConsumerGroupDriver {
   /** As after a load: everybody has the whole of his time. */
   resume(group: ConsumerGroup, now: Instant): void {
     group.isStale = true;
+    if (group.epoch === group.targetEpoch && !this.#isTargetWhole(group)) group.metadataHash = 0n;
     for (const member of group.members.values()) {
       this.touch(group, member, now);
       if (member.current.state === 'unrevoked') this.awaitFrom(member, now);
     }
+  }
+
+  /**
+   * Whether every partition is meant for somebody. It may not be where a crash has come between the batches of a large change, or a record cannot be
+   * read: without a new epoch nobody would ever get what is missing.
+   */
+  #isTargetWhole(group: ConsumerGroup): boolean {
+    let count = 0;
+    for (const memberId of group.members.keys()) count += partitionCount(group.targetOf(memberId));
+    return count === group.subscribed.partitions(this.topics);
   }
 
   /** Takes what a member has told; returns whether the group needs a new assignment because of it. */

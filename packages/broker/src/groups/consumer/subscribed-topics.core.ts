@@ -46,6 +46,13 @@ export class SubscribedTopics {
     }
   }
 
+  /** Of those that exist: how many there are. */
+  partitions(view: TopicView): number {
+    let count = 0;
+    for (const name of this.#topics.keys()) count += view.byName(name)?.partitions ?? 0;
+    return count;
+  }
+
   /** Topics came, changed or went. */
   changed(names: readonly string[]): void {
     for (const name of names) if (this.#topics.has(name)) this.#unhashed.add(name);

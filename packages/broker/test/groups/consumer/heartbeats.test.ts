@@ -564,6 +564,39 @@ describe('an assignor', () => {
   });
 });
 
+describe('a consumer group of which the log has only a part', () => {
+  it('assigns anew, where a crash came between the batches of a change or a record is lost', () => {
+    for (const kept of [0, 1, 2, 3, 4]) {
+      const groups = groupsWith(4);
+      const first = member(groups, 'm1');
+      const second = member(groups, 'm2');
+      settle([first, second]);
+      assert.deepEqual([first.partitions.length, second.partitions.length], [2, 2]);
+      const before = groups.log.entries.length;
+      second.leave();
+      assert.equal(groups.log.entries.length, before + 4, 'three records of the member, and the epoch');
+      groups.log.entries.length = before + kept;
+      groups.reload();
+      for (let at = 0; at < 12; at++) {
+        groups.advance(5000);
+        first.beat();
+        if (first.error !== undefined) first.join();
+      }
+      assert.deepEqual(first.partitions, [0, 1, 2, 3], `${kept} records are left`);
+    }
+  });
+
+  it('begins no new epoch where all of it is there', () => {
+    const groups = groupsWith(2);
+    const members = ['m1', 'm2', 'm3'].map((id) => member(groups, id));
+    settle(members);
+    const before = groups.describeConsumer();
+    groups.reload();
+    settle(members);
+    assert.deepEqual(groups.describeConsumer(), before);
+  });
+});
+
 describe('offsets of a consumer group', () => {
   it('are taken from members of the present epoch', () => {
     const groups = groupsWith(1);
