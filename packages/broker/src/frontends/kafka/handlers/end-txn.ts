@@ -16,7 +16,8 @@ const RAISES_EPOCH_SINCE = 5;
  *
  * - From v5 on the answer has the epoch with which the producer goes on, so that a late EndTxn cannot meet the next transaction, and one that is
  *   repeated is answered as the first was; an abort needs no partitions.
- * - An end that does not fit what was decided is answered 48, a producer that was fenced 90 (before v2 47).
+ * - An end that does not fit what was decided is answered 48; a producer that was fenced 90 (before v2 47), and so is one that commits what was aborted
+ *   since its time had run out.
  */
 export function endTxnHandler(services: KafkaServices): KafkaHandler {
   return defineHandler({
