@@ -69,6 +69,10 @@ export class ClassicMembers {
       respond(joinRefusal(refusal ?? 'INCONSISTENT_GROUP_PROTOCOL', memberId));
       return;
     }
+    if (hasBeenGivenUp(group, request, subscription)) {
+      respond(joinRefusal('UNKNOWN_MEMBER_ID', memberId));
+      return;
+    }
     const id = memberId === '' ? this.#uuid() : memberId;
     if (memberId === '' && groupInstanceId === null && request.requiresKnownMemberId) {
       respond(joinRefusal('MEMBER_ID_REQUIRED', id));
@@ -242,6 +246,18 @@ export class ClassicMembers {
     });
     return { leaving: [...leaving], results };
   }
+}
+
+/**
+ * A dynamic member that believes in partitions which others may have by now: it has to learn that it lost them. One that has nothing yet was told its id a moment ago.
+ */
+function hasBeenGivenUp(
+  group: ConsumerGroup,
+  { memberId, groupInstanceId }: JoinRequest,
+  { owned }: Subscription,
+): boolean {
+  if (groupInstanceId !== null || memberId === '' || group.members.has(memberId)) return false;
+  return owned.some(({ partitions }) => partitions.length > 0);
 }
 
 function leavingMember(

@@ -162,6 +162,27 @@ describe('a member of the classic protocol in a consumer group', () => {
     assert.equal(groups.core.heartbeat(beat, groups.now), 'UNKNOWN_MEMBER_ID');
   });
 
+  it('that has been removed without knowing learns so when it joins, before it believes in what others have', () => {
+    const groups = groupsWith(4);
+    const newer = new ConsumerMember(groups, 'new');
+    const older = classic(groups);
+    settle([older], [newer]);
+    const id = older.memberId;
+    for (let at = 0; at < 8; at++) {
+      groups.advance(2000);
+      newer.beat();
+    }
+    assert.deepEqual(newer.partitions, [0, 1, 2, 3]);
+    assert.equal(older.owned.length, 2);
+    older.join();
+    older.step();
+    assert.equal(older.error, 'UNKNOWN_MEMBER_ID');
+    assert.deepEqual(older.owned, []);
+    settle([older], [newer]);
+    assert.notEqual(older.memberId, id);
+    assertAllOwned(4, newer.partitions, older.owned);
+  });
+
   it('that does not ask for its assignment is removed', () => {
     const groups = groupsWith(4);
     const newer = new ConsumerMember(groups, 'new');

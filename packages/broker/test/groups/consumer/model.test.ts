@@ -55,8 +55,6 @@ class World {
   readonly classics: ClassicMember[] = [];
   partitions = 3;
   #names = 0;
-  /** Classic members that the coordinator has given up, and the generation that they were in then: they may come again before they know of it. */
-  readonly #givenUp = new Map<ClassicMember, number>();
 
   constructor(assignmentStepsPerTurnMax: number) {
     const consumer = { ...SETTINGS.consumer, assignmentStepsPerTurnMax };
@@ -130,14 +128,9 @@ class World {
     if (described.error !== undefined) return;
     const known = new Set(described.members.map(({ memberId }) => memberId));
     const owners = new Map<number, string>();
-    for (const classic of this.classics) {
-      if (!known.has(classic.memberId)) this.#givenUp.set(classic, classic.generation);
-    }
     const claims = [
       ...this.consumers.map(({ memberId, partitions }) => ({ memberId, partitions })),
-      ...this.classics
-        .filter((classic) => this.#givenUp.get(classic) !== classic.generation)
-        .map(({ memberId, owned }) => ({ memberId, partitions: owned })),
+      ...this.classics.map(({ memberId, owned }) => ({ memberId, partitions: owned })),
     ];
     for (const { memberId, partitions } of claims) {
       if (!known.has(memberId)) continue;
