@@ -1,4 +1,5 @@
 import { BrokerError } from '../errors.ts';
+import type { SectionRecords } from '../cluster/section-writer.ts';
 import type { Section } from '../cluster/sections.ts';
 import {
   entityKey,
@@ -22,12 +23,18 @@ export interface QuotaAlteration {
   readonly operations: readonly { readonly key: string; readonly value: number | undefined }[];
 }
 
+/** The keys that the alterations are about. */
+export function quotaKeys(alterations: readonly QuotaAlteration[]): ReadonlySet<string> {
+  const sound = alterations.filter((alteration) => mistakeOf(alteration) === undefined);
+  return new Set(sound.map(({ entity }) => entityKey(entityOf(entity))));
+}
+
 /**
  * What has to be written so that the alterations hold, for SectionWriter.change, and the mistake of each one that does not. Alterations of
  * one entity follow each other.
  */
 export function quotaChanges(
-  records: ReadonlyMap<string, unknown>,
+  records: SectionRecords,
   alterations: readonly QuotaAlteration[],
 ): {
   readonly changes: ReadonlyMap<string, unknown>;

@@ -52,12 +52,9 @@ export class AclStore {
   /** Those that are there already are left as they are. Every rule must be {@link checkAcl checked}. Rejects with BrokerError. */
   async create(acls: readonly Acl[]): Promise<void> {
     if (acls.length === 0) return;
-    await this.#options.writer.change(SECTION, (records) => {
-      const added = new Map<string, unknown>();
-      for (const acl of acls) {
-        const key = keyOf(acl);
-        if (!records.has(key)) added.set(key, acl);
-      }
+    const wanted = new Map(acls.map((acl) => [keyOf(acl), acl] as const));
+    await this.#options.writer.change(SECTION, wanted.keys(), (records) => {
+      const added = new Map([...wanted].filter(([key]) => records.get(key) === undefined));
       if (records.size + added.size > ACLS_MAX) {
         throw new BrokerError(
           'POLICY_VIOLATION',
@@ -70,14 +67,14 @@ export class AclStore {
 
   /** What each filter has removed; a rule that several of them match is in each of their lists. Rejects with BrokerError. */
   async remove(filters: readonly AclFilter[]): Promise<Acl[][]> {
-    const removed = filters.map(() => new Map<string, Acl>());
-    await this.#options.writer.change(SECTION, (records): SectionChanges => {
+    let removed: Map<string, Acl>[] = [];
+    await this.#options.writer.changeAny(SECTION, (records): SectionChanges => {
+      removed = filters.map(() => new Map<string, Acl>());
       const changes = new Map<string, undefined>();
       for (const [key, record] of records) {
         for (const [index, filter] of filters.entries()) {
           if (!matches(filter, record as Acl)) continue;
           changes.set(key, undefined);
-          // A second attempt does not see what the first one has removed.
           removed[index]!.set(key, record as Acl);
         }
       }

@@ -95,8 +95,8 @@ export class UserStore implements Credentials {
   async prepare(): Promise<void> {
     if (this.#section.get(STAND_INS_KEY) !== undefined) return;
     const secret = Buffer.from(this.#crypto.randomBytes(SECRET_BYTES)).toString('base64');
-    await this.#writer.change(SECTION, (records) =>
-      records.has(STAND_INS_KEY) ? new Map() : new Map([[STAND_INS_KEY, { secret }]]),
+    await this.#writer.change(SECTION, [STAND_INS_KEY], (records) =>
+      records.get(STAND_INS_KEY) === undefined ? new Map([[STAND_INS_KEY, { secret }]]) : new Map(),
     );
   }
 
@@ -151,8 +151,9 @@ export class UserStore implements Credentials {
    */
   async change(changes: readonly CredentialChange[]): Promise<ReadonlyMap<string, BrokerError>> {
     const byUser = Map.groupBy(changes, ({ user }) => user);
+    const keys = Array.from(byUser.keys(), encodeKeyPart);
     let refused = new Map<string, BrokerError>();
-    await this.#writer.change(SECTION, (records) => {
+    await this.#writer.change(SECTION, keys, (records) => {
       refused = new Map();
       const written = new Map<string, StoredUser | undefined>();
       let count = records.size;

@@ -27,7 +27,11 @@ describe('The finalized features of a cluster', () => {
     const { store, tracker } = await openCluster();
     const writer = new SectionWriter({ store, tracker });
     const change = (updates: readonly FeatureUpdate[]) =>
-      writer.change('features/', (records) => featureChanges(records, updates, features));
+      writer.change(
+        'features/',
+        features.map(({ name }) => name),
+        (records) => featureChanges(records, updates, features),
+      );
     assert.deepEqual(finalizedFeatures(tracker.image, features), [{ name: 'b.version', level: 2 }]);
     assert.equal(featureLevel(tracker.image, 'b.version', features), 2);
     assert.equal(featureLevel(tracker.image, 'c.version', features), 0);

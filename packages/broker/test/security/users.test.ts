@@ -93,6 +93,38 @@ describe('Users', () => {
     );
   });
 
+  it('are deleted though others are changed between the steps of the request', async () => {
+    const { store, tracker } = await openCluster();
+    let before: (() => Promise<unknown>) | undefined;
+    const writer = new SectionWriter({
+      store: {
+        get: (key) => store.get(key),
+        range: (prefix) => store.range(prefix),
+        transact: async (transaction) => {
+          if (transaction.operations.some(({ key }) => key === 'users/u199')) {
+            const meddle = before;
+            before = undefined;
+            await meddle?.();
+          }
+          return store.transact(transaction);
+        },
+      },
+      tracker,
+    });
+    const users = new UserStore({ image: () => tracker.image, writer, crypto });
+    await users.prepare();
+    const credential = set('', 'x');
+    const names = Array.from({ length: 200 }, (_, index) => `u${index}`);
+    await users.change(names.map((user) => ({ ...credential, user })));
+    before = () => users.change([{ ...credential, user: 'u199', mechanism: 'SCRAM-SHA-256' }]);
+    const deletions = names.map((user): CredentialChange => {
+      return { kind: 'delete', user, mechanism: 'SCRAM-SHA-256' };
+    });
+    assert.deepEqual(await codes(users, deletions), []);
+    assert.equal(before, undefined, 'nothing came in between');
+    assert.deepEqual([...users.users()], []);
+  });
+
   it('are refused credentials that are no good', async () => {
     const { users } = await openUsers();
     for (const change of [

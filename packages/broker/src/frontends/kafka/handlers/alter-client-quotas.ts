@@ -1,6 +1,6 @@
 import { alterClientQuotas, type AlterClientQuotasRequest } from '@polylog/kafka-protocol';
 
-import { quotaChanges, type QuotaAlteration } from '../../../quotas/admin.ts';
+import { quotaChanges, quotaKeys, type QuotaAlteration } from '../../../quotas/admin.ts';
 import { errorCodeOf, NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 
@@ -21,7 +21,7 @@ export function alterClientQuotasHandler({ sections }: KafkaServices): KafkaHand
     async handle({ entries, validateOnly }) {
       const alterations = entries.map(alterationOf);
       let mistakes: readonly (string | undefined)[] = [];
-      await sections.change('quotas/', (records) => {
+      await sections.change('quotas/', quotaKeys(alterations), (records) => {
         const outcome = quotaChanges(records, alterations);
         mistakes = outcome.mistakes;
         return validateOnly ? new Map() : outcome.changes;

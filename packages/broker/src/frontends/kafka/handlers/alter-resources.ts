@@ -1,4 +1,5 @@
 import { brokerConfigKey, configRecord, groupConfigKey } from '../../../cluster/config-records.ts';
+import type { SectionRecords } from '../../../cluster/section-writer.ts';
 import { BROKER_DEFINITIONS } from '../../../config/broker-config.ts';
 import {
   groupConfigDefinition,
@@ -34,18 +35,6 @@ export interface ResourceChange {
 }
 
 type Overrides = ReadonlyMap<string, string>;
-
-/** What is kept of the resource under its key; undefined: nothing any more. */
-interface Altered {
-  readonly key: string;
-  readonly record: unknown;
-}
-
-/** The settings of brokers and groups, as the changes before have left them. */
-interface Records {
-  readonly size: number;
-  get(key: string): unknown;
-}
 
 /**
  * Changes the configs of resources: topics, this broker or its logger, all brokers (a broker without a name), and consumer groups. What a broker cannot
@@ -101,20 +90,26 @@ async function alterRecords(
   changes: ReadonlyMap<number, ResourceChange>,
 ): Promise<ReadonlyMap<number, ItemError>> {
   const outcomes = new Map<number, ItemError>();
-  if (changes.size === 0) return outcomes;
+  const keys = new Map<number, string>();
+  for (const [index, change] of changes) {
+    const outcome = outcomeOf(() => void keys.set(index, keyOf(services, change)));
+    outcomes.set(index, outcome);
+  }
+  if (keys.size === 0) return outcomes;
   try {
-    await services.sections.change('broker-configs/', (records) => {
+    await services.sections.change('broker-configs/', keys.values(), (records) => {
       const written = new Map<string, unknown>();
       let { size } = records;
-      const latest: Records = {
+      const latest: SectionRecords = {
         get size() {
           return size;
         },
         get: (key) => (written.has(key) ? written.get(key) : records.get(key)),
       };
-      for (const [index, change] of changes) {
+      for (const [index, key] of keys) {
+        const change = changes.get(index)!;
         const outcome = outcomeOf(() => {
-          const { key, record } = altered(services, change, latest);
+          const record = altered(services, change, latest);
           if (change.validateOnly) return;
           size += Number(record !== undefined) - Number(latest.get(key) !== undefined);
           written.set(key, record);
@@ -130,8 +125,21 @@ async function alterRecords(
   return outcomes;
 }
 
-/** Throws BrokerError or ItemRefusal. */
-function altered(services: KafkaServices, change: ResourceChange, records: Records): Altered {
+/** Where the settings of the resource are kept. Throws BrokerError or ItemRefusal. */
+function keyOf(services: KafkaServices, { resourceType, resourceName }: ResourceChange): string {
+  switch (resourceType) {
+    case RESOURCE_BROKER:
+    case RESOURCE_BROKER_LOGGER:
+      return brokerConfigKey(brokerOf(services, resourceName));
+    case RESOURCE_GROUP:
+      return groupConfigKey(groupOf(resourceName));
+    default:
+      throw noConfigs(resourceType);
+  }
+}
+
+/** What is kept of the resource then; undefined: nothing any more. Throws BrokerError or ItemRefusal. */
+function altered(services: KafkaServices, change: ResourceChange, records: SectionRecords): unknown {
   const { resourceType, resourceName } = change;
   switch (resourceType) {
     case RESOURCE_BROKER:
@@ -145,7 +153,7 @@ function altered(services: KafkaServices, change: ResourceChange, records: Recor
   }
 }
 
-function alteredLogger(services: KafkaServices, change: ResourceChange, records: Records): Altered {
+function alteredLogger(services: KafkaServices, change: ResourceChange, records: SectionRecords): unknown {
   const brokerId = brokerOf(services, change.resourceName);
   if (brokerId === undefined) throw new ItemRefusal('INVALID_REQUEST', 'Loggers belong to a broker: name it');
   if (change.replace) {
@@ -163,10 +171,9 @@ function alteredBroker(
   { config }: KafkaServices,
   brokerId: number | undefined,
   change: ResourceChange,
-  records: Records,
-): Altered {
-  const key = brokerConfigKey(brokerId);
-  const before = configRecord(records, key);
+  records: SectionRecords,
+): unknown {
+  const before = configRecord(records, brokerConfigKey(brokerId));
   // Tools take back what they may have set, such as throttles of replication that there are not here.
   const operations = change.operations.filter(
     ({ name, operation }) => operation !== 'delete' || before.has(name),
@@ -182,7 +189,7 @@ function alteredBroker(
       before.get(name) ?? config.entries.get(name)?.text ?? BROKER_DEFINITIONS.get(name)?.defaultText ?? '',
   });
   checkBroker(config, after, brokerId === undefined ? 'cluster' : 'broker');
-  return { key, record: recordOf(after) };
+  return recordOf(after);
 }
 
 /** Throws ItemRefusal for what cannot be, alone or beside the rest of the configuration. */
@@ -201,10 +208,9 @@ function alteredGroup(
   { config }: KafkaServices,
   groupId: string,
   change: ResourceChange,
-  records: Records,
-): Altered {
-  const key = groupConfigKey(groupId);
-  const before = configRecord(records, key);
+  records: SectionRecords,
+): unknown {
+  const before = configRecord(records, groupConfigKey(groupId));
   const after = applyOperations(change.replace ? new Map() : before, change.operations, {
     definitionOf: groupConfigDefinition,
     effectiveText: (name) => before.get(name) ?? inheritedGroupText(name as GroupConfigName, config),
@@ -216,7 +222,7 @@ function alteredGroup(
       `${CONFIG_RECORDS_MAX} brokers and groups have configs already: set the broker's group.consumer.* instead`,
     );
   }
-  return { key, record: recordOf(after) };
+  return recordOf(after);
 }
 
 /** Groups and brokers with configs: every broker keeps them in memory. */

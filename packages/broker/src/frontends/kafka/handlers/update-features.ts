@@ -1,6 +1,6 @@
 import { updateFeatures, type UpdateFeaturesRequest } from '@polylog/kafka-protocol';
 
-import { featureChanges, type FeatureUpdate } from '../../../cluster/features.ts';
+import { featureChanges, FEATURES, type FeatureUpdate } from '../../../cluster/features.ts';
 import { NONE } from '../errors.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
 import { ItemRefusal, itemErrorOf, NO_ERROR, withinTimeout } from './admin-requests.ts';
@@ -28,7 +28,8 @@ export function updateFeaturesHandler({ sections, timers }: KafkaServices): Kafk
     async handle(request, { version }) {
       try {
         const updates = updatesOf(request, version);
-        const change = sections.change('features/', (records) => {
+        const names = FEATURES.map(({ name }) => name);
+        const change = sections.change('features/', names, (records) => {
           const changes = featureChanges(records, updates);
           return request.validateOnly ? new Map() : changes;
         });
