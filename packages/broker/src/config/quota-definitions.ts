@@ -1,5 +1,8 @@
 import { integer } from './definition.ts';
 
+/** 80 MB for the 50,000 users and client ids that are measured at most, and as much for addresses; each request adds all of its client's samples up. */
+const QUOTA_SAMPLES_MAX = 100;
+
 /** Settings of quotas; what users, client ids and addresses may do is no setting, but set by Kafka's admin APIs. */
 export const QUOTA_CONFIGS = {
   'max.connection.creation.rate': integer('max.connection.creation.rate', {
@@ -13,8 +16,9 @@ export const QUOTA_CONFIGS = {
     type: 'int',
     default: '11',
     min: 2,
-    max: 3600,
-    documentation: 'Samples over which the rates of quotas are measured.',
+    max: QUOTA_SAMPLES_MAX,
+    documentation:
+      'Samples over which the rates of quotas are measured. Each takes 16 bytes for every user, client id and address that is measured: a longer window has longer samples.',
   }),
   'quota.window.size.seconds': integer('quota.window.size.seconds', {
     type: 'int',

@@ -1,6 +1,7 @@
 import { BrokerError } from '../errors.ts';
 import type { SectionRecords } from '../cluster/section-writer.ts';
 import type { Section } from '../cluster/sections.ts';
+import { canonicalAddress } from '../platform/address.ts';
 import {
   entityKey,
   entityMistake,
@@ -128,12 +129,17 @@ function conditionsOf(filters: readonly QuotaFilter[]): ReadonlyMap<EntityType, 
         `The filter has two components for the type of entity ${type}`,
       );
     }
-    conditions.set(type, match);
+    conditions.set(type, type === 'ip' ? ofAddress(match) : match);
   }
   if (conditions.has('ip') && conditions.size > 1) {
     throw new BrokerError('INVALID_REQUEST', 'No quota is for an ip and for a user or client-id');
   }
   return conditions;
+}
+
+/** Addresses are kept in one of their spellings. */
+function ofAddress(match: QuotaFilter['match']): QuotaFilter['match'] {
+  return typeof match === 'string' ? match : { name: canonicalAddress(match.name) ?? match.name };
 }
 
 /** `name`: of the entity; undefined if it has no such part. */

@@ -6,7 +6,7 @@ import { candidatesOf, UsageTable, type Client, type ResolvedLimit, type Usage }
 import { waitMsMaxOf, type QuotaWindow } from './rate.core.ts';
 import type { EntityType, QuotaKey, QuotaValues, ThrottleKind } from './types.ts';
 
-/** Scopes whose usage is remembered, some 300 bytes each. */
+/** Scopes whose usage is remembered, some 300 bytes each, and 16 more for each sample above the default of 11. */
 const USAGES_MAX = 50_000;
 
 export interface ThrottleCounters {

@@ -1,12 +1,13 @@
 import type { Section } from '../cluster/sections.ts';
+import { canonicalAddress } from '../platform/address.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Arrival } from '../platform/network.ts';
 import type { ClientQuotas } from './client-quotas.ts';
-import { canonicalAddress, entityKey, limitIn } from './entities.ts';
+import { entityKey, limitIn } from './entities.ts';
 import { UsageTable } from './quotas.core.ts';
 import { SampledRate, waitMsMaxOf, type QuotaWindow } from './rate.core.ts';
 
-/** Addresses whose new connections are counted, some 300 bytes each. */
+/** Addresses whose new connections are counted, some 300 bytes each, and 16 more for each sample above the default of 11. */
 const ADDRESSES_MAX = 50_000;
 
 const SERVE: Arrival = { kind: 'serve' };

@@ -1,4 +1,5 @@
 import { decodeKeyPart, encodeKeyPart } from '../cluster/sections.ts';
+import { canonicalAddress } from '../platform/address.ts';
 import type { EntityType, QuotaEntity, QuotaKey, QuotaValues } from './types.ts';
 
 /*
@@ -133,24 +134,4 @@ export function quotaValues(record: unknown): QuotaValues {
   return Object.fromEntries(
     Object.entries(record as Record<string, number>).filter(([key]) => isQuotaKey(key)),
   );
-}
-
-/**
- * The one spelling of an address that connections are compared by, or undefined if it is none: IPv4 in four decimal numbers, IPv6 as URLs
- * write it, and IPv4 where IPv6 only wraps it.
- */
-export function canonicalAddress(text: string): string | undefined {
-  const v4 = canonicalV4(text);
-  if (v4 !== undefined) return v4;
-  if (!/^[0-9a-fA-F:.]{2,45}$/.test(text) || !URL.canParse(`http://[${text}]/`)) return undefined;
-  const v6 = new URL(`http://[${text}]/`).hostname.slice(1, -1);
-  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(v6);
-  if (mapped === null) return v6;
-  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)];
-  return [high >> 8, high & 0xff, low >> 8, low & 0xff].join('.');
-}
-
-function canonicalV4(text: string): string | undefined {
-  const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
-  return parts?.every((part) => part <= 0xff) === true ? parts.join('.') : undefined;
 }

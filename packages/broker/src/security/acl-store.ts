@@ -2,7 +2,7 @@ import { BrokerError } from '../errors.ts';
 import type { SectionChanges, SectionWriter } from '../cluster/section-writer.ts';
 import { encodeKeyPart, type Section } from '../cluster/sections.ts';
 import { CLUSTER_NAME, matches, WILDCARD, type Acl, type AclFilter } from './acl.core.ts';
-import { canonicalAddress } from './address.core.ts';
+import { canonicalAddress } from '../platform/address.ts';
 
 /** Rules of one cluster: each start reads them, and each change of one arranges all of them anew. */
 const ACLS_MAX = 10_000;

@@ -8,7 +8,7 @@ import {
   type ResourceType,
 } from './acl.core.ts';
 import { AclIndex, type Subject } from './acl-index.core.ts';
-import { canonicalAddress } from './address.core.ts';
+import { canonicalAddress } from '../platform/address.ts';
 import type { Denials } from './denials.ts';
 import { principalName, type Principal } from './principal.ts';
 import { UNLIMITED, type Access } from './types.ts';

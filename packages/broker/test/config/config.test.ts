@@ -72,6 +72,11 @@ describe('The broker configuration', () => {
     );
   });
 
+  it('bounds what the quotas of all clients may take in memory', () => {
+    const mistakes = mistakesOf(() => resolveConfig([flag('quota-window-num', '101')]));
+    assert.match(mistakes[0]!, /quota\.window\.num must be an integer from 2 to 100, not "101"/);
+  });
+
   it('reads lists, and refuses what is no setting in YAML', () => {
     const settings = yamlSettings('p.yaml', 'log.cleanup.policy: [compact, delete]\n');
     assert.equal(resolveConfig(settings).topicDefaults.get('cleanup.policy'), 'compact,delete');

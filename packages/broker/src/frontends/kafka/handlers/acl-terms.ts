@@ -9,7 +9,7 @@ import {
 import { BrokerError } from '../../../errors.ts';
 import type { Acl, AclFilter } from '../../../security/acl.core.ts';
 import { AclStore } from '../../../security/acl-store.ts';
-import { canonicalAddress } from '../../../security/address.core.ts';
+import { canonicalAddress } from '../../../platform/address.ts';
 import type { KafkaServices } from '../handler.ts';
 
 /** What the ACL APIs have in common: their numbers, and the rules behind them. */

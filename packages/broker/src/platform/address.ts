@@ -1,5 +1,5 @@
 /*
- * Addresses as text have many forms, and Java writes others than Node: rules and connections are compared in one of them. IPv4 is dotted
+ * Addresses as text have many forms, and Java writes others than Node: connections, access rules and quotas are compared in one of them. IPv4 is dotted
  * decimal, also where it comes in the clothes of IPv6; IPv6 is eight groups of hexadecimal digits without leading zeros.
  */
 
