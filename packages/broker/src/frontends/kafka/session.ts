@@ -51,7 +51,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #heldBytes = 0;
   #stream: ResponseStream | undefined;
   readonly #unsent: UnsentBuffer[] = [];
-  /** It closes once what is pending has been answered; nothing more is parsed. */
+  /** It closes once what is pending has been answered; what still comes is dropped. */
   #ending = false;
   #closed = false;
 
@@ -170,8 +170,10 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       dropped.abandon();
     }
     this.#ending = true;
-    this.#block(waits.FOR_END);
+    this.#waits |= waits.FOR_END;
     this.#dropChunks();
+    // What is pending may wait for days: that the peer is gone is seen by reading on.
+    this.#resumeReading();
     if (!this.#parsing) this.#sendReady();
   }
 
@@ -255,7 +257,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
 
   #block(why: number): void {
     this.#waits |= why;
-    if (this.#readingPaused || this.#closed) return;
+    if (this.#readingPaused || this.#ending || this.#closed) return;
     this.#readingPaused = true;
     this.#connection.pauseReading();
   }
@@ -278,12 +280,15 @@ export class Session implements ConnectionHandler, ExchangeOwner {
       this.#sendReady();
     } while (this.#waits === 0 && this.#chunks.length > 0);
     this.#parsing = false;
-    if (this.#readingPaused && this.#waits === 0 && !this.#closed) {
-      this.#readingPaused = false;
-      // The silence so far was the broker's doing.
-      this.#deadlines.readingResumed(this.#pipeline.clock.monotonicMs());
-      this.#connection.resumeReading();
-    }
+    if (this.#waits === 0) this.#resumeReading();
+  }
+
+  #resumeReading(): void {
+    if (!this.#readingPaused || this.#closed) return;
+    this.#readingPaused = false;
+    // The silence so far was the broker's doing.
+    this.#deadlines.readingResumed(this.#pipeline.clock.monotonicMs());
+    this.#connection.resumeReading();
   }
 
   #parseChunks(): void {

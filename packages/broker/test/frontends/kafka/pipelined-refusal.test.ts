@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import net from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
@@ -49,7 +50,7 @@ async function serve(t: TestContext, network?: Network, handlers?: readonly Kafk
     await frontend.close();
     await node.compute.close();
   });
-  return { broker, port: frontend.addresses.get('kafka')!.port };
+  return { broker, frontend, port: frontend.addresses.get('kafka')!.port };
 }
 
 /** Writes all of it at once, and returns what came until the broker closed. */
@@ -114,8 +115,8 @@ class FakeConnection implements Connection {
   }
 }
 
-/** A connection to a front end whose Metadata requests stay open until the test answers them. */
-async function held(t: TestContext) {
+/** Answers Metadata requests when the test does, in `open`. */
+function patientHandler() {
   const open: Exchange<typeof ANSWER>[] = [];
   const handler = defineHandler({
     api: apis.metadata,
@@ -126,6 +127,12 @@ async function held(t: TestContext) {
     },
     failure: () => ANSWER,
   });
+  return { open, handler };
+}
+
+/** A connection to a front end whose Metadata requests stay open until the test answers them. */
+async function held(t: TestContext) {
+  const { open, handler } = patientHandler();
   let accept: ((connection: Connection) => void) | undefined;
   const network: Network = {
     listen: async ({ host }, accepted) => {
@@ -188,3 +195,22 @@ test('a connection that ends behind a response gives back what it has not parsed
   assert.deepEqual([connection.answered, connection.ended], [[1], 'close']);
   assert.equal(connection.lent, 0);
 });
+
+test(
+  'a connection that ends behind a long wait is given up when its peer goes meanwhile',
+  { timeout: 30_000 },
+  async (t) => {
+    const { open, handler } = patientHandler();
+    const { frontend, port } = await serve(t, undefined, [handler]);
+    const socket = net.connect(port, '127.0.0.1');
+    let abandoned = 0;
+    socket.write(metadata(1));
+    while (open.length === 0) await turn();
+    open[0]!.waiter = { abandoned: () => void abandoned++ };
+    socket.write(Buffer.concat([BAD_FRAME, metadata(2)]));
+    socket.destroySoon();
+    await once(socket, 'close');
+    while (frontend.connectionCount > 0) await turn();
+    assert.equal(abandoned, 1);
+  },
+);
