@@ -95,6 +95,15 @@ type State<C> =
   | { readonly kind: 'active'; readonly life: Life<C> }
   | { readonly kind: 'closed' };
 
+/** Of a log that is being loaded. */
+interface ReadBatches {
+  readonly bytes: Uint8Array;
+  /** Of the first batch that is not replayed yet. */
+  at: number;
+  /** Behind those that are. */
+  nextOffset: number;
+}
+
 /**
  * Runs a coordinator's core over the partition that is its log: loads it when this broker becomes the leader, appends what it decides, gives
  * it up when a write fails or the leadership is lost. The core changes its state when it appends, in the same turn; answers wait until that
@@ -249,8 +258,8 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     this.#counters.reading++;
     try {
       while (offset < this.partition.logEndOffset) {
-        const next = await this.#loadFrom(core, offset);
-        if (!isStill()) return this.#loadAnew();
+        const next = await this.#loadFrom(core, offset, isStill);
+        if (next === undefined) return this.#loadAnew();
         if (next <= offset) throw new Error(`the log of the state ends at ${offset}`);
         offset = next;
       }
@@ -278,8 +287,8 @@ export class CoordinatorShard<C extends CoordinatorCore> {
     this.#follow();
   }
 
-  /** Replays some batches; resolves with the offset behind them. */
-  async #loadFrom(core: C, offset: number): Promise<number> {
+  /** Reads some batches, and replays them over as many turns as they take; resolves with the offset behind them, or undefined if that is not wanted any more. */
+  async #loadFrom(core: C, offset: number, isStill: () => boolean): Promise<number | undefined> {
     const options = {
       offset,
       bytesMax: LOAD_BYTES_MAX,
@@ -287,36 +296,43 @@ export class CoordinatorShard<C extends CoordinatorCore> {
       isolation: 'log_end',
     } as const;
     await this.partition.prepareRead(options);
+    if (!isStill()) return undefined;
     const outcome = this.partition.read(options);
     if (outcome.error === 'OFFSET_OUT_OF_RANGE' && outcome.logStartOffset > offset)
       return outcome.logStartOffset;
     if (outcome.error !== undefined) throw new Error(`a read at ${offset} failed: ${outcome.error}`);
     const { slice } = outcome;
+    const bytes = Buffer.allocUnsafe(slice.bytes);
     try {
-      const bytes = Buffer.allocUnsafe(slice.bytes);
       await slice.readIntoAsync(bytes, 0);
-      return this.#replayBatches(core, bytes, offset);
     } finally {
       slice.release();
     }
+    const read: ReadBatches = { bytes, at: 0, nextOffset: offset };
+    while (isStill()) {
+      this.#replayBatches(core, read, offset);
+      if (read.at === bytes.length) return read.nextOffset;
+      await new Promise<void>((resolve) => this.#timers.after(0, resolve));
+    }
+    return undefined;
   }
 
-  #replayBatches(core: C, bytes: Uint8Array, from: number): number {
+  /** What a turn has room for, at least one batch. */
+  #replayBatches(core: C, read: ReadBatches, from: number): void {
     const now = this.now();
     const turnMsMax = LOAD_TURN_MS_MAX / this.#counters.reading;
     const header = emptyBatchHeader();
-    let offset = from;
-    for (let at = 0; at < bytes.length; at += sizeInBytes(header)) {
-      // The rest is read again, once others have had their turn.
-      if (offset > from && this.#clock.monotonicMs() - now.monotonicMs > turnMsMax) break;
+    const { bytes, at: first } = read;
+    for (; read.at < bytes.length; read.at += sizeInBytes(header)) {
+      const { at } = read;
+      if (at > first && this.#clock.monotonicMs() - now.monotonicMs > turnMsMax) return;
       readBatchHeaderInto(header, bytes, at);
-      offset = header.baseOffset + header.lastOffsetDelta + 1;
+      read.nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
       const body = batchBody(bytes.subarray(at), header, { maxBytes: DECOMPRESSED_BYTES_MAX });
       for (const record of decodeRecords(body, header)) {
         if (record.offset >= from) this.#replay(core, header, record, now);
       }
     }
-    return offset;
   }
 
   /** A record that cannot be read is left out, and said: the rest of the state is worth having. */
