@@ -13,7 +13,12 @@ export interface Jwt {
 
 /** Why a token is not good; for the log. */
 export class TokenError extends Error {
-  override readonly name = 'TokenError';
+  override readonly name: string = 'TokenError';
+}
+
+/** Nothing is known of the token: there are no keys to look at it with. */
+export class NoKeysError extends TokenError {
+  override readonly name = 'NoKeysError';
 }
 
 export const TOKEN_CHARACTERS_MAX = 32 * 1024;

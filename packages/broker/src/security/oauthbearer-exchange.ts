@@ -1,4 +1,4 @@
-import { TokenError } from './jwt.core.ts';
+import { NoKeysError, TokenError } from './jwt.core.ts';
 import type { SaslExchange, SaslRefusal, SaslStep } from './sasl.ts';
 import type { TokenVerifier } from './tokens.ts';
 
@@ -58,7 +58,8 @@ export class OAuthBearerExchange implements SaslExchange {
       return { kind: 'done', message: NO_BYTES, principal: { type: 'User', name: subject }, expiresAtMs };
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
-      this.#limiter.failed();
+      // While its issuer is down a right one looks the same: it shall not keep its address out once the keys are there.
+      if (!(error instanceof NoKeysError)) this.#limiter.failed();
       return this.#challenge(error.message, undefined);
     }
   }

@@ -2,7 +2,7 @@ import type { Clock } from '../platform/clock.ts';
 import type { Crypto, PublicKey, SignatureName } from '../platform/crypto.ts';
 import { DocumentError, type Documents } from '../platform/documents.ts';
 import type { Logger } from '../platform/log.ts';
-import { judgeClaims, parseJwt, TokenError, type ClaimRules, type TokenFacts } from './jwt.core.ts';
+import { NoKeysError, judgeClaims, parseJwt, TokenError, type ClaimRules, type TokenFacts } from './jwt.core.ts';
 
 const KEY_SET_BYTES_MAX = 256 * 1024;
 const KEYS_MAX = 100;
@@ -78,7 +78,7 @@ export class TokenVerifier {
       await this.#read();
       fitting = this.#fitting(algorithm, id);
     }
-    if (this.#keys === undefined) throw new TokenError('the keys of the issuer cannot be read');
+    if (this.#keys === undefined) throw new NoKeysError('the keys of the issuer cannot be read');
     const [only, another] = fitting;
     if (only === undefined) {
       throw new TokenError(`no key for ${algorithm} ${id === undefined ? 'is known' : `has the id ${id}`}`);

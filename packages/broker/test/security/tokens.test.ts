@@ -300,7 +300,7 @@ describe('OAUTHBEARER', () => {
   });
 
   /** An authenticator, and why each of these messages is refused when all come at once from one address; undefined for those that are let in. */
-  function gate() {
+  function gate(tokens = makeVerifier(() => KEYS).verifier) {
     const clock = { nowMs: () => NOW_S * 1000, monotonicMs: () => 0 };
     const authenticator = new Authenticator({
       mechanisms: ['OAUTHBEARER'],
@@ -308,7 +308,7 @@ describe('OAUTHBEARER', () => {
       crypto,
       clock,
       limiter: new LoginLimiter(),
-      tokens: makeVerifier(() => KEYS).verifier,
+      tokens,
     });
     const attempt = async (bytes: Buffer): Promise<string | undefined> => {
       const login = authenticator.begin('OAUTHBEARER', '10.0.0.1')!;
@@ -328,6 +328,18 @@ describe('OAUTHBEARER', () => {
       refusals.filter((reason) => reason !== undefined),
       [],
     );
+  });
+
+  it('does not count against an address that the keys could not be read', async () => {
+    let answer: Error | typeof KEYS = new DocumentError('nobody answers');
+    const { verifier: tokens, pass } = makeVerifier(() => answer);
+    const attempts = gate(tokens);
+    const good = message(token(one));
+    const refusals = await attempts(Array.from({ length: 2 * FAILURES_PER_ADDRESS_MAX }, () => good));
+    assert.deepEqual(new Set(refusals), new Set(['the keys of the issuer cannot be read']));
+    answer = KEYS;
+    pass(10_000);
+    assert.deepEqual(await attempts([good]), [undefined]);
   });
 
   it('looks at a bounded number of bad tokens, however many come at once', async () => {
