@@ -3,6 +3,9 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 
 const COLUMN_GAP = 3;
+/** Choices that are longer together stand below their option, and not in its line. */
+const CHOICES_CHARACTERS_MAX = 60;
+const LINE_CHARACTERS_MAX = 100;
 /** What a command that was called wrongly exits with. */
 const EXIT_USAGE = 2;
 
@@ -16,6 +19,8 @@ export interface Option<V> {
   /** What stands behind its name, such as `N`; undefined for one that is given or not. */
   readonly hint: string | undefined;
   readonly help: string;
+  /** What it may be, where those are too many for its line. */
+  readonly choices?: readonly string[] | undefined;
   /** Throws {@link OptionError}; `name` with its dashes. */
   read(name: string, text: string | undefined): V;
 }
@@ -97,10 +102,12 @@ export function oneOf<const T extends string>(
   help: string,
   options: { readonly values: readonly T[]; readonly default?: T },
 ): Option<T | undefined> {
+  const { values } = options;
   return {
-    hint: options.values.join('|'),
+    hint: areMany(values) ? 'NAME' : values.join('|'),
     help: withDefault(help, options.default),
-    read: (name, given) => (given === undefined ? options.default : known(name, given, options.values)),
+    choices: areMany(values) ? values : undefined,
+    read: (name, given) => (given === undefined ? options.default : known(name, given, values)),
   };
 }
 
@@ -109,18 +116,25 @@ export function someOf<const T extends string>(
   help: string,
   options: { readonly values: readonly T[]; readonly default: readonly T[] },
 ): Option<readonly T[]> {
+  const { values } = options;
   return {
     hint: 'A,B',
-    help: withDefault(`${help}: ${options.values.join(', ')}`, options.default.join()),
+    help: withDefault(areMany(values) ? help : `${help}: ${values.join(', ')}`, options.default.join()),
+    choices: areMany(values) ? values : undefined,
     read: (name, given) =>
-      given === undefined ? options.default : given.split(',').map((one) => known(name, one, options.values)),
+      given === undefined ? options.default : given.split(',').map((one) => known(name, one, values)),
   };
+}
+
+function areMany(values: readonly string[]): boolean {
+  return values.join('|').length > CHOICES_CHARACTERS_MAX;
 }
 
 function known<T extends string>(name: string, given: string, values: readonly T[]): T {
   const found = values.find((value) => value === given);
   if (found !== undefined) return found;
-  throw new OptionError(`${name} wants one of ${values.join(', ')}, not ${JSON.stringify(given)}`);
+  const legal = areMany(values) ? 'the names that the help lists' : values.join(', ');
+  throw new OptionError(`${name} wants one of ${legal}, not ${JSON.stringify(given)}`);
 }
 
 function withDefault(help: string, value: string | undefined): string {
@@ -161,10 +175,11 @@ function givenOf(
 }
 
 export function usageOf({ command, summary, options, examples = [] }: CommandDescription<Options>): string {
-  const all = { ...options, help: flag('prints this') };
-  const rows = Object.entries(all).map(([name, { hint, help }]) => ({
+  const all: Options = { ...options, help: flag('prints this') };
+  const rows = Object.entries(all).map(([name, { hint, help, choices = [] }]) => ({
     left: hint === undefined ? `--${name}` : `--${name} ${hint}`,
     help,
+    choices,
   }));
   const width = Math.max(...rows.map(({ left }) => left.length)) + COLUMN_GAP;
   const lines = [
@@ -172,10 +187,25 @@ export function usageOf({ command, summary, options, examples = [] }: CommandDes
     '',
     summary,
     '',
-    ...rows.map(({ left, help }) => `  ${left.padEnd(width)}${help}`),
+    ...rows.flatMap(({ left, help, choices }) => [
+      `  ${left.padEnd(width)}${help}`,
+      ...wrapped(choices, '      '),
+    ]),
     ...(examples.length === 0 ? [] : ['', ...examples.map((args) => `  npm run ${command} -- ${args}`)]),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Lines of words with commas between. */
+function wrapped(words: readonly string[], indent: string): string[] {
+  const lines: string[] = [];
+  for (const [index, word] of words.entries()) {
+    const item = index < words.length - 1 ? `${word},` : word;
+    const longer = `${lines.at(-1)} ${item}`;
+    if (lines.length === 0 || longer.length > LINE_CHARACTERS_MAX) lines.push(indent + item);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines;
 }
 
 /** The options that this process was called with. Ends it after printing the help, code 0, or one line that says what is wrong, code 2. */

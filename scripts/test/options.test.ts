@@ -12,6 +12,9 @@ const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..')
 /** Node's own options, the names of steps, and the broker's, which has tests of its own. */
 const OTHERS = ['test', 'check', 'start', 'polylog'];
 
+/** A help that wants more is none to read. */
+const LINE_CHARACTERS_MAX = 160;
+
 const OPTIONS = {
   rounds: integer('how often', { default: 5, min: 1, max: 10 }),
   rate: integer('how fast'),
@@ -79,6 +82,34 @@ describe('Options of commands', () => {
   });
 });
 
+describe('Choices that are too many for a line', () => {
+  const values = Array.from({ length: 30 }, (_, index) => `choice-${index}`);
+  const options = {
+    only: oneOf('only this one', { values }),
+    these: someOf('some', { values, default: ['choice-3'] }),
+  };
+
+  test('stand below the option, in lines of a bounded length', () => {
+    const usage = usageOf({ command: 'x', summary: 'Does it.', options });
+    assert.match(usage, /\n {2}--only NAME {3}only this one\n {6}choice-0, choice-1, /);
+    assert.match(usage, /, choice-29\n {2}--these A,B {3}some \(choice-3\)\n {6}choice-0, /);
+    assert.deepEqual(
+      usage.match(/choice-\d+(?=,|\n)/g),
+      [...values, ...values],
+      'each choice stands there once for each option',
+    );
+    assert.ok(usage.split('\n').every((line) => line.length <= 100));
+  });
+
+  test('are not repeated in what is said of another one', () => {
+    assert.throws(
+      () => readOptions(options, ['--only', 'x']),
+      /^OptionError: --only wants one of the names that the help lists, not "x"$/,
+    );
+    assert.equal((readOptions(options, ['--only', 'choice-7']) as { only: string }).only, 'choice-7');
+  });
+});
+
 interface Outcome {
   readonly code: number | null;
   readonly out: string;
@@ -104,6 +135,8 @@ describe('Each command of the repository', { concurrency: 2 }, () => {
       const help = await run(command, '--help');
       assert.deepEqual([help.code, help.err], [0, '']);
       assert.ok(help.out.startsWith(`Usage: npm run ${command} -- [options]\n`), help.out);
+      const longest = Math.max(...help.out.split('\n').map((line) => line.length));
+      assert.ok(longest <= LINE_CHARACTERS_MAX, `a line of ${longest} characters`);
       const wrong = await run(command, '--no-such-option');
       assert.equal(wrong.code, 2);
       const [line] = wrong.err.split('\n');
