@@ -279,6 +279,25 @@ describe('TLS at a listener', () => {
     assert.deepEqual(from, ['127.0.0.1', '127.0.0.1']);
   });
 
+  it('leaves no connection behind that was not handed over when it closes', async () => {
+    const arrivals: Arrival[] = [
+      { kind: 'serve' },
+      { kind: 'delay', ms: 600_000 },
+      { kind: 'close', afterMs: 600_000 },
+    ];
+    let come = 0;
+    await listen({ handshakeTimeoutMs: 600_000, onArrival: () => arrivals[come++]! });
+    const silent = arrivals.map(() => {
+      const plain = connectPlainly(listener.port, '127.0.0.1').on('error', () => undefined);
+      open.push(plain);
+      return plain.resume();
+    });
+    await until(() => come === arrivals.length);
+    await listener.close();
+    await until(() => silent.every(({ destroyed }) => destroyed));
+    assert.deepEqual([accepted.length, failures.length], [0, 0]);
+  });
+
   it('takes over certificates that have changed, and keeps the ones before when those are no good', async () => {
     const file = made.file('reloaded.pem', '');
     copyFileSync(broker.both, file);

@@ -118,9 +118,9 @@ export class NodeNetwork implements Network {
       );
     const arrival = door.arrival(addressOf(accepted));
     if (arrival.kind === 'serve') shake();
-    else if (arrival.kind === 'close') held(accepted, arrival.afterMs, () => accepted.destroy());
+    else if (arrival.kind === 'close') door.hold(accepted, arrival.afterMs, () => accepted.destroy());
     else {
-      held(accepted, arrival.ms, () => {
+      door.hold(accepted, arrival.ms, () => {
         if (door.hasRoom(addressOf(accepted))) return shake();
         accepted.destroy();
         onRefused?.();
@@ -154,13 +154,6 @@ export class NodeNetwork implements Network {
       });
     });
   }
-}
-
-/** What it sends meanwhile waits, within the bounds of a stream. */
-function held(socket: Socket, ms: number, then: () => void): void {
-  socket.pause();
-  const timer = setTimeout(then, ms).unref();
-  socket.once('close', () => clearTimeout(timer));
 }
 
 /** Brokers without TLS need not load it. */

@@ -24,6 +24,7 @@ const SESSION_IDS = 'polylog';
 const INTERVAL_MS_MAX = 0x7fffffff;
 
 interface Handshake {
+  readonly accepted: Socket;
   readonly address: string;
   readonly done: (socket: TLSSocket) => void;
 }
@@ -36,6 +37,8 @@ export class TlsDoor {
   /** By address and port. */
   readonly #handshakes = new Map<string, Handshake>();
   readonly #perAddress = new Map<string, number>();
+  /** Connections that wait for their handshake, or for their end. */
+  readonly #held = new Set<Socket>();
   readonly #poll: NodeJS.Timeout | undefined;
   /** Of the files when they were last read. */
   #seen: string;
@@ -66,11 +69,25 @@ export class TlsDoor {
     return this.#options.onArrival(address);
   }
 
+  /** Reads nothing of it for so long. What it sends meanwhile waits, within the bounds of a stream. */
+  hold(accepted: Socket, ms: number, then: () => void): void {
+    accepted.pause();
+    this.#held.add(accepted);
+    const timer = setTimeout(() => {
+      this.#held.delete(accepted);
+      then();
+    }, ms).unref();
+    accepted.once('close', () => {
+      this.#held.delete(accepted);
+      clearTimeout(timer);
+    });
+  }
+
   /** Hands over the connection when the handshake is complete. One that fails is destroyed, as its 'close' tells. */
   handshake(accepted: Socket, done: (socket: TLSSocket) => void): void {
     const address = addressOf(accepted);
     const key = keyOf(accepted);
-    this.#handshakes.set(key, { address, done });
+    this.#handshakes.set(key, { accepted, address, done });
     this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
     accepted.on('close', () => void this.#take(key));
     this.#server.emit('connection', accepted);
@@ -92,8 +109,11 @@ export class TlsDoor {
     }
   }
 
+  /** Destroys what has not been handed over. */
   close(): void {
     clearInterval(this.#poll);
+    for (const accepted of this.#held) accepted.destroy();
+    for (const key of this.#handshakes.keys()) this.#take(key)!.accepted.destroy();
   }
 
   #take(key: string): Handshake | undefined {
