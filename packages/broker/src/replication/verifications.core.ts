@@ -1,7 +1,7 @@
-/** Beyond it the one that began first is forgotten: its append is refused, and the client repeats it. */
+/** Beyond it the one that began first is forgotten: its append is refused with INVALID_TXN_STATE, and the client has to abort its transaction. */
 export const VERIFICATIONS_PER_PARTITION_MAX = 10_000;
 
-/** One that was refused, or whose client went away, is forgotten then: longer than any client repeats what it has begun. */
+/** One that was refused, or whose client went away, is forgotten then: no client is still about to append what it asked for so long ago. */
 export const VERIFICATION_MS_MAX = 15 * 60_000;
 
 /** An append of a transaction that needs none: it is open here, under the producer's epoch. */
