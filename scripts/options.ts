@@ -187,10 +187,9 @@ export function usageOf({ command, summary, options, examples = [] }: CommandDes
     '',
     summary,
     '',
-    ...rows.flatMap(({ left, help, choices }) => [
-      `  ${left.padEnd(width)}${help}`,
-      ...wrapped(choices, '      '),
-    ]),
+    ...rows.flatMap(({ left, help, choices }) =>
+      [`  ${left.padEnd(width)}${help}`].concat(wrapped(choices, '      ')),
+    ),
     ...(examples.length === 0 ? [] : ['', ...examples.map((args) => `  npm run ${command} -- ${args}`)]),
   ];
   return `${lines.join('\n')}\n`;

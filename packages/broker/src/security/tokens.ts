@@ -2,7 +2,14 @@ import type { Clock } from '../platform/clock.ts';
 import type { Crypto, PublicKey, SignatureName } from '../platform/crypto.ts';
 import { DocumentError, type Documents } from '../platform/documents.ts';
 import type { Logger } from '../platform/log.ts';
-import { NoKeysError, judgeClaims, parseJwt, TokenError, type ClaimRules, type TokenFacts } from './jwt.core.ts';
+import {
+  NoKeysError,
+  judgeClaims,
+  parseJwt,
+  TokenError,
+  type ClaimRules,
+  type TokenFacts,
+} from './jwt.core.ts';
 
 const KEY_SET_BYTES_MAX = 256 * 1024;
 const KEYS_MAX = 100;
