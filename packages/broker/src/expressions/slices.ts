@@ -12,14 +12,18 @@ const TEXT_STEPS_MIN = 20;
 
 /** Compiles and matches expressions of clients in slices, between which the event loop turns. */
 export class Slices {
-  readonly budget = new StepBudget();
+  readonly budget: StepBudget;
   readonly cache = new ExpressionCache();
   readonly #clock: Clock;
   readonly #timers: Timers;
 
-  constructor({ clock, timers }: { readonly clock: Clock; readonly timers: Timers }) {
+  constructor(
+    { clock, timers }: { readonly clock: Clock; readonly timers: Timers },
+    { stepsPerSlice }: { readonly stepsPerSlice?: number | undefined } = {},
+  ) {
     this.#clock = clock;
     this.#timers = timers;
+    this.budget = new StepBudget(stepsPerSlice);
   }
 
   /** Whether {@link toCompile} would resolve at once. */
@@ -29,7 +33,7 @@ export class Slices {
 
   /** Resolves when there is time for an expression to be compiled, with it compiled or refused. */
   async toCompile(expression: string): Promise<ReturnType<ExpressionCompiler>> {
-    while (!this.mayCompile(expression)) await this.#turn();
+    while (!this.mayCompile(expression)) await this.#turn(this.budget.nextMs);
     return this.compileNow(expression);
   }
 
@@ -52,6 +56,7 @@ export class Slices {
     { matches, cost }: CompiledExpression,
   ): Promise<T[]> {
     const found: T[] = [];
+    let hasTaken = false;
     let turnMs = this.#clock.monotonicMs();
     for (const item of items) {
       const text = textOf(item);
@@ -60,17 +65,20 @@ export class Slices {
         throw invalidExpression(`it would take too long for a text of ${text.length} characters`);
       }
       while (!this.budget.isOpen(turnMs)) {
-        await this.#turn();
+        const { nextMs, nextAfterOthersMs } = this.budget;
+        await this.#turn(hasTaken ? nextAfterOthersMs : nextMs);
+        hasTaken = false;
         turnMs = this.#clock.monotonicMs();
       }
+      hasTaken = true;
       this.budget.take(Math.max(TEXT_STEPS_MIN, steps));
       if (matches(text)) found.push(item);
     }
     return found;
   }
 
-  #turn(): Promise<void> {
-    const waitMs = Math.max(0, Math.ceil(this.budget.nextMs - this.#clock.monotonicMs()));
+  #turn(atMs: number): Promise<void> {
+    const waitMs = Math.max(0, Math.ceil(atMs - this.#clock.monotonicMs()));
     return new Promise((resolve) => void this.#timers.after(waitMs, resolve));
   }
 }

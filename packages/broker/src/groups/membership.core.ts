@@ -159,6 +159,7 @@ export class Membership {
       else group.abandonAssignment(error);
       group.release();
     }
+    this.#driver.close();
   }
 
   topicsChanged(names: readonly string[]): void {

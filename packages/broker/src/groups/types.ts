@@ -207,6 +207,8 @@ export interface GroupCounters {
   downgrades: number;
   /** Not a count: bytes that the members of all groups have told, and that are kept in memory. */
   metadataBytes: number;
+  /** Not a count: coordinators that are making assignments over turns at present. */
+  assigning: number;
 }
 
 export function noGroups(): GroupCounters {
@@ -219,6 +221,7 @@ export function noGroups(): GroupCounters {
     upgrades: 0,
     downgrades: 0,
     metadataBytes: 0,
+    assigning: 0,
   };
 }
 

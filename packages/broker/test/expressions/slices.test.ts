@@ -17,6 +17,15 @@ describe('The budget of steps', () => {
     assert.equal(budget.nextMs, 5 + SLICE_MS);
     assert.ok(budget.isOpen(5 + SLICE_MS));
   });
+
+  it('is open at the moment that it said, whatever is rounded', () => {
+    for (let begun = 1_000_000; begun < 1_000_100; begun += 0.1) {
+      const budget = new StepBudget();
+      assert.ok(budget.isOpen(begun));
+      budget.take(STEPS_PER_SLICE);
+      assert.ok(budget.isOpen(budget.nextMs), `${begun}`);
+    }
+  });
 });
 
 describe('The cache of expressions', () => {

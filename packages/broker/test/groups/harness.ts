@@ -11,7 +11,7 @@ import type {
 } from '../../src/groups/consumer/types.ts';
 import { GroupsCore } from '../../src/groups/groups.core.ts';
 import { ExpressionCache } from '../../src/expressions/cache.ts';
-import { StepBudget } from '../../src/expressions/step-budget.core.ts';
+import { STEPS_PER_BUILD_UNIT, StepBudget } from '../../src/expressions/step-budget.core.ts';
 import {
   noGroups,
   type FetchOffsetsResponse,
@@ -130,15 +130,23 @@ export class Groups extends CoreBench {
   readonly counters = noGroups();
   readonly settings: GroupSettings;
   core: GroupsCore;
-  readonly expressions = new ExpressionCache();
-  readonly budget = new StepBudget();
+  readonly expressions: ExpressionCache;
+  readonly budget: StepBudget;
   readonly topics = new FakeTopics();
   readonly times = { ...TIMES };
   #ids = 0;
 
-  constructor(settings: Partial<GroupSettings> = {}) {
+  constructor(
+    settings: Partial<GroupSettings> = {},
+    {
+      expressions = new ExpressionCache(),
+      budget = new StepBudget(),
+    }: { readonly expressions?: ExpressionCache; readonly budget?: StepBudget } = {},
+  ) {
     super();
     this.settings = { ...SETTINGS, ...settings };
+    this.expressions = expressions;
+    this.budget = budget;
     this.core = this.#makeCore();
     this.core.loaded(this.now);
   }
@@ -151,7 +159,14 @@ export class Groups extends CoreBench {
       counters: this.counters,
       uuid,
       topics: this.topics,
-      compileRegex: this.expressions.compile,
+      // As `Slices` does it.
+      compileRegex: (expression) => {
+        const isKnown = this.expressions.has(expression);
+        const compiled = this.expressions.compile(expression);
+        if (!isKnown && compiled.fault === undefined)
+          this.budget.take(STEPS_PER_BUILD_UNIT * compiled.cost.build);
+        return compiled;
+      },
       budget: this.budget,
       timesOf: () => this.times,
     });

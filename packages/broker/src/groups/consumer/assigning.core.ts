@@ -1,6 +1,7 @@
 import { Deadline, type DeadlineQueue } from '../../coordinator/deadlines.core.ts';
 import type { CoordinatorSink, Instant, StateRecord } from '../../coordinator/types.ts';
 import type { ErrorName } from '../../errors.ts';
+import type { GroupCounters } from '../types.ts';
 import { type Assignment, isSameAssignment, partitionCount } from './assignment.core.ts';
 import { ASSIGNORS, type AssignorName } from './assignors.core.ts';
 import type { ConsumerGroup, ConsumerMember } from './consumer-group.core.ts';
@@ -53,18 +54,21 @@ export interface AssigningOptions {
   readonly sink: CoordinatorSink;
   readonly settings: ConsumerGroupSettings;
   readonly deadlines: DeadlineQueue;
+  readonly counters: GroupCounters;
   readonly topics: TopicView;
 }
 
 /**
- * Makes the target assignments of groups of KIP-848: at once, or, where that takes longer, some steps in each turn, one group after the other. It is
- * made for the group as it was when it was begun. What happens meanwhile raises the group's epoch, so that another one follows, and who has left
+ * Makes the target assignments of groups of KIP-848: at once, or, where that takes longer, some steps in each turn, one group after the other; the
+ * coordinators of a broker share the steps of a turn. It is made for the group as it was when it was begun. What happens meanwhile raises the group's epoch, so that another one follows, and who has left
  * or subscribes to something else by then is left out.
  */
 export class Assigning {
   readonly #options: AssigningOptions;
   readonly #turn: Deadline;
   #groups: ConsumerGroup[] = [];
+  /** Whether it counts among those that are making assignments. */
+  #isCounted = false;
 
   constructor(options: AssigningOptions) {
     this.#options = options;
@@ -85,7 +89,24 @@ export class Assigning {
     if (group.targetEpoch === 0) beginWithNothing(group, records);
     group.assigning = { epoch: group.epoch, steps, waiting: [] };
     this.#groups.push(group);
-    this.#turn.set(now.monotonicMs + TURN_PAUSE_MS);
+    this.#schedule(now);
+  }
+
+  /** None is made any more. */
+  close(): void {
+    this.#groups = [];
+    this.#count(false);
+  }
+
+  #schedule(now: Instant): void {
+    const isBusy = this.#groups.length > 0;
+    this.#count(isBusy);
+    if (isBusy) this.#turn.set(now.monotonicMs + TURN_PAUSE_MS);
+  }
+
+  #count(isBusy: boolean): void {
+    if (isBusy !== this.#isCounted) this.#options.counters.assigning += isBusy ? 1 : -1;
+    this.#isCounted = isBusy;
   }
 
   /** Calls back when there is an assignment for the present epoch of a group for which one is being made. */
@@ -95,14 +116,16 @@ export class Assigning {
 
   /** One turn for the group that waits longest. */
   #goOn(now: Instant): void {
+    const { counters, settings } = this.#options;
     const group = this.#groups.shift();
     const assigning = group?.assigning;
     if (group !== undefined && assigning !== undefined) {
-      const found = assigning.steps.run(this.#options.settings.assignmentStepsPerTurnMax);
+      // The turns of all coordinators may come one right after the other.
+      const found = assigning.steps.run(Math.ceil(settings.assignmentStepsPerTurnMax / counters.assigning));
       if (found === undefined) this.#groups.push(group);
       else this.#finish(group, assigning, found.result, now);
     }
-    if (this.#groups.length > 0) this.#turn.set(now.monotonicMs + TURN_PAUSE_MS);
+    this.#schedule(now);
   }
 
   #finish(

@@ -25,6 +25,8 @@ const CHANGED_TOPICS_MAX = 10_000;
 
 /** While topics are looked at for an expression, a member asks so often what became of it. */
 const SEARCH_HEARTBEAT_MS = 500;
+/** Members that are told to ask soon send so many heartbeats, all of a group together, and not more: it may have thousands of them. */
+const SOON_HEARTBEATS_PER_MS_MAX = 1;
 
 /** What a request of a member brings with it. */
 export interface Step {
@@ -117,10 +119,18 @@ export class ConsumerGroupDriver {
   /** When a member shall be heard next: soon, where an assignment is about to be made. */
   heartbeatIntervalMs(group: ConsumerGroup, now: Instant): number {
     const { heartbeatIntervalMs } = this.timesOf(group.groupId);
-    if (this.#searches.isRunning(group)) return Math.min(heartbeatIntervalMs, SEARCH_HEARTBEAT_MS);
+    const soonestMs = group.members.size / SOON_HEARTBEATS_PER_MS_MAX;
+    if (this.#searches.isRunning(group)) {
+      return Math.min(heartbeatIntervalMs, Math.max(SEARCH_HEARTBEAT_MS, soonestMs));
+    }
     if (group.epoch === group.targetEpoch) return heartbeatIntervalMs;
     const pauseMs = Math.ceil(group.assignsNotBeforeMs - now.monotonicMs);
-    return Math.min(heartbeatIntervalMs, Math.max(ASSIGNMENT_PAUSE_MS_MIN, pauseMs));
+    return Math.min(heartbeatIntervalMs, Math.max(ASSIGNMENT_PAUSE_MS_MIN, pauseMs, soonestMs));
+  }
+
+  /** The core is given up. */
+  close(): void {
+    this.assigning.close();
   }
 
   /** The others wait for a member, for as long as a rebalance may take; if they do already, no longer than that. */

@@ -1,8 +1,11 @@
 import type { TopicView } from './types.ts';
+import { forEachOf, type Work } from './work.core.ts';
 
 /** Multipliers of two independent hashes of 32 bits, by which one of 64 is made without big integers for each character. */
 const LEFT_PRIME = 0x0100_0193;
 const RIGHT_PRIME = 0x5bd1_e995;
+/** Of looking one topic up, and of hashing its id. */
+const HASH_STEPS = 8;
 
 interface Subscribed {
   /** Lists of topics that it is in. */
@@ -60,14 +63,25 @@ export class SubscribedTopics {
 
   /** Tells one state of the topics from another: their ids and numbers of partitions. Never 0, which says that it is not known. */
   hash(view: TopicView): bigint {
-    for (const name of this.#unhashed) {
-      const topic = view.byName(name);
-      if (topic === undefined) this.#hash(this.#topics.get(name)!, 0, 0);
-      else this.#hash(this.#topics.get(name)!, ...hashOf(topic.id, topic.partitions));
-    }
+    for (const name of this.#unhashed) this.#hashTopic(name, view);
     this.#unhashed.clear();
     const hash = (BigInt(this.#left >>> 0) << 32n) | BigInt(this.#right >>> 0);
     return BigInt.asIntN(64, hash === 0n ? 1n : hash);
+  }
+
+  /** What {@link hash} has to do, beforehand: it may be spread over turns, and whatever changes meanwhile is done by the one or the other. */
+  *hashing(view: TopicView): Work<void> {
+    yield* forEachOf(this.#unhashed, (name) => {
+      this.#hashTopic(name, view);
+      this.#unhashed.delete(name);
+      return HASH_STEPS;
+    });
+  }
+
+  #hashTopic(name: string, view: TopicView): void {
+    const topic = view.byName(name);
+    if (topic === undefined) this.#hash(this.#topics.get(name)!, 0, 0);
+    else this.#hash(this.#topics.get(name)!, ...hashOf(topic.id, topic.partitions));
   }
 
   /** A sum: the order of the topics does not count, and one of them can be taken out again. */

@@ -59,7 +59,8 @@ export function* sorted<T>(items: Iterable<T>, compare: (left: T, right: T) => n
   return from;
 }
 
-function* merge<T>(
+/** Merges two runs that are sorted, one of them before `middle`, into `to`. */
+export function* merge<T>(
   from: readonly T[],
   { start, middle, end }: { readonly start: number; readonly middle: number; readonly end: number },
   to: T[],

@@ -77,6 +77,25 @@ describe('an assignment that takes longer than a turn', () => {
     assert.equal(together, 3 * alone);
   });
 
+  it('takes fewer steps at a time while other coordinators make assignments too', () => {
+    const groups = groupsWith(PARTITIONS);
+    const alone = turnsOf2(groups, ['g']);
+    assert.equal(groups.counters.assigning, 0);
+    const others = groupsWith(PARTITIONS);
+    others.counters.assigning = 3;
+    const together = turnsOf2(others, ['g']);
+    assert.ok(together > 2 * alone, `${together} turns, not ${alone}`);
+    assert.equal(others.counters.assigning, 3);
+  });
+
+  it('counts among those under way until its coordinator is given up', () => {
+    const groups = groupsWith(PARTITIONS);
+    member(groups, 'm1');
+    assert.equal(groups.counters.assigning, 1);
+    groups.core.close('NOT_COORDINATOR');
+    assert.equal(groups.counters.assigning, 0);
+  });
+
   it('is not begun again by the heartbeats of those who wait for it', () => {
     const groups = groupsWith(PARTITIONS);
     const first = member(groups, 'm1');

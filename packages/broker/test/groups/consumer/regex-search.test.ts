@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { SLICE_MS, STEPS_PER_SLICE } from '../../../src/expressions/step-budget.core.ts';
+import { ExpressionCache } from '../../../src/expressions/cache.ts';
+import { SLICE_MS, StepBudget, STEPS_PER_SLICE } from '../../../src/expressions/step-budget.core.ts';
 import { REGEXES_PER_GROUP_MAX } from '../../../src/groups/membership.core.ts';
 import { Groups, SETTINGS } from '../harness.ts';
 import { ConsumerMember } from './member.ts';
@@ -9,13 +10,15 @@ import { ConsumerMember } from './member.ts';
 const TOPICS = 2000;
 /** What looking at one topic takes at least, in steps. */
 const TOPICS_PER_SLICE = STEPS_PER_SLICE / 100;
+/** Whoever has had a slice lets others come first. */
+const NEXT_SLICE_MS = SLICE_MS + 1;
 /** Of a record of a regular expression. */
 const REGEX_KEY = 16;
 
-function withTopics(count = TOPICS): Groups {
+function withTopics(count = TOPICS, shared: ConstructorParameters<typeof Groups>[1] = {}): Groups {
   // Assignments are made at once: they are not what this is about.
-  const consumer = { ...SETTINGS.consumer, membersMax: 200, assignmentStepsPerTurnMax: Infinity };
-  const groups = new Groups({ membersMax: 200, consumer });
+  const consumer = { ...SETTINGS.consumer, membersMax: 2000, assignmentStepsPerTurnMax: Infinity };
+  const groups = new Groups({ membersMax: 2000, consumer }, shared);
   for (let index = 0; index < count; index++) groups.topics.make(`t-${String(index).padStart(5, '0')}`, 1);
   return groups;
 }
@@ -68,11 +71,13 @@ describe('the search for the topics of a regular expression', () => {
     const epoch = epochOf(groups);
     for (let slice = 1; slice < TOPICS / TOPICS_PER_SLICE; slice++) {
       assert.equal(epochOf(groups), epoch);
-      groups.advance(SLICE_MS);
+      groups.advance(NEXT_SLICE_MS);
       assert.equal(watched.looked(), TOPICS_PER_SLICE);
     }
-    groups.advance(SLICE_MS);
+    groups.advance(NEXT_SLICE_MS);
     assert.equal(regexRecords(groups), 1);
+    // What was found is counted, and hashed.
+    groups.advance(NEXT_SLICE_MS);
     assert.equal(epochOf(groups), epoch + 1);
     watched.member.beat();
     assert.equal(watched.member.partitions.length, TOPICS);
@@ -84,7 +89,7 @@ describe('the search for the topics of a regular expression', () => {
     for (let index = 0; index < 20; index++) groups.topics.make(`${'a'.repeat(240)}${index}`, 1);
     const watched = subscribe(groups, '.*a.{100}.*');
     assert.ok(watched.looked() <= 2);
-    groups.advance(SLICE_MS);
+    groups.advance(NEXT_SLICE_MS);
     assert.ok(watched.looked() <= 2);
     finish(groups, watched);
     assert.equal(watched.member.partitions.length, 20);
@@ -104,7 +109,7 @@ describe('the search for the topics of a regular expression', () => {
     const second = subscribe(groups, 't-0.*', 'm2', 'g2');
     assert.equal(first.looked() + second.looked(), TOPICS_PER_SLICE);
     for (let slice = 0; slice < 4; slice++) {
-      groups.advance(SLICE_MS);
+      groups.advance(NEXT_SLICE_MS);
       const [left, right] = [first.looked(), second.looked()];
       assert.equal(left + right, TOPICS_PER_SLICE);
       assert.ok(left === 0 || right === 0);
@@ -114,6 +119,56 @@ describe('the search for the topics of a regular expression', () => {
       member.beat();
       assert.equal(member.partitions.length, TOPICS);
     }
+  });
+
+  it('shares the time with those of other coordinators, none of which is always the first', () => {
+    const budget = new StepBudget();
+    const coordinators = [withTopics(TOPICS, { budget }), withTopics(TOPICS, { budget })];
+    const searches = coordinators.map((groups) => subscribe(groups, 't-.*'));
+    const most = [0, 0];
+    for (let ms = 0; ms < 5 * SLICE_MS; ms++) {
+      for (const [index, groups] of coordinators.entries()) {
+        groups.advance(1);
+        most[index]! += searches[index]!.looked();
+      }
+    }
+    assert.ok(most[0]! >= 2 * TOPICS_PER_SLICE - 100, `${most[0]}`);
+    assert.ok(most[1]! >= 2 * TOPICS_PER_SLICE - 100, `${most[1]}`);
+  });
+
+  it('ends where expressions are forgotten as soon as others are compiled, which takes all of the time', () => {
+    const groups = withTopics(200, { expressions: new ExpressionCache({ bytesMax: 1 }) });
+    const costly = (name: string): string => `t-.*|${name}${String.raw`\pL`.repeat(80)}`;
+    const watched = ['a', 'b', 'c'].map((name) => subscribe(groups, costly(name), `m-${name}`, `g-${name}`));
+    for (const one of watched) {
+      finish(groups, one);
+      assert.equal(one.member.partitions.length, 200);
+    }
+  });
+
+  it('does not take up all that many expressions stand for in one turn because one topic is new', () => {
+    const groups = withTopics();
+    for (let index = 0; index < REGEXES_PER_GROUP_MAX; index++) {
+      subscribe(groups, `t-.*|${index}`, `m${index}`);
+    }
+    groups.advance(20_000);
+    const asking = subscribe(groups, 't-.*|0', 'm0');
+    assert.equal(regexRecords(groups), REGEXES_PER_GROUP_MAX);
+    groups.topics.make('t-new', 1);
+    groups.core.topicsChanged(['t-new']);
+    groups.advance(NEXT_SLICE_MS);
+    asking.member.beat();
+    const inTheFirstTurn = regexRecords(groups) - REGEXES_PER_GROUP_MAX;
+    assert.ok(inTheFirstTurn > 0 && inTheFirstTurn <= 5, `${inTheFirstTurn}`);
+    groups.advance(5000);
+    assert.equal(regexRecords(groups), 2 * REGEXES_PER_GROUP_MAX);
+  });
+
+  it('does not have thousands of members ask all the time what became of it', () => {
+    const groups = withTopics();
+    groups.budget.take(Infinity);
+    for (let index = 0; index < 1500; index++) subscribe(groups, 't-.*', `m${index}`);
+    assert.equal(subscribe(groups, 't-.*', 'last').member.heartbeatIntervalMs, 1501);
   });
 
   it('looks at what came and went meanwhile when it has ended', () => {
