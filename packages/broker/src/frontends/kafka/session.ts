@@ -123,9 +123,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
   #teardown(): void {
     this.#closed = true;
     this.#throttle?.cancel();
-    this.#assembly?.release();
-    this.#assembly = undefined;
-    this.#dropChunks();
+    this.#dropUnparsed();
     this.#stream?.abort();
     this.#stream = undefined;
     for (const exchange of this.#pending.splice(0)) exchange.abandon();
@@ -171,7 +169,7 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     }
     this.#ending = true;
     this.#waits |= waits.FOR_END;
-    this.#dropChunks();
+    this.#dropUnparsed();
     // What is pending may wait for days: that the peer is gone is seen by reading on.
     this.#resumeReading();
     if (!this.#parsing) this.#sendReady();
@@ -319,7 +317,9 @@ export class Session implements ConnectionHandler, ExchangeOwner {
     this.#pipeline.loop.afterTurn(this.#nextTurn);
   }
 
-  #dropChunks(): void {
+  #dropUnparsed(): void {
+    this.#assembly?.release();
+    this.#assembly = undefined;
     for (const chunk of this.#chunks.splice(this.#stepping ? 1 : 0)) this.#giveBack(chunk);
   }
 

@@ -34,6 +34,17 @@ function correlationIdsOf(bytes: Buffer): number[] {
   return ids;
 }
 
+class Gauges extends TestMetrics {
+  readonly #reads = new Map<string, () => number>();
+
+  override gauge({ name, read }: { readonly name: string; readonly read: () => number }): void {
+    this.#reads.set(name, read);
+  }
+  valueOf(name: string): number {
+    return this.#reads.get(name)!();
+  }
+}
+
 async function serve(t: TestContext, network?: Network, handlers?: readonly KafkaHandler[]) {
   const node = createNodePlatform({ logger: QUIET });
   const platform = { ...node, network: network ?? node.network };
@@ -45,12 +56,13 @@ async function serve(t: TestContext, network?: Network, handlers?: readonly Kafk
     limits: kafkaLimitsOf(resolveConfig([]).settings),
     platform,
   });
-  frontend.serve(backend(broker, new TestMetrics()), handlers);
+  const metrics = new Gauges();
+  frontend.serve(backend(broker, metrics), handlers);
   t.after(async () => {
     await frontend.close();
     await node.compute.close();
   });
-  return { broker, frontend, port: frontend.addresses.get('kafka')!.port };
+  return { broker, frontend, metrics, port: frontend.addresses.get('kafka')!.port };
 }
 
 /** Writes all of it at once, and returns what came until the broker closed. */
@@ -141,10 +153,10 @@ async function held(t: TestContext) {
     },
     connect: () => Promise.reject(new Error('not used here')),
   };
-  await serve(t, network, [handler]);
+  const { metrics } = await serve(t, network, [handler]);
   const connection = new FakeConnection();
   accept!(connection);
-  return { open, connection };
+  return { open, connection, metrics };
 }
 
 test('a bad frame waits for the answers of what came before, and nothing is parsed behind it', async (t) => {
@@ -173,6 +185,21 @@ test('a request that ends its connection instead of an answer does so behind tho
   await turn();
   assert.deepEqual([connection.answered, connection.ended, abandoned], [[1], 'close', 0]);
   assert.equal(connection.lent, 0);
+});
+
+test('a request that is still coming gives its memory back when its connection is about to end', async (t) => {
+  const { open, connection, metrics } = await held(t);
+  connection.receive(Buffer.concat([metadata(1), metadata(2)]));
+  connection.receive(Buffer.concat([metadata(3).subarray(0, 20)]));
+  assert.ok(metrics.valueOf('request_buffer_bytes') > 0);
+  open[1]!.closeConnection('for the test');
+  assert.equal(connection.ended, undefined);
+  assert.equal(metrics.valueOf('request_buffer_bytes'), 0);
+  connection.receive(metadata(3).subarray(20));
+  assert.deepEqual([open.length, connection.lent], [2, 0]);
+  open[0]!.respond(ANSWER);
+  await turn();
+  assert.deepEqual([connection.answered, connection.ended], [[1], 'close']);
 });
 
 test('a bug ends its connection behind the answers of the requests before it', async (t) => {
