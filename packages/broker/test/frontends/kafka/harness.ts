@@ -267,6 +267,8 @@ export class TestMetrics implements Metrics {
   readonly topics = new Map<string, TopicCounters>();
   readonly apis = new Map<string, ApiMetrics & { count: number }>();
   readonly counts = noConnections();
+  /** What gauges show, by their names. */
+  readonly measures = new Map<string, () => number>();
 
   topic(name: string): TopicCounters {
     let counters = this.topics.get(name);
@@ -293,7 +295,9 @@ export class TestMetrics implements Metrics {
   connections(): ConnectionCounters {
     return this.counts;
   }
-  gauge(): void {}
+  gauge({ name, read }: { readonly name: string; readonly read: () => number }): void {
+    this.measures.set(name, read);
+  }
   counter(): void {}
   gauges(): void {}
   counters(): void {}

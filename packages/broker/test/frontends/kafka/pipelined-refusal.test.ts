@@ -34,17 +34,6 @@ function correlationIdsOf(bytes: Buffer): number[] {
   return ids;
 }
 
-class Gauges extends TestMetrics {
-  readonly #reads = new Map<string, () => number>();
-
-  override gauge({ name, read }: { readonly name: string; readonly read: () => number }): void {
-    this.#reads.set(name, read);
-  }
-  valueOf(name: string): number {
-    return this.#reads.get(name)!();
-  }
-}
-
 async function serve(t: TestContext, network?: Network, handlers?: readonly KafkaHandler[]) {
   const node = createNodePlatform({ logger: QUIET });
   const platform = { ...node, network: network ?? node.network };
@@ -56,7 +45,7 @@ async function serve(t: TestContext, network?: Network, handlers?: readonly Kafk
     limits: kafkaLimitsOf(resolveConfig([]).settings),
     platform,
   });
-  const metrics = new Gauges();
+  const metrics = new TestMetrics();
   frontend.serve(backend(broker, metrics), handlers);
   t.after(async () => {
     await frontend.close();
@@ -191,10 +180,10 @@ test('a request that is still coming gives its memory back when its connection i
   const { open, connection, metrics } = await held(t);
   connection.receive(Buffer.concat([metadata(1), metadata(2)]));
   connection.receive(Buffer.concat([metadata(3).subarray(0, 20)]));
-  assert.ok(metrics.valueOf('request_buffer_bytes') > 0);
+  assert.ok(metrics.measures.get('request_buffer_bytes')!() > 0);
   open[1]!.closeConnection('for the test');
   assert.equal(connection.ended, undefined);
-  assert.equal(metrics.valueOf('request_buffer_bytes'), 0);
+  assert.equal(metrics.measures.get('request_buffer_bytes')!(), 0);
   connection.receive(metadata(3).subarray(20));
   assert.deepEqual([open.length, connection.lent], [2, 0]);
   open[0]!.respond(ANSWER);
