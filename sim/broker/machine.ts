@@ -1,5 +1,5 @@
 import { Engine } from '../../packages/broker/src/engine.ts';
-import type { BrokerConfig } from '../../packages/broker/src/config/broker-config.ts';
+import type { BrokerConfig, StepsPerTurn } from '../../packages/broker/src/config/broker-config.ts';
 import { resolveConfig, type RawSetting } from '../../packages/broker/src/config/load.ts';
 import type { Platform } from '../../packages/broker/src/platform/index.ts';
 import { Violation } from '../invariants/history.ts';
@@ -42,7 +42,10 @@ const FATAL_FAULTS = [
 ];
 
 /** Small files, short intervals; and what the scenario asks for. */
-export function brokerConfig(others: Readonly<Record<string, string>> = {}): BrokerConfig {
+export function brokerConfig(
+  others: Readonly<Record<string, string>> = {},
+  stepsPerTurn?: StepsPerTurn,
+): BrokerConfig {
   const settings = Object.entries({ ...SETTINGS, ...others }).map(([name, text]): RawSetting => ({
     name,
     text,
@@ -52,6 +55,7 @@ export function brokerConfig(others: Readonly<Record<string, string>> = {}): Bro
   const config = resolveConfig(settings);
   return {
     ...config,
+    stepsPerTurn,
     settings: {
       ...config.settings,
       'journal.file.bytes': JOURNAL_FILE_BYTES,

@@ -1,3 +1,4 @@
+import type { StepsPerTurn } from '../../packages/broker/src/config/broker-config.ts';
 import { Violation } from '../invariants/history.ts';
 import type { SimWorld } from '../platform/world.ts';
 import type { Scenario } from '../report.ts';
@@ -15,9 +16,14 @@ export abstract class BrokerRun {
   protected stopped = false;
   #failure: Error | undefined;
 
-  constructor(world: SimWorld, name: string, settings: Readonly<Record<string, string>> = {}) {
+  constructor(
+    world: SimWorld,
+    name: string,
+    settings: Readonly<Record<string, string>> = {},
+    stepsPerTurn?: StepsPerTurn,
+  ) {
     this.world = world;
-    this.machine = new BrokerMachine(world, world.random.fork(name), brokerConfig(settings), {
+    this.machine = new BrokerMachine(world, world.random.fork(name), brokerConfig(settings, stepsPerTurn), {
       begun: () => this.operations > 0,
       crashed: () => this.crashed(),
       powerLost: () => this.powerLost(),

@@ -10,6 +10,8 @@ const AWAY_MS_MAX = 400;
 const REBALANCE_TIMEOUT_MS = 60_000;
 /** Of one more heartbeat before what was revoked is given up. */
 const SLOW_CHANCE = 0.5;
+/** Of another subscription, where one is told. */
+const CHANGE_CHANCE = 0.1;
 const COMMIT_SINCE = 9;
 const REGEX_SINCE = 1;
 
@@ -18,8 +20,8 @@ export interface MemberOptions {
   readonly ownership: Ownership;
   readonly sessionMs: number;
   readonly instanceId: string | null;
-  /** By a regular expression. */
-  readonly regex?: string;
+  /** It subscribes by one of these, now and then by another, or by name; in the end by the first. Undefined: always by name. */
+  readonly regexes?: readonly string[];
   readonly assignor?: string;
   /** It leaves for good then. */
   readonly isRetired: () => boolean;
@@ -36,6 +38,8 @@ export class ConsumerMember extends GroupClient {
   #owned: readonly number[] = [];
   /** By partition: the epoch that it said when it was given it. The partition was its own in no earlier one. */
   readonly #since = new Map<number, number>();
+  /** Empty: by name. */
+  #regex = '';
   #isRetired = false;
   /** The next request tells everything, since an answer may have been lost. */
   #tellsAll = true;
@@ -85,10 +89,11 @@ export class ConsumerMember extends GroupClient {
   async #heartbeat(): Promise<void> {
     const isJoining = this.#epoch === 0;
     const sentMs = this.nowMs;
-    const { regex } = this.#options;
-    const version = this.version(consumerGroupHeartbeat, regex === undefined ? 0 : REGEX_SINCE);
+    const { regexes } = this.#options;
+    const version = this.version(consumerGroupHeartbeat, regexes === undefined ? 0 : REGEX_SINCE);
     const tellsAll = isJoining || this.#tellsAll;
     this.#tellsAll = true;
+    if (tellsAll && regexes !== undefined) this.#chooseSubscription(regexes);
     const answer = await this.ask(consumerGroupHeartbeat, version, this.#request(tellsAll));
     if (answer.errorCode !== 0) {
       this.#refused(this.refusedWith('consumer-heartbeat', answer.errorCode));
@@ -98,12 +103,22 @@ export class ConsumerMember extends GroupClient {
     if (answer.memberEpoch < this.#epoch) {
       throw new Violation('epoch', `${this.name} was in ${this.#epoch}, and is in ${answer.memberEpoch}`);
     }
+    if (answer.memberEpoch <= 0) {
+      throw new Violation('epoch', `${this.name} joins, and is told to be in ${answer.memberEpoch}`);
+    }
     const saidEpoch = this.#epoch;
     this.#epoch = answer.memberEpoch;
     this.count(isJoining ? 'consumer-heartbeat.joined' : 'consumer-heartbeat.ok');
     if (answer.assignment !== null) this.#take(answer.assignment.topicPartitions, saidEpoch);
     const { ownership, sessionMs } = this.#options;
     ownership.claim(this.#claimant, this.#owned, sentMs + sessionMs, this.nowMs);
+  }
+
+  #chooseSubscription(regexes: readonly string[]): void {
+    const before = this.#regex;
+    if (this.host.draining()) this.#regex = regexes[0]!;
+    else if (this.random.chance(CHANGE_CHANCE)) this.#regex = this.random.pick([...regexes, '']);
+    if (before !== this.#regex) this.count('subscription.changed');
   }
 
   #take(
@@ -130,7 +145,7 @@ export class ConsumerMember extends GroupClient {
   }
 
   #request(tellsAll: boolean): ConsumerGroupHeartbeatRequestInit {
-    const { view, instanceId, regex, assignor = null } = this.#options;
+    const { view, instanceId, regexes, assignor = null } = this.#options;
     const owned = [{ topicId: this.#topicId, partitions: this.#owned }];
     const { topic } = this.host.model;
     return {
@@ -143,7 +158,8 @@ export class ConsumerMember extends GroupClient {
         ? {
             rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
             serverAssignor: assignor,
-            ...(regex === undefined ? { subscribedTopicNames: [topic] } : { subscribedTopicRegex: regex }),
+            subscribedTopicNames: this.#regex === '' ? [topic] : [],
+            ...(regexes === undefined ? {} : { subscribedTopicRegex: this.#regex }),
           }
         : {}),
     };

@@ -1,12 +1,13 @@
 /**
  * Groups of KIP-848 on a whole broker, some of them with members of the classic protocol too: members join, commit, leave, die and stall, static ones
  * come back, the topic grows, groups change from one protocol to the other, while the broker is stopped, killed and loses its power, its disk
- * fails, and connections break. What must hold: no two members have one partition as long as the coordinator may believe both, member epochs never
+ * fails, and connections break. In half of the seeds assignments and searches for the topics of expressions take many turns. What must hold: no two members have one partition as long as the coordinator may believe both, member epochs never
  * go back, nobody is fenced who is in the epoch that it was told, a member of an old epoch commits nothing, committed offsets never go back, and
  * once all is calm every partition has an owner; when the last member of the newer protocol has left, the others go on as a classic group.
  */
+import type { StepsPerTurn } from '../../packages/broker/src/config/broker-config.ts';
 import { parseAssignment } from '../../packages/broker/src/groups/subscription.core.ts';
-import { BrokerRun, brokerRunScenario } from '../broker/run.ts';
+import { BrokerRun, brokerRunScenario, STEP_MS_MAX } from '../broker/run.ts';
 import { Founder } from '../groups/founder.ts';
 import type { GroupHost } from '../groups/group-client.ts';
 import { Loner } from '../groups/loner.ts';
@@ -26,7 +27,9 @@ const PARTITIONS_LATER = 7;
 const SESSION_MS = 300;
 /** In virtual time, from the end of all faults to groups that are stable. */
 const SETTLE_MS_MAX = 60_000;
-const STABLE_MS_MIN = 2000;
+const STABLE_MS_MIN = 1400;
+/** Without faults, and without a load afterwards, which would mend what went wrong. */
+const CALM_OPERATIONS = 400;
 
 const SETTINGS: Readonly<Record<string, string>> = {
   'offsets.topic.num.partitions': '2',
@@ -46,15 +49,32 @@ interface GroupPlan {
   /** By instance id; null: dynamic. */
   readonly consumers: readonly (string | null)[];
   readonly classics: number;
-  readonly regex?: string;
+  /** Members subscribe by one of these. */
+  readonly regexes?: readonly string[];
   readonly assignor?: string;
 }
 
 const PLANS: readonly GroupPlan[] = [
   { groupId: 'newer', consumers: [null, null, 'fixed'], classics: 0 },
-  { groupId: 'by-expression', consumers: [null, 'fixed'], classics: 0, regex: 'in.*', assignor: 'range' },
+  {
+    groupId: 'by-expression',
+    consumers: [null, 'fixed'],
+    classics: 0,
+    regexes: ['in.*', '.*put', '[a-z]{5}'],
+    assignor: 'range',
+  },
   { groupId: 'mixed', consumers: [null, null], classics: 2 },
 ];
+
+/**
+ * In half of the seeds so few that assignments and searches of topics take many turns, in which members, topics and the broker itself come and go.
+ */
+function stepsPerTurn(world: SimWorld): StepsPerTurn | undefined {
+  const random = world.random.fork('steps per turn');
+  if (random.chance(0.5)) return undefined;
+  world.count('steps.few');
+  return { assignment: random.between(1, 30), expressions: random.between(1, 250) };
+}
 
 interface Group {
   readonly view: GroupView;
@@ -70,7 +90,7 @@ class ConsumerGroupsRun extends BrokerRun {
   #retiring = false;
 
   constructor(world: SimWorld) {
-    super(world, 'consumer-groups', SETTINGS);
+    super(world, 'consumer-groups', SETTINGS, stepsPerTurn(world));
     const groupIds = [...PLANS.map(({ groupId }) => groupId), 'lonely'];
     const model = new GroupsModel(TOPIC, PARTITIONS_LATER, groupIds);
     this.host = { ...this.baseHost(), model, quitting: () => false };
@@ -80,7 +100,7 @@ class ConsumerGroupsRun extends BrokerRun {
     );
   }
 
-  #groupOf({ consumers, classics, ...kind }: GroupPlan, view: GroupView): Group {
+  #groupOf({ consumers, classics, regexes, ...kind }: GroupPlan, view: GroupView): Group {
     const ownership = new Ownership(view.groupId);
     const common = { view, ownership, sessionMs: SESSION_MS };
     const isRetired = (): boolean => this.#retiring && classics > 0;
@@ -91,6 +111,10 @@ class ConsumerGroupsRun extends BrokerRun {
           new ConsumerMember(this.host, `${view.groupId} newer ${index}`, {
             ...common,
             ...kind,
+            // Each has another one in the end, so that the last change is one that is searched for.
+            ...(regexes === undefined
+              ? {}
+              : { regexes: [...regexes.slice(index), ...regexes.slice(0, index)] }),
             instanceId,
             isRetired,
           }),
@@ -130,6 +154,8 @@ class ConsumerGroupsRun extends BrokerRun {
       await this.world.settle(this.looker.readAll());
       this.check();
     }
+    await this.#comeAndGo();
+    await this.#settle();
     this.#retiring = true;
     await this.#settle();
     const mixed = this.groups.find(({ classics }) => classics.length > 0)!;
@@ -137,6 +163,13 @@ class ConsumerGroupsRun extends BrokerRun {
     if (state !== 'Stable') throw new Violation('downgrade', `the group that is classic again is ${state}`);
     this.world.count('downgraded');
     this.stopped = true;
+  }
+
+  async #comeAndGo(): Promise<void> {
+    const until = this.operations + CALM_OPERATIONS;
+    this.draining = false;
+    while (this.operations < until) await this.advance(STEP_MS_MAX);
+    this.draining = true;
   }
 
   async #settle(): Promise<void> {
@@ -201,6 +234,8 @@ export const consumerGroupsScenario = brokerRunScenario(
       'recovery.process-crash',
       'restart.clean',
       'settled',
+      'steps.few',
+      'subscription.changed',
     ],
   },
   (world) => new ConsumerGroupsRun(world),

@@ -40,7 +40,7 @@ export function coordinateGroups(
     timers,
     random,
     logger,
-    settings: groupSettingsOf(settings),
+    settings: groupSettingsOf(config),
     timesOf: groupTimesOf(partitions, config),
     slices,
     verifier,

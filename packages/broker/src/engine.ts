@@ -263,7 +263,8 @@ async function assemble(
     config,
     deletionAllowed: settings['delete.topic.enable'],
   });
-  const parts = { partitions, admin, tracker, metrics, slices: new Slices(platform) };
+  const slices = new Slices(platform, { stepsPerSlice: config.stepsPerTurn?.expressions });
+  const parts = { partitions, admin, tracker, metrics, slices };
   const producerIds = new ProducerIdBlocks(metadata);
   const transactions = coordinateTransactions(platform, config, { ...parts, peers, producerIds });
   const groups = coordinateGroups(platform, config, { ...parts, markers, verifier: transactions });

@@ -345,6 +345,16 @@ export interface BrokerConfig {
   readonly listeners: readonly ListenerConfig[];
   /** What was set; settings that are missing have their defaults. */
   readonly entries: ReadonlyMap<string, ConfigEntry>;
+  /** Not for operators: so few that what is done over turns of the event loop is so with small inputs too. Undefined: as many as there is time for. */
+  readonly stepsPerTurn?: StepsPerTurn | undefined;
+}
+
+/** Steps that are done in a turn of the event loop. */
+export interface StepsPerTurn {
+  /** Of an assignment of a consumer group. */
+  readonly assignment: number;
+  /** Of all regular expressions of clients together. */
+  readonly expressions: number;
 }
 
 /** Every setting by name: the broker's own, and the defaults of topics. */

@@ -7,6 +7,7 @@ import {
   type BrokerConfig,
   type BrokerSettings,
   type ConfigEntry,
+  type StepsPerTurn,
 } from './broker-config.ts';
 import { ConfigValueError } from './definition.ts';
 import { isDynamic } from './dynamic-settings.ts';
@@ -54,6 +55,10 @@ export class LiveConfig implements BrokerConfig {
 
   get entries(): ReadonlyMap<string, ConfigEntry> {
     return this.#now.entries;
+  }
+
+  get stepsPerTurn(): StepsPerTurn | undefined {
+    return this.base.stepsPerTurn;
   }
 
   get layers(): DynamicLayers {

@@ -1,6 +1,6 @@
 import { configRecord, groupConfigKey } from '../cluster/config-records.ts';
 import type { ClusterImage } from '../cluster/image.ts';
-import type { BrokerConfig, BrokerSettings } from '../config/broker-config.ts';
+import type { BrokerConfig } from '../config/broker-config.ts';
 import { parseGroupConfig } from '../config/group-config.ts';
 import { BrokerError } from '../errors.ts';
 import { ASSIGNMENT_STEPS_PER_TURN_MAX } from './consumer/assigning.core.ts';
@@ -10,7 +10,7 @@ import type { GroupSettings } from './types.ts';
 
 const MINUTE_MS = 60_000;
 
-export function groupSettingsOf(settings: BrokerSettings): GroupSettings {
+export function groupSettingsOf({ settings, stepsPerTurn }: BrokerConfig): GroupSettings {
   return {
     sessionTimeoutMinMs: settings['group.min.session.timeout.ms'],
     sessionTimeoutMaxMs: settings['group.max.session.timeout.ms'],
@@ -27,7 +27,7 @@ export function groupSettingsOf(settings: BrokerSettings): GroupSettings {
       membersMax: settings['group.consumer.max.size'],
       assignors: settings['group.consumer.assignors'] as readonly AssignorName[],
       migrationPolicy: settings['group.consumer.migration.policy'],
-      assignmentStepsPerTurnMax: ASSIGNMENT_STEPS_PER_TURN_MAX,
+      assignmentStepsPerTurnMax: stepsPerTurn?.assignment ?? ASSIGNMENT_STEPS_PER_TURN_MAX,
     },
   };
 }
