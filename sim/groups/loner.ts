@@ -7,6 +7,9 @@ import { NOTHING, type GroupView, type OffsetWrite } from './model.ts';
 
 const PAUSE_MS_MAX = 30;
 const ATTEMPTS_MAX = 10;
+/** How often, and with what pauses, somebody looks at a commit that is under way: a sync takes a few milliseconds, or many. */
+const LOOKS_MAX = 10;
+const LOOK_PAUSE_MS_MAX = 2;
 /** In virtual time, once all is calm: a transaction's time and the coordinator's look at it. */
 const STABLE_MS_MAX = 20_000;
 const STATES = new Set(['PreparingRebalance', 'CompletingRebalance', 'Stable', 'Empty', 'Dead']);
@@ -16,6 +19,9 @@ export class Loner extends GroupClient {
   /** The group of which it commits, which has no members. */
   readonly #own: GroupView;
   readonly #partitionsIn: (assignment: Uint8Array) => readonly number[];
+  readonly #onlooker: Onlooker;
+  /** A commit was being made and looked at when a connection broke. */
+  #looksFirst = false;
 
   constructor(
     host: GroupHost,
@@ -26,12 +32,18 @@ export class Loner extends GroupClient {
     super(host, name);
     this.#own = own;
     this.#partitionsIn = partitionsIn;
+    this.#onlooker = new Onlooker(host, `${name} onlooker`);
   }
 
   protected async step(): Promise<void> {
     await this.sleep(this.random.fraction() * PAUSE_MS_MAX);
     if (this.host.draining()) return;
     await this.findCoordinator(this.#own);
+    if (this.#looksFirst) {
+      // Before anything new hides what has become of it.
+      this.#looksFirst = !(await this.fetchOffsets(this.#own));
+      return;
+    }
     const dice = this.random.fraction();
     if (dice < 0.2) await this.#commitOwn();
     else if (dice < 0.4) await this.#commitAndLook();
@@ -86,10 +98,20 @@ export class Loner extends GroupClient {
     });
   }
 
-  /** Asks before the answer is there: what is told must not be taken back, whatever happens to the commit meanwhile. */
+  /**
+   * Has somebody else ask until the answer is there, on whose connection answers need not wait for it: what is told must not be taken back, whatever
+   * happens to the commit meanwhile.
+   */
   async #commitAndLook(): Promise<void> {
-    const outcomes = await Promise.allSettled([this.#commitOwn(), this.fetchOffsets(this.#own)]);
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    let isUnderWay = true;
+    const commit = this.#commitOwn().finally(() => (isUnderWay = false));
+    const looks = this.#onlooker.look(this.#own, () => isUnderWay);
+    const outcomes = await Promise.allSettled([commit, looks]);
+    for (const outcome of outcomes) {
+      if (outcome.status === 'fulfilled') continue;
+      this.#looksFirst = true;
+      throw outcome.reason;
+    }
   }
 
   async #deleteOffsets(): Promise<void> {
@@ -160,6 +182,21 @@ export class Loner extends GroupClient {
     this.count('list.done');
     const ids = groups.map(({ groupId }) => groupId);
     if (new Set(ids).size < ids.length) throw new Violation('list', `a group is listed twice: ${ids.join()}`);
+  }
+}
+
+/** A connection of its own, from which offsets are looked at. */
+class Onlooker extends GroupClient {
+  /** It does nothing unless it is told to. */
+  protected step(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async look(view: GroupView, goesOn: () => boolean): Promise<void> {
+    for (let looks = 0; looks < LOOKS_MAX && goesOn(); looks++) {
+      await this.fetchOffsets(view);
+      await this.sleep(this.random.fraction() * LOOK_PAUSE_MS_MAX);
+    }
   }
 }
 
