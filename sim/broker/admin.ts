@@ -10,13 +10,10 @@ import {
   type MetadataResponse,
 } from '@polylog/kafka-protocol';
 import { Violation } from '../invariants/history.ts';
-import { Client, type ClientHost } from './clients.ts';
-import { ConnectionLost } from './connection.ts';
+import { ChangingClient, type Attempt } from './changing-client.ts';
+import type { ClientHost } from './clients.ts';
 import type { TopicName, TopicView } from './model.ts';
 
-const PAUSE_MS_MAX = 40;
-/** Longer than any segment of a connection that was given up may still travel: then its requests have arrived, or never will. */
-const LATE_ARRIVAL_MS = 1200;
 const PARTITIONS_MAX = 4;
 const TOPIC_RESOURCE = 2;
 const TOPIC_CONFIG_SOURCE = 1;
@@ -37,53 +34,17 @@ const CONFIG_CHOICES: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 const RETENTION = new Set(['retention.bytes', 'retention.ms']);
 
-/** Outcome of one attempt: done, or not known and to be tried again. */
-type Attempt = 'done' | 'again';
-
-/** Owns some names. It does one thing at a time, and repeats it until its outcome is certain: so it always knows what must be. */
-export class Admin extends Client {
+/** Owns some names: creates, changes and deletes their topics. */
+export class Admin extends ChangingClient {
   readonly #names: readonly TopicName[];
-  #verifiedBoot = 0;
-  /** The rest of a change whose answer did not come. */
-  #unfinished: (() => Promise<Attempt>) | undefined;
 
   constructor(host: ClientHost, name: string, names: readonly TopicName[]) {
     super(host, name);
     this.#names = names;
   }
 
-  get idle(): boolean {
-    return this.#unfinished === undefined && this.#verifiedBoot === this.host.boot();
-  }
-
-  protected async step(): Promise<void> {
-    await this.sleep(this.random.fraction() * PAUSE_MS_MAX);
-    if (this.#unfinished !== undefined) {
-      await this.#finish(this.#unfinished);
-      return;
-    }
-    const boot = this.host.boot();
-    if (this.#verifiedBoot !== boot || this.random.chance(0.1)) {
-      if ((await this.#verify()) === 'done') this.#verifiedBoot = boot;
-      return;
-    }
-    if (!this.host.draining()) await this.#change(this.random.pick(this.#names));
-  }
-
-  async #finish(attempt: () => Promise<Attempt>): Promise<void> {
-    this.#unfinished = attempt;
-    try {
-      if ((await attempt()) === 'done') this.#unfinished = undefined;
-    } catch (error) {
-      if (error instanceof ConnectionLost) {
-        this.count('admin.repeat');
-        await this.sleep(LATE_ARRIVAL_MS);
-      }
-      throw error;
-    }
-  }
-
-  async #change(name: TopicName): Promise<void> {
+  protected async change(): Promise<void> {
+    const name = this.random.pick(this.#names);
     const topic = name.current;
     if (topic === undefined) return this.#create(name);
     const dice = this.random.fraction();
@@ -100,7 +61,7 @@ export class Admin extends Client {
     const automatic = this.random.chance(0.3);
     const partitions = automatic ? 1 : this.random.between(1, 3);
     const configs = automatic ? new Map<string, string>() : this.#someConfigs();
-    await this.#finish(() =>
+    await this.finish(() =>
       automatic ? this.#autoCreate(name) : this.#createOnce(name, partitions, configs),
     );
   }
@@ -136,7 +97,7 @@ export class Admin extends Client {
     if (answer.errorCode !== 0) {
       const error = this.refused(createTopics, answer.errorCode);
       // Only this client creates it: an earlier attempt has.
-      if (error !== 'TOPIC_ALREADY_EXISTS') return this.#retriable('create', error);
+      if (error !== 'TOPIC_ALREADY_EXISTS') return this.retriable('create', error);
     } else this.count('topic.created');
     const found = await this.#find(name.name);
     if (found === undefined) throw new Violation('lost-topic', `${name.name} was created, and is unknown`);
@@ -154,7 +115,7 @@ export class Admin extends Client {
     });
     const found = topics[0]!;
     if (found.errorCode !== 0) {
-      return this.#retriable('auto-create', this.refused(metadata, found.errorCode));
+      return this.retriable('auto-create', this.refused(metadata, found.errorCode));
     }
     this.count('topic.auto-created');
     this.#created(name, found, new Map(), 1);
@@ -193,7 +154,7 @@ export class Admin extends Client {
     name.changes++;
     topic.state = 'deleting';
     let attempts = 0;
-    await this.#finish(async () => {
+    await this.finish(async () => {
       const version = this.version(deleteTopics, attempts > 0 ? 6 : 0);
       // A repetition names the id: a namesake must be out of reach for what arrives late.
       const byId = version >= 6 && (attempts > 0 || this.random.chance(0.5));
@@ -206,7 +167,7 @@ export class Admin extends Client {
       const { errorCode } = responses[0]!;
       if (errorCode !== 0) {
         const error = this.refused(deleteTopics, errorCode);
-        if (!error.startsWith('UNKNOWN_TOPIC')) return this.#retriable('delete', error);
+        if (!error.startsWith('UNKNOWN_TOPIC')) return this.retriable('delete', error);
         if (attempts === 1) throw new Violation('lost-topic', `${topic.name} was there, and is unknown`);
       } else this.count('topic.deleted');
       topic.state = 'gone';
@@ -223,7 +184,7 @@ export class Admin extends Client {
     if (RETENTION.has(config) && this.random.chance(0.7)) return;
     const value = this.random.chance(0.3) ? undefined : this.random.pick(CONFIG_CHOICES.get(config)!);
     if (value !== undefined) topic.willSet(config, value);
-    await this.#finish(async () => {
+    await this.finish(async () => {
       const change = {
         name: config,
         configOperation: value === undefined ? DELETE : SET,
@@ -235,7 +196,7 @@ export class Admin extends Client {
       });
       const { errorCode } = responses[0]!;
       if (errorCode !== 0) {
-        return this.#retriable('alter', this.refused(incrementalAlterConfigs, errorCode));
+        return this.retriable('alter', this.refused(incrementalAlterConfigs, errorCode));
       }
       this.count('config.altered');
       if (value === undefined) topic.configs.delete(config);
@@ -248,7 +209,7 @@ export class Admin extends Client {
     const count = topic.partitions.length + 1;
     if (count > PARTITIONS_MAX) return;
     let attempts = 0;
-    await this.#finish(async () => {
+    await this.finish(async () => {
       attempts++;
       const { results } = await this.ask(createPartitions, this.version(createPartitions), {
         topics: [{ name: topic.name, count, assignments: null }],
@@ -259,7 +220,7 @@ export class Admin extends Client {
       if (errorCode !== 0) {
         const error = this.refused(createPartitions, errorCode);
         // An earlier attempt has done it.
-        if (error !== 'INVALID_PARTITIONS' || attempts === 1) return this.#retriable('grow', error);
+        if (error !== 'INVALID_PARTITIONS' || attempts === 1) return this.retriable('grow', error);
       } else this.count('partitions.created');
       const found = await this.#find(topic.name);
       if (found?.partitions.length !== count) {
@@ -297,18 +258,10 @@ export class Admin extends Client {
     if (boot === this.host.boot()) view.startMin = Math.max(view.startMin, lowWatermark);
   }
 
-  #retriable(what: string, error: string): Attempt {
-    if (error === 'KAFKA_STORAGE_ERROR' || error === 'REQUEST_TIMED_OUT') {
-      this.count(`admin.repeat.${error}`);
-      return 'again';
-    }
-    throw new Violation('unexpected-error', `${what}: ${error}`);
-  }
-
   // What must hold
 
   /** Everything that was acknowledged is as it was: topics, ids, partitions, configs; and nothing more. */
-  async #verify(): Promise<Attempt> {
+  protected async verify(): Promise<Attempt> {
     for (const { name, current } of this.#names) {
       const found = await this.#find(name);
       if (found?.topicId !== current?.id) {

@@ -4,7 +4,7 @@ import type { Platform } from '../../packages/broker/src/platform/index.ts';
 import { Violation } from '../invariants/history.ts';
 import type { SimRandom } from '../platform/random.ts';
 import type { SimWorld } from '../platform/world.ts';
-import { ConnectionLost, KafkaConnection } from './connection.ts';
+import { CLIENT_ID, ConnectionLost, KafkaConnection } from './connection.ts';
 import type { Model, PartitionView } from './model.ts';
 
 const RECONNECT_MS = 30;
@@ -22,6 +22,8 @@ export interface BaseHost {
   readonly address: { readonly host: string; readonly port: number };
   /** Counts the broker's starts. */
   readonly boot: () => number;
+  /** Whether the broker's process lives. */
+  readonly isUp: () => boolean;
   /** Clients begin nothing new any more. */
   readonly draining: () => boolean;
   readonly stopped: () => boolean;
@@ -40,6 +42,8 @@ export abstract class Client<H extends BaseHost = ClientHost> {
   readonly host: H;
   readonly random: SimRandom;
   readonly name: string;
+  /** By which the broker knows it. */
+  protected readonly clientId: string = CLIENT_ID;
   #connection: KafkaConnection | undefined;
 
   constructor(host: H, name: string) {
@@ -88,7 +92,8 @@ export abstract class Client<H extends BaseHost = ClientHost> {
       this.count('client.disconnects');
       this.#connection.close();
     }
-    this.#connection = await KafkaConnection.open(this.host.platform, this.host.address, this.host.fail);
+    const { platform, address, fail } = this.host;
+    this.#connection = await KafkaConnection.open(platform, address, fail, this.clientId);
     return this.#connection;
   }
 

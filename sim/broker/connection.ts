@@ -3,6 +3,8 @@ import { decodeResponse, encodeRequest, FRAME_LENGTH_BYTES, type Api } from '@po
 import type { Connection, Platform } from '../../packages/broker/src/platform/index.ts';
 import { Violation } from '../invariants/history.ts';
 
+/** Of clients that have no quota in any scenario. */
+export const CLIENT_ID = 'sim';
 const CONNECT_TIMEOUT_MS = 3000;
 /** A client gives up on an answer and its connection then; above all long polls and slow disks. */
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -24,15 +26,22 @@ export class KafkaConnection {
   readonly #platform: Platform;
   readonly #connection: Connection;
   readonly #onError: (error: unknown) => void;
+  readonly #clientId: string;
   readonly #waiting: Waiting[] = [];
   #pending = new Uint8Array(0);
   #correlationId = 0;
   #closed = false;
 
-  private constructor(platform: Platform, connection: Connection, onError: (error: unknown) => void) {
+  private constructor(
+    platform: Platform,
+    connection: Connection,
+    onError: (error: unknown) => void,
+    clientId: string,
+  ) {
     this.#platform = platform;
     this.#connection = connection;
     this.#onError = onError;
+    this.#clientId = clientId;
   }
 
   /** Rejects with {@link ConnectionLost} when nobody listens. `onError` hears what a broker must never answer. */
@@ -40,6 +49,7 @@ export class KafkaConnection {
     platform: Platform,
     address: { readonly host: string; readonly port: number },
     onError: (error: unknown) => void,
+    clientId = CLIENT_ID,
   ): Promise<KafkaConnection> {
     let connection;
     try {
@@ -47,7 +57,7 @@ export class KafkaConnection {
     } catch (cause) {
       throw new ConnectionLost('no connection', { cause });
     }
-    const client = new KafkaConnection(platform, connection, onError);
+    const client = new KafkaConnection(platform, connection, onError, clientId);
     connection.start({
       data: (chunk, release) => {
         client.#received(chunk);
@@ -70,17 +80,19 @@ export class KafkaConnection {
         return;
       }
       const correlationId = this.#send(api, version, body);
+      const apiName = `${api.name} v${version}`;
       const deadline = this.#platform.timers.after(REQUEST_TIMEOUT_MS, () => this.close());
       this.#waiting.push({
         correlationId,
-        apiName: `${api.name} v${version}`,
+        apiName,
         finish: (frame) => {
           deadline.cancel();
           const reader = new Reader(frame);
           const answer = decodeResponse(api, version, reader);
           if (reader.remaining !== 0) {
-            throw new Violation('protocol', `${api.name} v${version}: ${reader.remaining} bytes too many`);
+            throw new Violation('protocol', `${apiName}: ${reader.remaining} bytes too many`);
           }
+          this.#checkThrottle(apiName, answer.body);
           resolve(answer.body);
         },
         fail: (error) => {
@@ -104,8 +116,14 @@ export class KafkaConnection {
 
   #send<QI>(api: Api<unknown, QI>, version: number, body: QI): number {
     const correlationId = ++this.#correlationId;
-    this.#connection.write(encodeRequest(api, version, correlationId, 'sim', body));
+    this.#connection.write(encodeRequest(api, version, correlationId, this.#clientId, body));
     return correlationId;
+  }
+
+  #checkThrottle(apiName: string, body: unknown): void {
+    const { throttleTimeMs = 0 } = body as { readonly throttleTimeMs?: number };
+    if (throttleTimeMs === 0 || this.#clientId !== CLIENT_ID) return;
+    throw new Violation('throttled', `${apiName} without a quota has to wait for ${throttleTimeMs} ms`);
   }
 
   #received(chunk: Uint8Array): void {

@@ -89,9 +89,12 @@ export class PlainProducer extends Producer {
 
   protected async step(): Promise<void> {
     await this.sleep(this.random.fraction() * PAUSE_MS_MAX);
-    const targets = this.host.model.targets();
-    if (this.host.draining() || targets.length === 0 || this.#inFlight >= IN_FLIGHT_MAX) return;
+    if (this.host.draining() || this.host.model.targets().length === 0) return;
+    if (this.#inFlight >= IN_FLIGHT_MAX) return;
     const connection = await this.connection();
+    // While it connected, a topic may have been replaced by one of its name.
+    const targets = this.host.model.targets();
+    if (targets.length === 0) return;
     const chosen = new Set(
       Array.from({ length: this.random.between(1, 3) }, () => this.random.pick(targets)),
     );

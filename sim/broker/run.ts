@@ -46,6 +46,7 @@ export abstract class BrokerRun {
       platform: this.world.node('clients').boot(),
       address: { host: 'broker', port: PORT },
       boot: () => this.machine.boots,
+      isUp: () => this.machine.node.isUp,
       draining: () => this.draining,
       stopped: () => this.stopped,
       operation: () => this.operations++,

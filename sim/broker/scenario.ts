@@ -1,6 +1,7 @@
 /**
  * A whole broker, from the bytes of Kafka's protocol down to the disk, and its clients over the simulated network: producers (plain and
- * idempotent), consumers (long polls, fetch sessions), admin clients (topics, configs, partitions, DeleteRecords). Meanwhile the broker
+ * idempotent), consumers (long polls, fetch sessions), admin clients (topics, configs, partitions, DeleteRecords); in a part of the seeds also clients
+ * with quotas that come and go. Meanwhile the broker
  * is stopped, killed and loses its power, also within a start, the disk fails in every way, and connections break.
  */
 import type { SimWorld } from '../platform/world.ts';
@@ -8,8 +9,10 @@ import { Admin } from './admin.ts';
 import type { ClientHost } from './clients.ts';
 import { Consumer } from './consumer.ts';
 import { FinalReader } from './final-reader.ts';
+import { LimitedClient, QUOTA_WINDOW } from './limited-client.ts';
 import { Model } from './model.ts';
 import { IdempotentProducer, PlainProducer } from './producers.ts';
+import { QuotaAdmin, QuotaModel } from './quotas.ts';
 import { BrokerRun, brokerRunScenario } from './run.ts';
 
 const OPERATIONS = 2200;
@@ -17,21 +20,35 @@ const OPERATIONS_MIN = 2000;
 const CRASHES_MIN = 3;
 const NAMES = ['orders', 'payments', 'events', 'views', 'clicks', 'audit'];
 const DRAIN_MS = 60_000;
+/** Of the seeds: the others have no clients with quotas. */
+const WITH_QUOTAS = 0.4;
+const LIMITED = ['limited-0', 'limited-1'];
+const SETTINGS = {
+  'quota.window.num': String(QUOTA_WINDOW.samples),
+  'quota.window.size.seconds': String(QUOTA_WINDOW.sampleMs / 1000),
+};
 
 class KafkaRun extends BrokerRun {
   readonly model = new Model(NAMES);
   readonly host: ClientHost;
   readonly admins: readonly Admin[];
   readonly idempotent: readonly IdempotentProducer[];
+  /** Of a part of the seeds only, and by chances of their own, so that the others are as they would be without. */
+  readonly quotaAdmins: readonly QuotaAdmin[];
+  readonly limited: readonly LimitedClient[];
 
   constructor(world: SimWorld) {
-    super(world, 'broker');
+    super(world, 'broker', SETTINGS);
     this.host = { ...this.baseHost(), model: this.model };
     const { names } = this.model;
     this.admins = [0, 1, 2].map(
       (index) => new Admin(this.host, `admin ${index}`, names.slice(2 * index, 2 * index + 2)),
     );
     this.idempotent = [0, 1, 2].map((index) => new IdempotentProducer(this.host, `idempotent ${index}`));
+    const withQuotas = world.random.fork('quotas').chance(WITH_QUOTAS);
+    const quotaHost = { ...this.host, quotas: new QuotaModel(withQuotas ? LIMITED : []) };
+    this.quotaAdmins = withQuotas ? [new QuotaAdmin(quotaHost, 'quota admin')] : [];
+    this.limited = quotaHost.quotas.clientIds.map((clientId) => new LimitedClient(quotaHost, clientId));
   }
 
   protected override crashed(): void {
@@ -47,6 +64,7 @@ class KafkaRun extends BrokerRun {
     const plain = [0, 1].map((index) => new PlainProducer(this.host, `plain ${index}`));
     const consumers = [0, 1, 2].map((index) => new Consumer(this.host, `consumer ${index}`));
     for (const client of [...this.admins, ...this.idempotent, ...plain, ...consumers]) client.run();
+    for (const client of [...this.quotaAdmins, ...this.limited]) client.run();
     await this.disturb(OPERATIONS, CRASHES_MIN);
     // All faults have ended; everybody gets an answer; after a last loss of power all is read once more. A log that had to go offline comes back
     // with a restart.
@@ -62,7 +80,7 @@ class KafkaRun extends BrokerRun {
 
   async #drain(): Promise<void> {
     this.draining = true;
-    const clients = [...this.idempotent, ...this.admins];
+    const clients = [...this.idempotent, ...this.admins, ...this.quotaAdmins];
     const otherwise = (): string => 'a client never got its answer';
     await this.until(() => clients.every(({ idle }) => idle), { forMs: 0, withinMs: DRAIN_MS, otherwise });
   }
@@ -106,6 +124,13 @@ export const brokerScenario = brokerRunScenario(
       'partitions.created',
       'config.altered',
       'records.deleted',
+      'quota.set',
+      'quota.removed',
+      'quota.verified',
+      'quota.throttled.producer_byte_rate',
+      'quota.throttled.consumer_byte_rate',
+      'quota.throttled.controller_mutation_rate',
+      'quota.served-again',
       'admin.verified',
       'admin.repeat',
       'admin.repeat.KAFKA_STORAGE_ERROR',

@@ -7,5 +7,5 @@ export interface Mutant {
   readonly file: string;
   readonly search: string;
   readonly replace: string;
-  readonly scenario: 'single' | 'cluster' | 'groups' | 'consumer-groups' | 'transactions';
+  readonly scenario: 'single' | 'cluster' | 'broker' | 'groups' | 'consumer-groups' | 'transactions';
 }

@@ -1,6 +1,7 @@
 import type { Mutant } from './mutant.ts';
 import { CONSUMER_GROUP_MUTANTS } from './consumer-group-mutants.ts';
 import { PARTITION_MUTANTS } from './partition-mutants.ts';
+import { QUOTA_MUTANTS } from './quota-mutants.ts';
 import { TRANSACTION_MUTANTS } from './transaction-mutants.ts';
 
 export const MUTANTS: readonly Mutant[] = [
@@ -371,6 +372,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CONSUMER_GROUP_MUTANTS,
   ...TRANSACTION_MUTANTS,
   ...PARTITION_MUTANTS,
+  ...QUOTA_MUTANTS,
   {
     name: 'clean-before-open-transactions-are-known',
     why: 'a record of one that will be aborted counts against what is committed',
