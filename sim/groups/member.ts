@@ -24,6 +24,9 @@ export class Member extends GroupClient {
   #memberId = '';
   /** Of a static member that died: under this id its old process may still be there. */
   #ghostId = '';
+  /** The last one that it was in, and the one before. */
+  #generation: number | undefined;
+  #formerGeneration: number | undefined;
   #state: State = { kind: 'outside' };
   #sessionMs = 300;
 
@@ -66,6 +69,7 @@ export class Member extends GroupClient {
     else if (dice < 0.86) await this.#die();
     else if (dice < 0.88) await this.#stall();
     else if (dice < 0.9) this.#state = { kind: 'outside' }; // joins anew, as with another subscription
+    else if (dice < 0.92) await this.#commitLate();
   }
 
   async #join(): Promise<void> {
@@ -143,6 +147,8 @@ export class Member extends GroupClient {
     }
     this.#view.synced(join.generationId, nonce, this.nowMs);
     this.count(isLeader ? 'sync.leader' : 'sync.follower');
+    if (join.generationId !== this.#generation) this.#formerGeneration = this.#generation;
+    this.#generation = join.generationId;
     this.#state = { kind: 'joined', generation: join.generationId, partitions };
   }
 
@@ -195,6 +201,16 @@ export class Member extends GroupClient {
     });
     if (error === undefined || TRANSIENT.has(error)) return;
     this.#refused(error);
+  }
+
+  /** As of what was read before the last rebalance, and is done now. */
+  async #commitLate(): Promise<void> {
+    if (this.#formerGeneration === undefined) return;
+    await this.commit(this.#view, [0], {
+      generationId: this.#formerGeneration,
+      memberId: this.#memberId,
+      groupInstanceId: this.#instanceId,
+    });
   }
 
   async #leave(): Promise<void> {
