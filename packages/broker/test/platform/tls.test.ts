@@ -97,6 +97,18 @@ testNetwork(
   { tls: true },
 );
 
+/** Of no certificate; its password is `the password`. */
+const ENCRYPTED_KEY = `-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAgXgoIKzrmRtwICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEAQIEEE0isElX3AYSws7MqWZLQAAEgZBs
+mph/kmvaLA1JBTKnS/w/0AIODWeYPyL5yNqEILP9AW2pUdzQH7V58WBFM4xWZsh8
+92mJFFsVPysv86DvwFLN5YqzJmu44b7jBlBJCU9okGL654LRPcWbIFxOZZWBHieS
+KCg4R3ukwZL5XyOfUiqVzONTBclia448Swiz3js8vWwPECyDd1Lij4GRHnl4XTs=
+-----END ENCRYPTED PRIVATE KEY-----
+`;
+/** One of some 256 wrong ones makes of the key what ends as a decrypted text does, and is found out only when that cannot be parsed. */
+const WRONG_WITH_RIGHT_PADDING = 'wrong 249';
+
 describe('TLS at a listener', () => {
   let listener: Listener;
   const open: Socket[] = [];
@@ -402,6 +414,10 @@ describe('TLS at a listener', () => {
       [{ certificates, key: { file: encrypted } }, /ssl.key.password is missing or wrong/],
       [
         { certificates, key: { file: encrypted }, keyPassword: 'another' },
+        /ssl.key.password is missing or wrong/,
+      ],
+      [
+        { certificates, key: { text: ENCRYPTED_KEY }, keyPassword: WRONG_WITH_RIGHT_PADDING },
         /ssl.key.password is missing or wrong/,
       ],
       [{ trusted: { file: '/nowhere/ca.pem' } }, /cannot read the truststore/],

@@ -187,7 +187,7 @@ function loadMaterial(options: TlsOptions, logger: Logger): Material {
   try {
     createSecureContext(contextOptions(options, material));
   } catch (error) {
-    throw tlsError(`${place} cannot be used: ${explained(error as Error)}`, error);
+    throw tlsError(`${place} cannot be used: ${explained(error as Error, material)}`, error);
   }
   warnOfExpiry(own!, place, logger);
   return material;
@@ -204,6 +204,9 @@ function read(what: string, source: PemSource): string {
 
 const CERTIFICATE_BEGINS = '-----BEGIN CERTIFICATE-----';
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/** Of PKCS #8, and of the older form of OpenSSL. */
+const ENCRYPTED_KEY = /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m;
 
 /** At least one; throws NetworkError for a text without any, and where one that begins cannot be read. */
 function certificatesIn(pem: string, place: string): readonly X509Certificate[] {
@@ -227,9 +230,11 @@ function tlsError(message: string, cause?: unknown): NetworkError {
   return new NetworkError('TLS', message, { cause });
 }
 
-function explained({ message }: Error): string {
+function explained({ message }: Error, { key }: Material): string {
   if (message.includes('key values mismatch')) return 'the private key is not that of the certificate';
-  if (/bad decrypt|interrupted or cancelled|bad password/.test(message)) {
+  // What a wrong password makes of a key may end like a decrypted text, and then only is no key.
+  const isUnparsable = message.includes('DECODER routines::unsupported') && ENCRYPTED_KEY.test(key);
+  if (isUnparsable || /bad decrypt|interrupted or cancelled|bad password/.test(message)) {
     return 'the private key is encrypted, and ssl.key.password is missing or wrong';
   }
   return message;
