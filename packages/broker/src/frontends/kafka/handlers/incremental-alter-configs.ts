@@ -2,8 +2,8 @@ import { incrementalAlterConfigs, type IncrementalAlterConfigsRequest } from '@p
 
 import type { ConfigOperation } from '../../../config/operations.ts';
 import { defineHandler, type KafkaHandler, type KafkaServices } from '../handler.ts';
-import { alterResources } from './alter-resources.ts';
-import { duplicatesOf, ItemRefusal } from './admin-requests.ts';
+import { ItemRefusal } from './admin-requests.ts';
+import { alterConfigsFailure, alterConfigsOf } from './config-requests.ts';
 
 /** By their number in the protocol. */
 const OPERATIONS: readonly ConfigOperation['operation'][] = ['set', 'delete', 'append', 'subtract'];
@@ -21,33 +21,8 @@ export function incrementalAlterConfigsHandler(services: KafkaServices): KafkaHa
     api: incrementalAlterConfigs,
     versions: [0, 1],
     isAdmin: true,
-    async handle({ resources, validateOnly }) {
-      const duplicates = duplicatesOf(resources.map((resource) => keyOf(resource)));
-      const outcomes = await alterResources(
-        services,
-        resources.map((resource) => () => {
-          if (duplicates.has(keyOf(resource))) {
-            throw new ItemRefusal('INVALID_REQUEST', 'The resource comes twice in the request');
-          }
-          const { resourceType, resourceName } = resource;
-          const operations = operationsOf(resource);
-          return { resourceType, resourceName, operations, replace: false, validateOnly };
-        }),
-      );
-      return {
-        responses: resources.map(({ resourceType, resourceName }, index) =>
-          Object.assign({ resourceType, resourceName }, outcomes[index]!),
-        ),
-      };
-    },
-    failure: (request, errorCode, errorMessage) => ({
-      responses: request.resources.map(({ resourceType, resourceName }) => ({
-        errorCode,
-        errorMessage,
-        resourceType,
-        resourceName,
-      })),
-    }),
+    handle: (request) => alterConfigsOf(services, request, { replace: false, operationsOf }),
+    failure: (request, errorCode, errorMessage) => alterConfigsFailure(request, errorCode, errorMessage),
   });
 }
 
@@ -64,8 +39,4 @@ function operationsOf(resource: Resource): ConfigOperation[] {
     }
     return { name, operation, value: value ?? undefined };
   });
-}
-
-function keyOf(resource: Resource): string {
-  return `${resource.resourceType}:${resource.resourceName}`;
 }
